@@ -1,0 +1,103 @@
+//! The agent's configuration file. `version` grows by one with every change that an older agent
+//! could not read; the agent reads the current version and the one before it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The version that this build writes.
+pub const VERSION: u32 = 1;
+
+/// One agent's configuration, as it stands in `agent.yaml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AgentConfig {
+    pub version: u32,
+    /// Address of `/metrics`, `/metrics/app/<name>`, `/live`, `/ready`. A change needs a restart.
+    pub listen: String,
+    #[serde(default)]
+    pub admin: Admin,
+    #[serde(default)]
+    pub roots: Roots,
+    #[serde(default)]
+    pub collectors: Collectors,
+    /// Applications whose metrics page is passed through at `/metrics/app/<name>`.
+    #[serde(default)]
+    pub applications: BTreeMap<String, Application>,
+    /// Output files of local processes that the agent keeps small.
+    #[serde(default)]
+    pub rotate: Vec<Rotate>,
+}
+
+/// The admin socket: drills and reloads, for the owner of the socket only (mode 0600).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Admin {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
+}
+
+/// Where the kernel's trees are found; in a container the host's are mounted elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Roots {
+    pub proc: PathBuf,
+    pub sys: PathBuf,
+    pub root: PathBuf,
+}
+
+impl Default for Roots {
+    fn default() -> Self {
+        Self { proc: "/proc".into(), sys: "/sys".into(), root: "/".into() }
+    }
+}
+
+/// Which collectors run and what they leave out; the settings are node_exporter's, as are their
+/// defaults when absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Collectors {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disable: Vec<String>,
+    /// `--collector.filesystem.mount-points-exclude`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filesystem_mount_points_exclude: Option<String>,
+    /// `--collector.filesystem.fs-types-exclude`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filesystem_fs_types_exclude: Option<String>,
+    /// `--collector.diskstats.device-exclude`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diskstats_device_exclude: Option<String>,
+    /// `--collector.netdev.device-exclude`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netdev_device_exclude: Option<String>,
+    /// `--collector.vmstat.fields`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vmstat_fields: Option<String>,
+}
+
+/// One application's metrics page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Application {
+    /// `http://` or `https://` address of its metrics page.
+    pub url: String,
+    /// Milliseconds to wait for the whole page.
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: u64,
+}
+
+fn default_timeout_ms() -> u64 {
+    4_000
+}
+
+/// One output file to keep below a size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rotate {
+    pub path: PathBuf,
+    pub max_bytes: u64,
+    /// How many older generations (`.1`, `.2`, …) are kept.
+    pub keep: u32,
+}

@@ -1,0 +1,5 @@
+//! What kai-agent and kai-observe must agree on. No I/O, no async, no clock.
+
+pub mod agent_config;
+pub mod exit;
+pub mod signals;

@@ -1,0 +1,9 @@
+//! kai-observe: one file says what to observe; the running systems are made to agree with it, and
+//! prove that they do.
+
+pub mod components;
+pub mod inbox;
+pub mod model;
+pub mod progress;
+pub mod spec;
+pub mod validate;

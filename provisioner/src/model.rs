@@ -1,0 +1,335 @@
+//! The spec, resolved: no optional field that has a default, no name that is not checked, secrets
+//! as references. Everything after `validate` works on these types only.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One stack in one environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stack {
+    pub name: String,
+    pub owner: Owner,
+    /// `local` unless the spec declares environments.
+    pub environment: String,
+    pub labels: BTreeMap<String, String>,
+    /// The spec file, absolute.
+    pub spec_file: PathBuf,
+    /// The folder of the spec; relative paths in the spec start here.
+    pub base_dir: PathBuf,
+    pub ports: Ports,
+    pub defaults: Defaults,
+    pub systems: Systems,
+    pub components: ComponentPolicy,
+    pub agent: Agent,
+    pub services: BTreeMap<String, Service>,
+    pub teams: BTreeMap<String, Team>,
+    pub smtp: Option<Smtp>,
+    pub routing: Routing,
+    pub alerts: Alerts,
+    /// Things the spec asks for that this build leaves out, each said once to the user.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Whose things these are: the spec's random id and the environment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner {
+    pub id: String,
+    pub environment: String,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.id, self.environment)
+    }
+}
+
+/// Fixed offsets from `ports.base`, so that a stack's addresses are known before it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    pub base: u16,
+}
+
+impl Ports {
+    pub const SPAN: u16 = 30;
+
+    pub fn inbox_http(self) -> u16 {
+        self.base + 1
+    }
+    pub fn inbox_smtp(self) -> u16 {
+        self.base + 2
+    }
+    pub fn prometheus(self) -> u16 {
+        self.base + 3
+    }
+    pub fn alertmanager(self) -> u16 {
+        self.base + 4
+    }
+    pub fn agent(self) -> u16 {
+        self.base + 5
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Defaults {
+    pub scrape_interval: Duration,
+    pub evaluation_interval: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Systems {
+    pub prometheus: Option<Prometheus>,
+    pub alertmanager: Option<Alertmanager>,
+    /// The stand-in for the vendors. Absent when `mode: off`.
+    pub inbox: Option<Inbox>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prometheus {
+    pub version: Option<String>,
+    pub required: bool,
+    pub retention: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alertmanager {
+    pub version: Option<String>,
+    pub required: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inbox {}
+
+/// Where a component's program may come from, in the order in which the chain asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SourceKind {
+    Workspace,
+    Path,
+    Cache,
+    Archive,
+    Debian,
+    Go,
+    Maven,
+}
+
+impl SourceKind {
+    pub const ALL: [Self; 7] = [
+        Self::Workspace,
+        Self::Path,
+        Self::Cache,
+        Self::Archive,
+        Self::Debian,
+        Self::Go,
+        Self::Maven,
+    ];
+
+    /// The word used in the spec, in `observe.lock` and in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Workspace => "workspace",
+            Self::Path => "path",
+            Self::Cache => "cache",
+            Self::Archive => "archive",
+            Self::Debian => "debian",
+            Self::Go => "go",
+            Self::Maven => "maven",
+        }
+    }
+}
+
+/// `components:` of the spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentPolicy {
+    /// Sources that may be used; the order of the chain stays.
+    pub allow: Vec<SourceKind>,
+    /// Where another address stands in for a source's own: a base URL or a folder.
+    pub mirrors: BTreeMap<SourceKind, String>,
+    /// When true, only what `observe.lock` pins already may be used.
+    pub locked: bool,
+}
+
+impl Default for ComponentPolicy {
+    fn default() -> Self {
+        Self { allow: SourceKind::ALL.to_vec(), mirrors: BTreeMap::new(), locked: false }
+    }
+}
+
+/// `agent:` of the spec.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Agent {
+    pub disable_collectors: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    pub name: String,
+    pub team: String,
+    /// Metrics page, `http://…` or `https://…`.
+    pub metrics: Option<String>,
+    /// Health page.
+    pub health: Option<String>,
+    pub scrape_interval: Duration,
+    /// The stack starts this service itself (examples and laptops).
+    pub run: Option<Run>,
+}
+
+/// A service that the stack starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Name in the component catalogue.
+    pub component: String,
+    pub args: Vec<String>,
+    pub env: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Team {
+    pub name: String,
+    /// Integration key of PagerDuty Events v2. `None`: the inbox stands in.
+    pub pagerduty: Option<SecretRef>,
+    /// Incoming webhook address of Slack. `None`: the inbox stands in.
+    pub slack: Option<SecretRef>,
+    pub email: Option<String>,
+}
+
+/// Mail server for e-mail receivers. Without one the inbox stands in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Smtp {
+    pub host: String,
+    pub port: u16,
+    pub from: String,
+    pub username: Option<String>,
+    pub password: Option<SecretRef>,
+}
+
+/// Where a secret is kept. Never the secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SecretRef {
+    pub source: SecretSource,
+    /// Grows when the value behind the same reference was changed.
+    pub rotation: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SecretSource {
+    Env(String),
+    File(PathBuf),
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            SecretSource::Env(name) => write!(f, "env:{name}"),
+            SecretSource::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    Critical,
+    Warning,
+    Info,
+}
+
+impl Severity {
+    pub const ALL: [Self; 3] = [Self::Critical, Self::Warning, Self::Info];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    Pagerduty,
+    Slack,
+    Email,
+}
+
+impl Channel {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pagerduty => "pagerduty",
+            Self::Slack => "slack",
+            Self::Email => "email",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Routing {
+    pub severity: BTreeMap<Severity, Vec<Channel>>,
+    pub group_by: Vec<String>,
+    pub group_wait: Duration,
+    pub group_interval: Duration,
+    pub repeat_interval: Duration,
+    /// Team that gets an alert without a known `team` label.
+    pub fallback_team: String,
+    /// Address that hears the Watchdog outside this stack. `None`: the inbox listens.
+    pub heartbeat: Option<SecretRef>,
+    /// PagerDuty key for drills, so that a drill never pages a team. `None`: the inbox.
+    pub drill_pagerduty: Option<SecretRef>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alerts {
+    pub files: Vec<RuleFile>,
+    pub overrides: BTreeMap<String, RuleOverride>,
+}
+
+/// One native Prometheus rule file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuleFile {
+    /// File name without folders; unique in the stack.
+    pub name: String,
+    pub path: PathBuf,
+    /// As read, before overrides.
+    pub groups: Vec<RuleGroup>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuleGroup {
+    pub name: String,
+    pub interval: Option<String>,
+    pub limit: Option<u64>,
+    pub labels: BTreeMap<String, String>,
+    pub rules: Vec<Rule>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    pub kind: RuleKind,
+    pub expr: String,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    /// Prometheus' own duration text.
+    pub hold: Option<String>,
+    pub keep_firing_for: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum RuleKind {
+    Alert(String),
+    Record(String),
+}
+
+/// `alerts.overrides.<alertname>`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RuleOverride {
+    pub hold: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    pub disabled: bool,
+}
+
+/// Something the spec asks for and this build does not do yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    pub key: String,
+    pub why: String,
+}
