@@ -1,1 +1,5 @@
-//! placeholder
+//! Tests of the kai-observe program: the command line, and (in `stack/`) real systems end to end.
+
+mod harness;
+#[path = "../stack/main.rs"]
+mod stack;
