@@ -146,14 +146,14 @@ impl Drop for Observation {
         }
         let duration = elapsed.as_nanos() as u64;
         let (method, path) = (self.method, self.path.as_str());
-        self.span
-            .in_scope(|| match (self.template.starts_with(CUSTOMER), code) {
-                (true, 500..) => {
-                    tracing::error!(event.duration = duration, "{method} {path} {code}")
-                }
-                (true, _) => tracing::info!(event.duration = duration, "{method} {path} {code}"),
-                (false, _) => tracing::debug!(event.duration = duration, "{method} {path} {code}"),
-            });
+        let _scope = self.span.enter();
+        if !self.template.starts_with(CUSTOMER) {
+            tracing::debug!(event.duration = duration, "{method} {path} {code}");
+        } else if code >= 500 {
+            tracing::error!(event.duration = duration, "{method} {path} {code}");
+        } else {
+            tracing::info!(event.duration = duration, "{method} {path} {code}");
+        }
     }
 }
 
