@@ -20,6 +20,9 @@ pub mod payments;
 pub mod refunds;
 pub mod search;
 
+#[cfg(test)]
+mod tests;
+
 const MAX_BODY: usize = 64 * 1024;
 
 /// Requests under this prefix are customers': they are logged, traced and subject to faults.
