@@ -151,7 +151,11 @@ pub struct ComponentPolicy {
 
 impl Default for ComponentPolicy {
     fn default() -> Self {
-        Self { allow: SourceKind::ALL.to_vec(), mirrors: BTreeMap::new(), locked: false }
+        Self {
+            allow: SourceKind::ALL.to_vec(),
+            mirrors: BTreeMap::new(),
+            locked: false,
+        }
     }
 }
 
@@ -297,6 +301,7 @@ pub struct RuleFile {
 pub struct RuleGroup {
     pub name: String,
     pub interval: Option<String>,
+    pub query_offset: Option<String>,
     pub limit: Option<u64>,
     pub labels: BTreeMap<String, String>,
     pub rules: Vec<Rule>,
