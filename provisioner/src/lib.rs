@@ -2,6 +2,7 @@
 //! prove that they do.
 
 pub mod components;
+pub mod http;
 pub mod inbox;
 pub mod model;
 pub mod progress;
