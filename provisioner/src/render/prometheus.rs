@@ -44,7 +44,9 @@ pub fn targets(stack: &Stack) -> Vec<Target> {
     }
     out.push(own("prometheus", stack.ports.prometheus()));
     for service in stack.services.values() {
-        let Some(url) = &service.metrics else { continue };
+        let Some(url) = &service.metrics else {
+            continue;
+        };
         out.push(Target {
             job: service.name.clone(),
             address: format!("127.0.0.1:{}", stack.ports.agent()),
@@ -59,7 +61,9 @@ pub fn targets(stack: &Stack) -> Vec<Target> {
 }
 
 fn instance_of(url: &str) -> String {
-    let Ok(parsed) = reqwest::Url::parse(url) else { return url.to_owned() };
+    let Ok(parsed) = reqwest::Url::parse(url) else {
+        return url.to_owned();
+    };
     match (parsed.host_str(), parsed.port_or_known_default()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         _ => url.to_owned(),
@@ -67,8 +71,14 @@ fn instance_of(url: &str) -> String {
 }
 
 pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
-    let Some(settings) = &stack.systems.prometheus else { return Vec::new() };
-    let mut out = vec![component("prometheus", settings.version.clone(), settings.required)];
+    let Some(settings) = &stack.systems.prometheus else {
+        return Vec::new();
+    };
+    let mut out = vec![component(
+        "prometheus",
+        settings.version.clone(),
+        settings.required,
+    )];
     let mut config = vec![Address::file("prometheus/prometheus.yml")];
     for file in &stack.alerts.files {
         let address = Address::file(&format!("prometheus/rules/{}", file.name));
@@ -106,10 +116,17 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
             program: "prometheus".into(),
             args: vec![
                 format!("--config.file={}", layout.root.join(main).display()),
-                format!("--storage.tsdb.path={}", layout.root.join("data/prometheus").display()),
-                format!("--storage.tsdb.retention.time={}", duration(settings.retention)),
+                format!(
+                    "--storage.tsdb.path={}",
+                    layout.root.join("data/prometheus").display()
+                ),
+                format!(
+                    "--storage.tsdb.retention.time={}",
+                    duration(settings.retention)
+                ),
                 format!("--web.listen-address=127.0.0.1:{port}"),
                 format!("--web.external-url={}", local(port, "/")),
+                format!("--rules.alert.resend-delay={}", duration(resend(stack))),
                 "--web.enable-lifecycle".into(),
                 "--enable-feature=exemplar-storage".into(),
                 // Our own detection is the lease; a lock file left by `kill -9` only adds noise.
@@ -131,6 +148,13 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     out
 }
 
+/// An alert that fires before Alertmanager is discovered (Prometheus takes up to 5 s) is sent again
+/// only after this delay; its default of a minute would make every start look broken. Alertmanager
+/// takes an alert for ended after four times this or the evaluation interval, so it is not tiny.
+fn resend(stack: &Stack) -> Duration {
+    (stack.defaults.evaluation_interval * 2).max(Duration::from_secs(10))
+}
+
 fn rule_path(name: &str) -> PathBuf {
     PathBuf::from("config/prometheus/rules").join(name)
 }
@@ -141,9 +165,16 @@ fn document(stack: &Stack) -> Value {
         external.insert(name.replace(['-', '.', '/'], "_"), json!(value));
     }
     external.insert("stack".into(), json!(stack.name));
-    let scrape: Vec<Value> = targets(stack).iter().map(|target| job(stack, target)).collect();
-    let rules: Vec<String> =
-        stack.alerts.files.iter().map(|file| format!("rules/{}", file.name)).collect();
+    let scrape: Vec<Value> = targets(stack)
+        .iter()
+        .map(|target| job(stack, target))
+        .collect();
+    let rules: Vec<String> = stack
+        .alerts
+        .files
+        .iter()
+        .map(|file| format!("rules/{}", file.name))
+        .collect();
     let mut out = json!({
         "global": {
             "scrape_interval": duration(stack.defaults.scrape_interval),
