@@ -52,6 +52,11 @@ pub fn find(job: &Job<'_>, build: bool) -> Result<Installed, Refusal> {
     }
     job.state(&format!("building it, because {stale}"));
     cargo_build(job, root, &layout, &binary)?;
+    // Something was written while it was built: Cargo.lock by cargo itself, or a source by its
+    // author. Asking cargo again settles both, and costs little when there is nothing to do.
+    if staleness(job, root, &layout, &binary).is_some() {
+        cargo_build(job, root, &layout, &binary)?;
+    }
     found(job, binary, "built from this checkout")
 }
 

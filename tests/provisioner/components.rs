@@ -1,0 +1,14 @@
+//! The component chain against sources that a test controls: an HTTP server that breaks on demand,
+//! folders as mirrors, a signed Debian repository, a Go proxy in a folder. Real sources are used by
+//! the tests of the stack, and here with KAI_REAL_COMPONENTS=1.
+
+mod archive;
+mod concurrent;
+mod debian;
+mod go;
+mod local;
+mod maven;
+mod policy;
+mod real;
+mod server;
+mod support;
