@@ -1,1 +1,3 @@
-//! placeholder
+//! Tests of kai-observe from outside, one subject per file.
+
+mod spec;

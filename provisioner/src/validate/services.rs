@@ -6,7 +6,14 @@ use super::{Subject, reported, suggestion};
 use crate::spec::{Findings, names_a_secret, quoted};
 
 /// Names of the stack's own scrape jobs and processes.
-const TAKEN: [&str; 5] = ["prometheus", "alertmanager", "inbox", "node", "kai-agent"];
+const TAKEN: [&str; 6] = [
+    "prometheus",
+    "alertmanager",
+    "inbox",
+    "kai-inbox",
+    "agent",
+    "kai-agent",
+];
 
 pub(super) fn team_exists(subject: &Subject<'_>, findings: &mut Findings) {
     let teams = &subject.stack.teams;
@@ -55,11 +62,11 @@ pub(super) fn component_exists(subject: &Subject<'_>, findings: &mut Findings) {
     for service in subject.stack.services.values() {
         let Some(run) = &service.run else { continue };
         let path = ["services", service.name.as_str(), "run", "component"];
-        if known.contains(&run.component.as_str()) || reported(findings, &path) {
+        if known.contains(&run.component) || reported(findings, &path) {
             continue;
         }
         let message = format!("there is no component {}", quoted(&run.component));
-        let help = suggestion(&run.component, known.iter().copied());
+        let help = suggestion(&run.component, known.iter().map(String::as_str));
         findings
             .error("unknown-component", subject.at(&path), message)
             .help(help);
