@@ -37,6 +37,13 @@ fn may_name_a_secret(name: &str) -> bool {
     names_a_secret(name) || nearest(name, SECRET_WORDS).is_some()
 }
 
+/// Keys are camelCase: this one is rather a value that slipped into the place of a key.
+pub fn is_no_key(key: &str) -> bool {
+    key.len() >= 8
+        && key.chars().any(|c| c.is_ascii_digit())
+        && !key.chars().any(|c| c.is_ascii_lowercase())
+}
+
 /// True when a value looks like a key, a token or an address with credentials in it.
 pub fn looks_like_a_secret(value: &str) -> bool {
     let chars: Vec<char> = value.chars().collect();
@@ -85,8 +92,10 @@ pub fn hidden_strictly(lines: &[String], index: usize) -> Vec<bool> {
         .filter(|l| !l.trim().is_empty())
         .take(2);
     let is_key = |l: &str| {
-        l.split_once(':')
-            .is_some_and(|(key, _)| key.trim().chars().all(is_word))
+        l.split_once(':').is_some_and(|(key, _)| {
+            key.trim().starts_with(|c: char| c.is_ascii_lowercase())
+                && key.trim().chars().all(is_word)
+        })
     };
     for line_above in above {
         let words: Vec<char> = line_above.chars().collect();
