@@ -33,7 +33,7 @@ pub use self::diagnostic::{Diagnostic, Diagnostics, Level};
 pub use self::json_schema::json_schema;
 pub use self::reference::reference_markdown;
 pub use self::secrets::Secrets;
-pub use self::starter::{existing, random_id, starter};
+pub use self::starter::{existing, fresh_id, starter};
 
 pub(crate) use self::diagnostic::{Findings, quoted};
 pub(crate) use self::mask::names_a_secret;
@@ -50,12 +50,12 @@ use crate::validate;
 
 /// What the spec itself does not say.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct Options<'a> {
     /// `--env`; mandatory once the spec declares environments.
     pub env: Option<String>,
     pub secrets: Secrets,
     /// Names of the component catalogue, for `services.<name>.run.component`.
-    pub known_components: Vec<String>,
+    pub known_components: &'a [&'a str],
 }
 
 /// A spec that may be used.
@@ -67,7 +67,7 @@ pub struct Loaded {
 
 /// Reads, checks and resolves a spec. On errors all of them come back, warnings included; the
 /// caller exits with [`kai_contract::exit::BAD_SPEC`].
-pub fn load(path: &Path, options: &Options) -> Result<Loaded, Diagnostics> {
+pub fn load(path: &Path, options: &Options<'_>) -> Result<Loaded, Diagnostics> {
     let mut sources = Sources::default();
     let mut findings = Findings::default();
     let stack = read(path, options, &mut sources, &mut findings);
@@ -84,7 +84,7 @@ pub fn load(path: &Path, options: &Options) -> Result<Loaded, Diagnostics> {
 
 fn read(
     path: &Path,
-    options: &Options,
+    options: &Options<'_>,
     sources: &mut Sources,
     findings: &mut Findings,
 ) -> Option<Stack> {
@@ -143,7 +143,7 @@ fn read(
             tree: &tree,
             rules: &rules,
             presence: &presence,
-            known_components: &options.known_components,
+            known_components: options.known_components,
             sources,
         };
         validate::validate(&subject, findings);

@@ -24,7 +24,7 @@ pub struct Subject<'a> {
     pub tree: &'a Node,
     pub rules: &'a ReadRules,
     pub presence: &'a BTreeMap<SecretSource, Presence>,
-    pub known_components: &'a [String],
+    pub known_components: &'a [&'a str],
     pub sources: &'a Sources,
 }
 

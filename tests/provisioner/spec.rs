@@ -42,7 +42,7 @@ fn load(path: &Path) -> Result<Loaded, Diagnostics> {
         &Options {
             env,
             secrets: secrets(),
-            known_components: COMPONENTS.map(str::to_owned).to_vec(),
+            known_components: &COMPONENTS,
         },
     )
 }
@@ -156,7 +156,7 @@ fn the_json_schema_agrees_with_the_checker() {
             .collect();
         assert!(errors.is_empty(), "{name}: {errors:?}");
     }
-    let starter = serde_yaml::from_str(&spec::starter("x", &spec::random_id())).expect("YAML");
+    let starter = serde_yaml::from_str(&spec::starter("x", &spec::fresh_id())).expect("YAML");
     assert!(schema.is_valid(&starter));
     // what only `validate` or the file system can see is no business of an editor
     for name in [
@@ -247,7 +247,7 @@ fn plan_needs_no_secret() {
             &Options {
                 env: None,
                 secrets,
-                known_components: Vec::new(),
+                known_components: &[],
             },
         )
     };

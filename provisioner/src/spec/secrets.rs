@@ -14,7 +14,7 @@ use crate::model::{SecretRef, SecretSource, Stack};
 pub enum Secrets {
     /// Look into the environment of this process and into the files.
     #[default]
-    Check,
+    Read,
     /// Take every reference for good: `plan` and `validate --offline` need no values.
     AssumePresent,
     /// These variables in place of the process environment; files are read. For tests, and for
@@ -26,7 +26,7 @@ pub enum Secrets {
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Check => f.write_str("Check"),
+            Self::Read => f.write_str("Read"),
             Self::AssumePresent => f.write_str("AssumePresent"),
             Self::Given(variables) => f.debug_set().entries(variables.keys()).finish(),
         }
@@ -101,7 +101,7 @@ fn look(source: &SecretSource, secrets: &Secrets) -> Presence {
         (SecretSource::Env(name), Secrets::Given(variables)) => variables
             .get(name)
             .map_or(Presence::Missing, |value| judge(value, false)),
-        (SecretSource::Env(name), Secrets::Check) => match std::env::var(name) {
+        (SecretSource::Env(name), Secrets::Read) => match std::env::var(name) {
             Ok(value) => judge(&value, false),
             Err(std::env::VarError::NotPresent) => Presence::Missing,
             Err(std::env::VarError::NotUnicode(_)) => {
@@ -167,12 +167,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("key");
         let source = SecretSource::File(path.clone());
-        assert_eq!(look(&source, &Secrets::Check), Presence::Missing);
+        assert_eq!(look(&source, &Secrets::Read), Presence::Missing);
         fs::write(&path, "\n").expect("written");
-        assert_eq!(look(&source, &Secrets::Check), Presence::Empty);
+        assert_eq!(look(&source, &Secrets::Read), Presence::Empty);
         fs::write(&path, "https://example.org/x\n").expect("written");
         assert!(matches!(
-            look(&source, &Secrets::Check),
+            look(&source, &Secrets::Read),
             Presence::Present {
                 is_address: true,
                 ..
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(look(&source, &Secrets::AssumePresent), Presence::Assumed);
         let folder = SecretSource::File(folder.path().to_path_buf());
         assert!(matches!(
-            look(&folder, &Secrets::Check),
+            look(&folder, &Secrets::Read),
             Presence::Unreadable(_)
         ));
         let given = Secrets::Given([("A".to_owned(), "hunter2".to_owned())].into());

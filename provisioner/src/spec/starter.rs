@@ -18,7 +18,7 @@ pub fn existing(folder: &Path) -> Option<PathBuf> {
 }
 
 /// A random `metadata.id`: fifty bits in base32.
-pub fn random_id() -> String {
+pub fn fresh_id() -> String {
     const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let mut random = rand::rng();
     (0..10)
@@ -48,7 +48,7 @@ pub fn name_from(text: &str) -> String {
 }
 
 /// The text of a small spec that loads as it is and shows what can be added. `name` that is not a
-/// name is made one; `id` comes from [`random_id`].
+/// name is made one; `id` comes from [`fresh_id`].
 pub fn starter(name: &str, id: &str) -> String {
     let name = name_from(name);
     format!(
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn ids_are_random_and_well_formed() {
-        let (one, other) = (random_id(), random_id());
+        let (one, other) = (fresh_id(), fresh_id());
         assert_ne!(one, other);
         assert_eq!(super::super::format::Format::Id.check(&one), Ok(()));
     }

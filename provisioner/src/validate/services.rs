@@ -62,11 +62,11 @@ pub(super) fn component_exists(subject: &Subject<'_>, findings: &mut Findings) {
     for service in subject.stack.services.values() {
         let Some(run) = &service.run else { continue };
         let path = ["services", service.name.as_str(), "run", "component"];
-        if known.contains(&run.component) || reported(findings, &path) {
+        if known.contains(&run.component.as_str()) || reported(findings, &path) {
             continue;
         }
         let message = format!("there is no component {}", quoted(&run.component));
-        let help = suggestion(&run.component, known.iter().map(String::as_str));
+        let help = suggestion(&run.component, known.iter().copied());
         findings
             .error("unknown-component", subject.at(&path), message)
             .help(help);
