@@ -120,7 +120,7 @@ fn read(
             .unwrap_or(resolve::DEFAULT_ENVIRONMENT),
     };
     let mut stack = resolve::resolve(&tree, &around);
-    let rules = rules::read(&tree, folder, &base_dir, sources, findings);
+    let rules = rules::read(&tree, folder, sources, findings);
     stack.alerts.files = rules.files.iter().map(|f| f.model.clone()).collect();
     if tree.find(&["metadata", "name"]).is_some() && tree.find(&["metadata", "id"]).is_none() {
         let place = tree.nearest_place(&["metadata", "name"]);
@@ -136,7 +136,7 @@ fn read(
             ));
     }
     // without its environment a spec is not the one that would be used
-    if environment.is_some() {
+    if environment.is_some() && matches!(tree.value, Value::Map(_)) {
         let presence = secrets::presence(&stack, &options.secrets);
         let subject = validate::Subject {
             stack: &stack,

@@ -39,6 +39,11 @@ pub struct Check {
 /// All checks, in the order in which they run.
 pub const CHECKS: &[Check] = &[
     Check {
+        name: "labels",
+        what: "`metadata.labels` stay apart, and apart from the stack's own, as label names",
+        run: systems::labels_stay_apart,
+    },
+    Check {
         name: "service-team",
         what: "the team of a service is one of `teams`",
         run: services::team_exists,
@@ -62,6 +67,11 @@ pub const CHECKS: &[Check] = &[
         name: "service-env",
         what: "no variable of `run.env` looks like a secret",
         run: services::env_is_public,
+    },
+    Check {
+        name: "team-name",
+        what: "a team does not have the name of a receiver of the stack",
+        run: routing::team_name_is_free,
     },
     Check {
         name: "fallback-team",
@@ -183,15 +193,12 @@ fn reported(findings: &Findings, path: &[&str]) -> bool {
 
 /// ``did you mean `x`?`` or the known names.
 fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
-    match crate::spec::nearest(name, known.clone()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => {
-            let names: Vec<&str> = known.into_iter().take(20).collect();
-            if names.is_empty() {
-                "there are none".to_owned()
-            } else {
-                format!("known: {}", crate::spec::schema::list(&names))
-            }
-        }
+    if let Some(meant) = crate::spec::nearest(name, known.clone()) {
+        return format!("did you mean `{meant}`?");
     }
+    let names: Vec<&str> = known.into_iter().take(20).collect();
+    if names.is_empty() {
+        return "there are none".to_owned();
+    }
+    format!("known: {}", crate::spec::schema::list(&names))
 }

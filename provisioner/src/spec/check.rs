@@ -6,6 +6,7 @@ mod secret;
 
 use super::diagnostic::{Findings, quoted};
 use super::duration;
+use super::mask::is_no_key;
 use super::schema::{self, Field, Kind, Object, list, table};
 use super::source::Place;
 use super::suggest::nearest;
@@ -179,19 +180,24 @@ impl Checker<'_> {
         let field = meant.and_then(|name| object.field(name));
         match field {
             Some(field) => hide::by_kind(&entry.value, &field.kind, self.findings),
-            None if object.holds_secrets() => hide::all(&entry.value, self.findings),
-            None => hide::by_name(&entry.value, self.findings),
+            None if meant.is_some() || (!object.holds_secrets() && elsewhere(key).is_some()) => {
+                hide::by_name(&entry.value, self.findings);
+            }
+            // nobody knows what it is, so it may be anything
+            None => hide::all(&entry.value, self.findings),
         }
         // what was meant is there after all, only misspelt: it is not missing as well
         if let Some(name) = meant {
             self.findings.mark_broken(&join(path, name));
         }
         self.findings.mark_broken(&join(path, key));
-        let message = format!(
-            "unknown key {} in {}",
-            quoted(key),
-            place_name(path, object)
-        );
+        let shown = if meant.is_none() && is_no_key(key) {
+            self.findings.mask(entry.key_place);
+            "(not shown)".to_owned()
+        } else {
+            quoted(key)
+        };
+        let message = format!("unknown key {shown} in {}", place_name(path, object));
         let known: Vec<&str> = names().collect();
         let help = match (meant, elsewhere(key)) {
             (Some(name), _) => format!("did you mean `{name}`?"),

@@ -211,7 +211,7 @@ impl Findings {
                 column: positioned.then_some(finding.place.column),
                 message: finding.message,
                 help: finding.help,
-                snippet: sources.snippet(finding.place),
+                snippet: sources.snippet(finding.place, finding.code == "syntax"),
             }
         };
         Diagnostics(self.list.into_iter().map(told).collect())

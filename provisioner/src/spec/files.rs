@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::check::{self, Completeness};
 use super::diagnostic::{Findings, quoted};
+use super::format::Format;
 use super::glob;
 use super::merge;
 use super::parse;
@@ -162,6 +163,7 @@ impl Reader<'_> {
             .unwrap_or_default()
             .iter()
             .filter_map(|item| Some((item.text()?.to_owned(), item.place)))
+            .filter(|(pattern, _)| Format::Glob.check(pattern).is_ok())
             .collect();
         for (pattern, place) in patterns {
             for path in matching(&folder, &pattern, place, self.findings) {
@@ -225,7 +227,7 @@ pub fn matching(
     findings: &mut Findings,
 ) -> Vec<PathBuf> {
     if !glob::is_pattern(pattern) {
-        return vec![folder.join(pattern)];
+        return vec![tidy(&folder.join(pattern))];
     }
     let base = if folder.as_os_str().is_empty() {
         Path::new(".")
@@ -239,11 +241,7 @@ pub fn matching(
             findings.warning("no-match", place, message).help(help);
             Vec::new()
         }
-        // `./a.yaml` reads worse than `a.yaml`
-        Ok(found) => found
-            .into_iter()
-            .map(|p| p.strip_prefix("./").map(Path::to_path_buf).unwrap_or(p))
-            .collect(),
+        Ok(found) => found.iter().map(|path| tidy(path)).collect(),
         Err(error) => {
             findings
                 .error(
@@ -254,5 +252,43 @@ pub fn matching(
                 .help("check the path and its permissions");
             Vec::new()
         }
+    }
+}
+
+/// The same file by a path that reads better: `a/../b` is `b` unless a link makes it another.
+fn tidy(path: &Path) -> PathBuf {
+    let mut parts: Vec<Component<'_>> = Vec::new();
+    for part in path.components() {
+        match (part, parts.last()) {
+            (Component::CurDir, _) => {}
+            (Component::ParentDir, Some(Component::Normal(_))) => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    let short: PathBuf = parts.iter().collect();
+    match (fs::canonicalize(&short), fs::canonicalize(path)) {
+        (Ok(short_real), Ok(real)) if short_real == real => short,
+        _ => path.to_path_buf(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tidy_paths_lead_to_the_same_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("a/b")).expect("folders");
+        fs::write(at("x.yaml"), "").expect("a file");
+        fs::write(at("a/x.yaml"), "").expect("a file");
+        assert_eq!(tidy(&at("a/../x.yaml")), at("x.yaml"));
+        assert_eq!(tidy(&at("./a/./b/../x.yaml")), at("a/x.yaml"));
+        std::os::unix::fs::symlink(at("a/b"), at("link")).expect("a link");
+        assert_eq!(tidy(&at("link/../x.yaml")), at("link/../x.yaml"));
+        assert_eq!(tidy(&at("none/../y.yaml")), at("none/../y.yaml"));
     }
 }

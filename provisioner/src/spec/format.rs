@@ -62,7 +62,7 @@ impl Format {
     /// The words of the reference document.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Any | Self::Unseen | Self::OneLine => "text",
+            Self::Any | Self::Unseen | Self::OneLine => "string",
             Self::Name => "name (lower-case letters, digits, `-`; at most 63)",
             Self::Id => "8 to 16 lower-case letters and digits",
             Self::Http => "http(s) address",
@@ -89,7 +89,7 @@ impl Format {
             Self::Email => Some("^[^\\s@<>,;]+@[^\\s@<>,;]+$"),
             Self::Version => Some("^[0-9][0-9A-Za-z.+~-]*$"),
             Self::LabelName => Some("^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$"),
-            Self::LabelKey => Some("^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$"),
+            Self::LabelKey => Some("^[A-Za-z]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$"),
             Self::EnvName => Some("^[A-Za-z_][A-Za-z0-9_]*$"),
             Self::GroupBy => Some("^(\\.\\.\\.|(?!__)[a-zA-Z_][a-zA-Z0-9_]*)$"),
         }
@@ -177,7 +177,10 @@ fn http(text: &str) -> Result<(), Wrong> {
             secret: true,
         }),
         Err(error) => {
-            let help = if error == AddressError::Scheme && address::is_host(host_part(text)) {
+            let help = if error == AddressError::Scheme
+                && !text.contains("://")
+                && address::is_host(host_part(text))
+            {
                 format!("write http://{text}")
             } else {
                 "write it as in http://127.0.0.1:8080/metrics".to_owned()
@@ -295,12 +298,16 @@ fn label_key(text: &str) -> Result<(), Wrong> {
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'/' | b'-'));
     let ends = |c: char| c.is_ascii_alphanumeric();
-    if inside && (1..=63).contains(&text.len()) && text.starts_with(ends) && text.ends_with(ends) {
+    if inside
+        && (1..=63).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.ends_with(ends)
+    {
         return Ok(());
     }
     Err(Wrong::new(
         "is not a label key",
-        "use letters, digits, `-`, `_`, `.`, `/`, at most 63, for example cost-center",
+        "use letters, digits, `-`, `_`, `.`, `/`, a letter first, at most 63, for example cost-center",
     ))
 }
 

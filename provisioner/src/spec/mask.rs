@@ -2,6 +2,8 @@
 //! places exactly; this is the second net, for lines that no schema describes: a file that is not
 //! YAML, a misspelt key, a key pasted where nobody expected one.
 
+use super::suggest::nearest;
+
 /// A key whose name contains one of these holds something that is not for showing.
 const SECRET_WORDS: [&str; 14] = [
     "pagerduty",
@@ -28,6 +30,18 @@ pub fn names_a_secret(name: &str) -> bool {
         .map(|c| c.to_ascii_lowercase())
         .collect();
     SECRET_WORDS.iter().any(|word| plain.contains(word))
+}
+
+/// The same, misspelt names included: for hiding, one too many is better than one too few.
+fn may_name_a_secret(name: &str) -> bool {
+    names_a_secret(name) || nearest(name, SECRET_WORDS).is_some()
+}
+
+/// Keys are camelCase: this one is rather a value that slipped into the place of a key.
+pub fn is_no_key(key: &str) -> bool {
+    key.len() >= 8
+        && key.chars().any(|c| c.is_ascii_digit())
+        && !key.chars().any(|c| c.is_ascii_lowercase())
 }
 
 /// True when a value looks like a key, a token or an address with credentials in it.
@@ -64,6 +78,55 @@ pub fn hidden(lines: &[String], index: usize) -> Vec<bool> {
     hidden
 }
 
+/// As [`hidden`], for a file that is not even YAML: there, whatever comes after the name of a
+/// secret may be the secret, on the same line or on the next.
+pub fn hidden_strictly(lines: &[String], index: usize) -> Vec<bool> {
+    let mut hidden = hidden(lines, index);
+    let Some(line) = lines.get(index) else {
+        return hidden;
+    };
+    let chars: Vec<char> = line.chars().collect();
+    let above = lines[..index]
+        .iter()
+        .rev()
+        .filter(|l| !l.trim().is_empty())
+        .take(2);
+    let is_key = |l: &str| {
+        l.split_once(':').is_some_and(|(key, _)| {
+            key.trim().starts_with(|c: char| c.is_ascii_lowercase())
+                && key.trim().chars().all(is_word)
+        })
+    };
+    for line_above in above {
+        let words: Vec<char> = line_above.chars().collect();
+        if after_secret_word(&words).is_some() && !is_key(line) {
+            hidden.fill(true);
+            return hidden;
+        }
+    }
+    if let Some(from) = after_secret_word(&chars) {
+        hidden[from..].fill(true);
+    }
+    hidden
+}
+
+/// Where what follows the first word that names a secret begins.
+fn after_secret_word(chars: &[char]) -> Option<usize> {
+    let mut at = 0;
+    while at < chars.len() {
+        let end = at + chars[at..].iter().take_while(|c| is_word(**c)).count();
+        if end > at {
+            let word: String = chars[at..end].iter().collect();
+            if word.len() > 2 && may_name_a_secret(&word) {
+                let skip = chars[end..].iter().take_while(|c| !is_word(**c)).count();
+                return Some(end + skip);
+            }
+        }
+        at = end.max(at + 1);
+    }
+    None
+}
+
 /// Is this line the value of a secret's key on a line above it (a block scalar, a continuation)?
 fn continues_a_secret(lines: &[String], index: usize) -> bool {
     let indent = |line: &str| line.chars().take_while(|c| *c == ' ' || *c == '\t').count();
@@ -79,7 +142,7 @@ fn continues_a_secret(lines: &[String], index: usize) -> bool {
             let value = value.trim();
             let opens = value.is_empty()
                 || value.starts_with(['|', '>', '#', '{', '"', '\'', '[', '&', '!']);
-            return opens && names_a_secret(key) && !key.contains(' ');
+            return opens && may_name_a_secret(key) && !key.contains(' ');
         }
         if limit == 0 {
             return false;
@@ -106,7 +169,7 @@ fn hide_values_of_secret_keys(chars: &[char], hidden: &mut [bool]) {
                 .map(|o| chars[o + 1..at - 1].iter().collect())
                 .unwrap_or_default();
         }
-        if !names_a_secret(&name) {
+        if !may_name_a_secret(&name) {
             continue;
         }
         let mut start = at + 1;
@@ -124,7 +187,12 @@ fn hide_values_of_secret_keys(chars: &[char], hidden: &mut [bool]) {
                 .position(|c| matches!(c, ',' | '}' | ']'))
                 .map_or(chars.len(), |p| start + p),
         };
-        hidden[start..end].fill(true);
+        let blank = chars[start..end]
+            .iter()
+            .rev()
+            .take_while(|c| c.is_whitespace())
+            .count();
+        hidden[start..end - blank].fill(true);
     }
 }
 
@@ -233,12 +301,31 @@ mod tests {
         assert_eq!(shown("teams:\n  booking:\n    email: a"), "    email: a");
     }
 
+    #[test]
+    fn broken_lines_show_nothing_after_the_name_of_a_secret() {
+        let shown = |text: &str| {
+            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            let last = lines.len() - 1;
+            let hidden = hidden_strictly(&lines, last);
+            lines[last]
+                .chars()
+                .zip(hidden)
+                .map(|(c, h)| if h { '*' } else { c })
+                .collect::<String>()
+        };
+        assert_eq!(shown("  pagerdty \"R0\","), "  pagerdty \"****");
+        assert_eq!(shown("slack: {\nR0"), "**");
+        assert_eq!(shown("slack: {\nemail: x"), "email: x");
+        assert_eq!(shown("runsOn: local: yes"), "runsOn: local: yes");
+    }
+
     proptest::proptest! {
         #![proptest_config(proptest::prelude::ProptestConfig::with_cases(128))]
         #[test]
         fn any_line_is_survived(text in "\\PC{0,80}", above in "\\PC{0,40}") {
             let lines = vec![above, text.clone()];
             assert_eq!(hidden(&lines, 1).len(), text.chars().count());
+            assert_eq!(hidden_strictly(&lines, 1).len(), text.chars().count());
             looks_like_a_secret(&text);
         }
     }

@@ -129,8 +129,6 @@ fn join(
         "the other is at {}; keep one of them",
         sources.locate(existing.key_place)
     );
-    // the value leaves the tree here, so the schema will not mask it
-    findings.mask(entry.value.place);
     findings
         .error("duplicate-key", entry.key_place, message)
         .help(help);

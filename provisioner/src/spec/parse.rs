@@ -98,6 +98,13 @@ fn explain(info: &str, text: &str, line: usize) -> (String, Option<String>) {
             Some(help),
         );
     }
+    if info.contains("recursion limit") {
+        let help = "no part of a spec is that deep".to_owned();
+        return (
+            "too many maps and lists inside one another".to_owned(),
+            Some(help),
+        );
+    }
     let help = if info.contains("mapping values are not allowed") {
         Some("quote a value that contains `: `, or check the indentation of this line")
     } else if info.contains("flow mapping") || info.contains("flow sequence") {
@@ -134,8 +141,17 @@ enum Content {
     Map {
         entries: Vec<Entry>,
         seen: HashMap<String, usize>,
-        key: Option<(String, Place, bool)>,
+        key: Option<(String, Place, Fate)>,
+        /// What merge keys would bring: refused, but kept, so that it is not missing as well.
+        merged: Vec<Entry>,
     },
+}
+
+/// What becomes of a key's value.
+enum Fate {
+    Keep,
+    Merge,
+    Drop,
 }
 
 /// The document cannot be used; the reason has been recorded.
@@ -181,7 +197,8 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let node = self.scalar(text, style, tag, place);
                 self.count(1, place)?;
-                self.finish(node, anchor)
+                self.finish(node, anchor);
+                Ok(())
             }
             Event::SequenceStart(anchor, tag) => {
                 self.refuse_tag(tag.as_deref(), "seq", place);
@@ -193,6 +210,7 @@ impl Builder<'_> {
                     entries: Vec::new(),
                     seen: HashMap::new(),
                     key: None,
+                    merged: Vec::new(),
                 };
                 self.start(place, anchor, content)
             }
@@ -207,9 +225,18 @@ impl Builder<'_> {
                 };
                 let value = match open.content {
                     Content::List(items) => Value::List(items),
-                    Content::Map { entries, .. } => Value::Map(entries),
+                    Content::Map {
+                        mut entries,
+                        seen,
+                        merged,
+                        ..
+                    } => {
+                        entries.extend(merged.into_iter().filter(|e| !seen.contains_key(&e.key)));
+                        Value::Map(entries)
+                    }
                 };
-                self.finish(Node { place, value }, open.anchor)
+                self.finish(Node { place, value }, open.anchor);
+                Ok(())
             }
         }
     }
@@ -257,7 +284,8 @@ impl Builder<'_> {
             return Err(Stop);
         };
         self.count(node.size(), place)?;
-        self.finish(node, 0)
+        self.finish(node, 0);
+        Ok(())
     }
 
     /// True when the next node is a key.
@@ -334,62 +362,75 @@ impl Builder<'_> {
     }
 
     /// A node is complete: it becomes a key, a value, an item or the document.
-    fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Stop> {
+    fn finish(&mut self, node: Node, anchor: usize) {
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
-            return Ok(());
+            return;
         };
         match &mut open.content {
             Content::List(items) => items.push(node),
-            Content::Map { entries, seen, key } => {
-                match key.take() {
-                    None => {
-                        let Value::Scalar(scalar) = &node.value else {
-                            return Err(Stop);
-                        };
-                        if scalar.text == "<<" && scalar.style == Style::Plain {
-                            self.findings
-                            .error("merge-key", node.place, "merge keys (`<<`) are not supported")
-                            .help("write the keys out; per-environment changes go to `environments`");
-                            *key = Some((String::new(), node.place, false));
-                            return Ok(());
-                        }
-                        let first = seen.get(&scalar.text).and_then(|i| entries.get(*i));
-                        if let Some(first) = first {
-                            let (line, column) = (first.key_place.line, first.key_place.column);
-                            let message = format!("key {} is written twice", quoted(&scalar.text));
-                            let help = format!(
-                                "the first is at {}:{line}:{column}; keep one of them",
-                                self.name
-                            );
-                            self.findings
-                                .error("duplicate-key", node.place, message)
-                                .help(help);
-                        }
-                        let keep = first.is_none();
-                        *key = Some((scalar.text.clone(), node.place, keep));
-                    }
-                    Some((name, key_place, keep)) => {
-                        if keep {
-                            seen.insert(name.clone(), entries.len());
-                            entries.push(Entry {
-                                key: name,
-                                key_place,
-                                value: node,
-                            });
-                        } else {
-                            // not part of the tree any more, so nothing else would mask what is in it
-                            self.findings.mask(node.place);
-                        }
+            Content::Map {
+                entries,
+                seen,
+                key,
+                merged,
+            } => match key.take() {
+                None => {
+                    let fate = key_fate(&node, entries, seen, self.name, self.findings);
+                    *key = Some((node.text_of_key(), node.place, fate));
+                }
+                Some((name, key_place, Fate::Keep)) => {
+                    seen.insert(name.clone(), entries.len());
+                    entries.push(Entry {
+                        key: name,
+                        key_place,
+                        value: node,
+                    });
+                }
+                Some((_, _, Fate::Merge)) => {
+                    if let Value::Map(more) = node.value {
+                        merged.extend(more);
                     }
                 }
-            }
+                // not part of the tree any more, so nothing else would mask what is in it
+                Some((_, _, Fate::Drop)) => self.findings.mask(node.place),
+            },
         }
-        Ok(())
     }
+}
+
+/// What becomes of the value of this key, and a finding when that is not to be kept.
+fn key_fate(
+    key: &Node,
+    entries: &[Entry],
+    seen: &HashMap<String, usize>,
+    file: &str,
+    findings: &mut Findings,
+) -> Fate {
+    let text = key.text_of_key();
+    if text == "<<" && key.scalar().is_some_and(|s| s.style == Style::Plain) {
+        findings
+            .error(
+                "merge-key",
+                key.place,
+                "merge keys (`<<`) are not supported",
+            )
+            .help("write the keys out; per-environment changes go to `environments`");
+        return Fate::Merge;
+    }
+    let Some(first) = seen.get(&text).and_then(|index| entries.get(*index)) else {
+        return Fate::Keep;
+    };
+    let (line, column) = (first.key_place.line, first.key_place.column);
+    let help = format!("the first is at {file}:{line}:{column}; keep one of them");
+    let message = format!("key {} is written twice", quoted(&text));
+    findings
+        .error("duplicate-key", key.place, message)
+        .help(help);
+    Fate::Drop
 }
 
 #[cfg(test)]
@@ -417,7 +458,7 @@ mod tests {
         };
         assert_eq!(at(&["a", "b", "0"]), (2, 7, 2, 8));
         assert_eq!(at(&["a", "b", "1"]), (2, 10, 2, 15));
-        assert_eq!(at(&["a", "c"]).0, 3);
+        assert_eq!(at(&["a", "c"]), (4, 5, 6, 1));
         assert_eq!(
             node.find(&["a", "c"]).and_then(Node::text),
             Some("one\ntwo\n")

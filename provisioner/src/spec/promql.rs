@@ -148,18 +148,22 @@ pub fn check(expr: &str) -> Option<Issue> {
             )));
         }
         Ok(syntax::Outcome::Fine) => None,
-        Err(issue) if issue.message == syntax::TOO_DEEP => return Some(issue),
+        Err(issue) if issue.message == syntax::TOO_DEEP => {
+            return Some(Issue {
+                certain: false,
+                ..issue
+            });
+        }
         Err(issue) => Some(issue),
     };
-    let theirs = match parser::parse(expr) {
-        Ok(_) => return None,
-        Err(theirs) => theirs,
+    let Err(theirs) = parser::parse(expr) else {
+        return None;
     };
     if let Some(issue) = ours {
         return Some(issue);
     }
     if let Some(name) = unknown_function(&theirs) {
-        return unknown(expr, name);
+        return Some(unknown(expr, name));
     }
     // it cannot read what our reader can: newer syntax, such as arithmetic on durations
     if parser::lexer(expr).is_err() || theirs.starts_with("invalid promql query") {
@@ -168,13 +172,38 @@ pub fn check(expr: &str) -> Option<Issue> {
         ));
     }
     let (offset, length) = blamed(expr, &theirs);
+    let (message, help) = in_prometheus_words(&theirs);
     Some(Issue {
         offset,
         length,
-        message: theirs,
-        help: None,
+        message,
+        help,
         certain: true,
     })
+}
+
+/// promql-parser names types as its code does; people know them by Prometheus' names.
+fn in_prometheus_words(message: &str) -> (String, Option<String>) {
+    let words = [
+        ("type matrix", "a range vector"),
+        ("type vector", "an instant vector"),
+        ("type scalar", "a scalar"),
+        ("type string", "a string"),
+        ("got matrix", "got a range vector"),
+        ("got vector", "got an instant vector"),
+        ("got scalar", "got a scalar"),
+    ];
+    let plain = words.iter().fold(message.to_owned(), |text, (from, to)| {
+        text.replace(from, to)
+    });
+    let help = if message.contains("expected type matrix") {
+        Some("write how far to look back, for example x[5m]")
+    } else if message.contains("expected type vector") && message.contains("got matrix") {
+        Some("turn the range into one value first, for example rate(x[5m])")
+    } else {
+        None
+    };
+    (plain, help.map(str::to_owned))
 }
 
 fn unknown_function(message: &str) -> Option<&str> {
@@ -183,17 +212,17 @@ fn unknown_function(message: &str) -> Option<&str> {
         .strip_suffix('\'')
 }
 
-fn unknown(expr: &str, name: &str) -> Option<Issue> {
+fn unknown(expr: &str, name: &str) -> Issue {
     let (offset, length) = call_of(expr, name).unwrap_or((0, 1));
     if NEWER.contains(&name) {
         let message = format!("this build cannot judge the newer function `{name}`; promtool will");
-        return Some(Issue {
+        return Issue {
             offset,
             length,
             message,
             help: None,
             certain: false,
-        });
+        };
     }
     let meant = nearest(
         name,
@@ -203,13 +232,13 @@ fn unknown(expr: &str, name: &str) -> Option<Issue> {
             .copied()
             .chain(syntax::AGGREGATIONS),
     );
-    Some(Issue {
+    Issue {
         offset,
         length,
         message: format!("PromQL has no function `{name}`"),
         help: meant.map(|meant| format!("did you mean `{meant}`?")),
         certain: true,
-    })
+    }
 }
 
 /// A type error names the function it is about: point there.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::check::{self, Completeness};
 use super::diagnostic::{Findings, quoted};
 use super::files;
+use super::format::Format;
 use super::schema::Kind;
 use super::schema::rule_file::RULE_FILE;
 use super::source::{FileId, Place, Sources};
@@ -92,11 +93,10 @@ pub struct ReadRules {
 }
 
 /// Reads every file that `alerts.rules` of the merged spec names. `folder` is the folder of the
-/// spec as the user wrote it, `base_dir` the same folder as an absolute path.
+/// spec as the user wrote it.
 pub fn read(
     spec: &Node,
     folder: &Path,
-    base_dir: &Path,
     sources: &mut Sources,
     findings: &mut Findings,
 ) -> ReadRules {
@@ -110,16 +110,18 @@ pub fn read(
         .map(Node::items)
         .unwrap_or_default();
     for item in items {
-        let Some(pattern) = item.text() else { continue };
+        let good = |text: &&str| Format::Glob.check(text).is_ok();
+        let Some(pattern) = item.text().filter(good) else {
+            continue;
+        };
         for shown in files::matching(folder, pattern, item.place, findings) {
             let real = fs::canonicalize(&shown).unwrap_or_else(|_| shown.clone());
-            if !seen.insert(real) {
+            if !seen.insert(real.clone()) {
                 continue;
             }
             match files::read_named(&shown, item.place, sources, findings) {
                 Some((file, tree)) => {
-                    let path = base_dir.join(shown.strip_prefix(folder).unwrap_or(&shown));
-                    all.files.push(one(file, tree, path, findings));
+                    all.files.push(one(file, tree, real, findings));
                 }
                 None => all.complete = false,
             }
@@ -309,55 +311,53 @@ pub fn inside(sources: &Sources, node: &Node, offset: usize, length: usize) -> P
     let Some(scalar) = node.scalar() else {
         return start;
     };
-    let is_block = matches!(scalar.style, Style::Literal | Style::Folded);
+    let block = matches!(scalar.style, Style::Literal | Style::Folded);
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let opening = start.column.saturating_sub(1) as usize;
+    // a block starts at its first line with content; blank lines before it are part of the text
+    let blank = if block {
+        scalar.text.chars().take_while(|c| *c == '\n').count()
+    } else {
+        0
+    };
+    let mut left = offset.saturating_sub(blank);
     let wanted = scalar.text.chars().nth(offset);
-    let mut left = offset;
-    for index in 0.. {
-        let line_number = start.line.saturating_add(index);
-        if line_number > start.end_line {
-            break;
-        }
+    let mut after_blank = false;
+    for line_number in start.line..=start.end_line {
         let Some(line) = sources.line(start.file, line_number) else {
             break;
         };
-        let header = is_block && index == 0 && line.contains(['|', '>']);
-        if header {
-            continue;
-        }
-        let first = if index == 0 && !is_block {
-            start.column as usize - 1 + usize::from(scalar.style == Style::Quoted)
+        let first = if block {
+            opening
+        } else if line_number == start.line {
+            opening + usize::from(scalar.style == Style::Quoted)
         } else {
-            line.chars().take_while(|c| *c == ' ').count()
-        };
-        // in a literal, deeper lines keep their indent
-        let first = if scalar.style == Style::Literal {
-            first.min(indent(sources, node))
-        } else {
-            first
+            line.chars().take_while(|c| c.is_whitespace()).count()
         };
         let text: String = line.chars().skip(first).collect();
-        let long = if is_block {
-            text.chars().count()
+        let text = if block {
+            text.as_str()
         } else {
-            text.trim_end().chars().count()
+            text.trim_end()
         };
+        // folding turns one line break into a space and drops the first of several
+        if scalar.style != Style::Literal && text.is_empty() && !after_blank {
+            after_blank = true;
+            continue;
+        }
+        after_blank = text.is_empty();
+        let long = text.chars().count();
         if left <= long {
-            let found = line.chars().nth(first + left);
-            let at_end =
-                left == long && (wanted.is_none() || wanted.is_some_and(char::is_whitespace));
-            if found == wanted || at_end {
-                let column = number(first + left + 1);
-                let end = number(
-                    (first + left + length.max(1)).min(line.chars().count().max(first + left + 1))
-                        + 1,
-                );
+            let found = text.chars().nth(left);
+            if found == wanted || (left == long && wanted.is_none_or(char::is_whitespace)) {
+                let column = first + left + 1;
+                let end = column + length.clamp(1, (long - left).max(1));
                 return Place {
-                    file: start.file,
                     line: line_number,
-                    column,
+                    column: number(column),
                     end_line: line_number,
-                    end_column: end,
+                    end_column: number(end),
+                    ..start
                 };
             }
             break;
@@ -367,15 +367,55 @@ pub fn inside(sources: &Sources, node: &Node, offset: usize, length: usize) -> P
     start
 }
 
-/// The indent of a literal: that of its first line with content.
-fn indent(sources: &Sources, node: &Node) -> usize {
-    let mut line = node.place.line;
-    loop {
-        line += 1;
-        match sources.line(node.place.file, line) {
-            Some(text) if text.trim().is_empty() => {}
-            Some(text) => return text.chars().take_while(|c| *c == ' ').count(),
-            None => return 0,
+#[cfg(test)]
+mod tests {
+    use super::super::parse::parse;
+    use super::*;
+
+    /// The character that `inside` points at.
+    fn pointed(yaml: &str, offset: usize) -> Option<char> {
+        let mut sources = Sources::default();
+        let file = sources.add(Path::new("r.yaml"), yaml);
+        let tree = parse(file, "r.yaml", yaml, &mut Findings::default()).expect("YAML");
+        let place = inside(&sources, tree.get("expr").expect("expr"), offset, 1);
+        sources
+            .line(file, place.line)?
+            .chars()
+            .nth(place.column as usize - 1)
+    }
+
+    #[test]
+    fn a_place_inside_a_scalar_is_found_in_every_style() {
+        for yaml in [
+            "expr: ab cd\n",
+            "expr: 'ab cd'\n",
+            "expr: \"ab cd\"\n",
+            "expr: |\n  ab cd\n",
+            "expr: |-\n    ab cd\n",
+            "expr: >\n  ab\n  cd\n",
+            "expr: ab\n  cd\n",
+            "expr: 'ab\n  cd'\n",
+        ] {
+            assert_eq!(pointed(yaml, 0), Some('a'), "{yaml}");
+            assert_eq!(pointed(yaml, 3), Some('c'), "{yaml}");
+        }
+        assert_eq!(pointed("expr: |\n\n  ab\n    cd\n", 6), Some('c'));
+        assert_eq!(pointed("expr: >\n  ab\n\n  cd\n", 3), Some('c'));
+        // an escape moves what follows: then the scalar's start has to do
+        assert_eq!(pointed("expr: \"\\ta c\"\n", 3), Some('"'));
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(128))]
+        #[test]
+        fn any_scalar_is_survived(text in "[a-c>|'\" \\n]{0,20}", offset in 0_usize..30, length in 0_usize..30) {
+            let yaml = format!("expr: {text}\n");
+            let mut sources = Sources::default();
+            let file = sources.add(Path::new("r.yaml"), &yaml);
+            let tree = parse(file, "r.yaml", &yaml, &mut Findings::default());
+            if let Some(node) = tree.as_ref().and_then(|t| t.get("expr")) {
+                let _ = sources.snippet(inside(&sources, node, offset, length), true);
+            }
         }
     }
 }

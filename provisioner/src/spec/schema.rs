@@ -111,7 +111,7 @@ impl Kind {
         match self {
             Self::Object(_) | Self::Overlay(_) | Self::Map { .. } => "a map".to_owned(),
             Self::List { .. } => "a list".to_owned(),
-            Self::Text(_) | Self::Scalar => "a text".to_owned(),
+            Self::Text(_) | Self::Scalar => "a string".to_owned(),
             Self::Bool => "true or false".to_owned(),
             Self::Integer { min, max } if *min == i64::MIN || *max == i64::MAX => {
                 "a whole number".to_owned()

@@ -111,13 +111,18 @@ impl Sources {
         self.file(file)?.lines.get(index).map(String::as_str)
     }
 
-    /// The line of `place`, secrets masked, with a caret under the place.
-    pub fn snippet(&self, place: Place) -> Option<Snippet> {
+    /// The line of `place`, secrets masked, with a caret under the place. `strict` is for files
+    /// that could not be parsed, where nothing is known about where secrets are.
+    pub fn snippet(&self, place: Place, strict: bool) -> Option<Snippet> {
         let file = self.file(place.file)?;
         let index = usize::try_from(place.line).ok()?.checked_sub(1)?;
         let line = file.lines.get(index)?;
         let chars: Vec<char> = line.chars().collect();
-        let mut hidden = mask::hidden(&file.lines, index);
+        let mut hidden = if strict {
+            mask::hidden_strictly(&file.lines, index)
+        } else {
+            mask::hidden(&file.lines, index)
+        };
         hidden.resize(chars.len(), false);
         for masked in &file.masks {
             if masked.line > place.line || masked.end_line < place.line {
@@ -129,7 +134,7 @@ impl Sources {
                 0
             };
             let to = if masked.end_line == place.line {
-                masked.end_column - 1
+                masked.end_column.saturating_sub(1)
             } else {
                 u32::MAX
             };
@@ -254,7 +259,7 @@ mod tests {
             caret: 0,
             width: 3,
         };
-        assert_eq!(sources.snippet(place), Some(expected));
+        assert_eq!(sources.snippet(place, false), Some(expected));
         assert_eq!(sources.locate(place), "observe.yaml:2:1");
         assert_eq!(sources.line(id, 3), Some("e: 3"));
     }
@@ -276,7 +281,7 @@ mod tests {
             end_line: 1,
             end_column: 15,
         };
-        let snippet = sources.snippet(place).expect("a snippet");
+        let snippet = sources.snippet(place, false).expect("a snippet");
         assert_eq!(snippet.text, "  x: ***, y: 1");
         assert_eq!(snippet.caret, 10);
     }
@@ -291,7 +296,7 @@ mod tests {
             end_line: 1,
             end_column: 405,
         };
-        let snippet = sources.snippet(place).expect("a snippet");
+        let snippet = sources.snippet(place, false).expect("a snippet");
         assert!(
             snippet.text.chars().count() <= WIDEST + 2,
             "{}",
@@ -309,8 +314,10 @@ mod tests {
     #[test]
     fn places_outside_the_file_do_no_harm() {
         let (sources, id) = one("a");
-        assert!(sources.snippet(Place::point(id, 9, 9)).is_none());
-        let snippet = sources.snippet(Place::point(id, 1, 90)).expect("a snippet");
+        assert!(sources.snippet(Place::point(id, 9, 9), false).is_none());
+        let snippet = sources
+            .snippet(Place::point(id, 1, 90), false)
+            .expect("a snippet");
         assert_eq!((snippet.caret, snippet.width), (1, 1));
     }
 }

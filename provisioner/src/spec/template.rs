@@ -127,10 +127,8 @@ fn action(
             let help = Some("write what to fill in, for example {{ $value }}");
             return Err(TemplateError::new(start, "the action is empty", help));
         }
-        "end" => {
-            if blocks.pop().is_none() {
-                return Err(TemplateError::new(start, "{{ end }} closes no block", None));
-            }
+        "end" if blocks.pop().is_none() => {
+            return Err(TemplateError::new(start, "{{ end }} closes no block", None));
         }
         "else" if blocks.is_empty() => {
             return Err(TemplateError::new(

@@ -139,6 +139,11 @@ impl Node {
             .map(|s| s.text.as_str())
     }
 
+    /// As a key of a map: `null` and `1` are keys like any other.
+    pub fn text_of_key(&self) -> String {
+        self.scalar().map(|s| s.text.clone()).unwrap_or_default()
+    }
+
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().find(|e| e.key == key)
     }
@@ -205,7 +210,7 @@ impl Node {
                 Sort::Bool => "true or false",
                 Sort::Int => "a whole number",
                 Sort::Float => "a number",
-                Sort::Text => "a text",
+                Sort::Text => "a string",
             },
         }
     }

@@ -6,6 +6,21 @@ use super::{Subject, reported, suggestion};
 use crate::model::{Channel, Severity};
 use crate::spec::{Findings, duration, quoted};
 
+/// Drills have receivers of their own, `drill-<severity>`, as teams have `<team>-<severity>`.
+const TAKEN: &str = "drill";
+
+pub(super) fn team_name_is_free(subject: &Subject<'_>, findings: &mut Findings) {
+    if subject.stack.teams.contains_key(TAKEN) {
+        findings
+            .error(
+                "name-taken",
+                subject.key(&["teams", TAKEN]),
+                "`drill` is where drills go",
+            )
+            .help("give the team another name, for example `drill-team`");
+    }
+}
+
 pub(super) fn fallback_exists(subject: &Subject<'_>, findings: &mut Findings) {
     let stack = subject.stack;
     let path = ["routing", "fallback", "team"];

@@ -6,6 +6,7 @@ use super::{Subject, reported, suggestion};
 use crate::model::Severity;
 use crate::spec::rules::{LocatedRule, ReadFile, inside};
 use crate::spec::source::Place;
+use crate::spec::tree::Node;
 use crate::spec::{Findings, check_promql, check_template, is_template, quoted};
 
 /// An alert with this severity is recorded and wakes nobody, as the Watchdog does.
@@ -118,7 +119,7 @@ pub(super) fn expressions_parse(subject: &Subject<'_>, findings: &mut Findings) 
 pub(super) fn templates_are_whole(subject: &Subject<'_>, findings: &mut Findings) {
     for (_, rule) in all(subject).filter(|(_, rule)| rule.is_alert()) {
         for part in ["labels", "annotations"] {
-            for entry in rule.node.get(part).map(|n| n.entries()).unwrap_or_default() {
+            for entry in rule.node.get(part).map(Node::entries).unwrap_or_default() {
                 let Some(text) = entry.value.text() else {
                     continue;
                 };
@@ -170,7 +171,10 @@ pub(super) fn overrides_fit(subject: &Subject<'_>, findings: &mut Findings) {
         .collect();
     for (name, change) in &subject.stack.alerts.overrides {
         let path = ["alerts", "overrides", name.as_str()];
-        if !alerts.contains(&name.as_str()) && subject.rules.complete && !reported(findings, &path)
+        if !alerts.contains(&name.as_str())
+            && subject.rules.complete
+            && !reported(findings, &path)
+            && !reported(findings, &["alerts", "rules"])
         {
             let message = format!("no rule file has an alert {}", quoted(name));
             let help = suggestion(name, alerts.iter().copied());

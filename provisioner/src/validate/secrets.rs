@@ -1,6 +1,6 @@
 //! Checks on references to secrets. What is behind them was looked up before; values never get here.
 
-use super::Subject;
+use super::{Subject, reported};
 use crate::model::SecretSource;
 use crate::spec::Findings;
 use crate::spec::secrets::{Presence, references};
@@ -11,6 +11,10 @@ pub(super) fn are_present(subject: &Subject<'_>, findings: &mut Findings) {
             continue;
         };
         let steps: Vec<&str> = path.split('.').collect();
+        // a refused reference may be the secret itself, pasted where its name belongs
+        if reported(findings, &steps) {
+            continue;
+        }
         let key = match &reference.source {
             SecretSource::Env(_) => "env",
             SecretSource::File(_) => "file",
@@ -50,7 +54,7 @@ pub(super) fn are_present(subject: &Subject<'_>, findings: &mut Findings) {
                 is_address,
                 readable_by_others,
             } => {
-                let wants_address = path.ends_with(".slack") || path.ends_with(".heartbeat");
+                let wants_address = matches!(steps.last(), Some(&"slack" | &"heartbeat"));
                 if wants_address && !is_address {
                     let message = format!("{what} does not hold an http(s) address");
                     let help = "put the whole address of the webhook there, with https://";

@@ -6,7 +6,14 @@ use super::{Subject, reported, suggestion};
 use crate::spec::{Findings, names_a_secret, quoted};
 
 /// Names of the stack's own scrape jobs and processes.
-const TAKEN: [&str; 5] = ["prometheus", "alertmanager", "inbox", "node", "kai-agent"];
+const TAKEN: [&str; 6] = [
+    "prometheus",
+    "alertmanager",
+    "inbox",
+    "kai-inbox",
+    "agent",
+    "kai-agent",
+];
 
 pub(super) fn team_exists(subject: &Subject<'_>, findings: &mut Findings) {
     let teams = &subject.stack.teams;

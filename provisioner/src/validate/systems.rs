@@ -7,6 +7,7 @@ use super::{Subject, reported};
 use crate::model::{Ports, RuleKind};
 use crate::spec::Findings;
 use crate::spec::address::Address;
+use crate::spec::rules::ReadFile;
 
 pub(super) fn ports_do_not_overlap(subject: &Subject<'_>, findings: &mut Findings) {
     if reported(findings, &["ports", "base"]) {
@@ -82,7 +83,7 @@ pub(super) fn fit_together(subject: &Subject<'_>, findings: &mut Findings) {
             )
             .help("switch both off, or Prometheus on");
     }
-    let rules = || subject.rules.files.iter().flat_map(|file| file.rules());
+    let rules = || subject.rules.files.iter().flat_map(ReadFile::rules);
     if !metrics && rules().next().is_some() {
         findings
             .warning(
@@ -129,6 +130,47 @@ pub(super) fn series_stay_fresh(subject: &Subject<'_>, findings: &mut Findings) 
         let path = ["services", service.name.as_str(), "scrapeInterval"];
         if subject.tree.find(&path).is_some() {
             warn(&path, service.scrape_interval);
+        }
+    }
+}
+
+/// Labels that the stack sets itself, or that decide where an alert goes.
+const OWN_LABELS: [&str; 10] = [
+    "stack",
+    "environment",
+    "service",
+    "team",
+    "severity",
+    "instance",
+    "job",
+    "alertname",
+    "drill_id",
+    "le",
+];
+
+/// `metadata.labels` become labels of Prometheus, whose names have no `-`, `.` and `/`.
+pub(super) fn labels_stay_apart(subject: &Subject<'_>, findings: &mut Findings) {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for key in subject.stack.labels.keys() {
+        let path = ["metadata", "labels", key.as_str()];
+        if reported(findings, &path) {
+            continue;
+        }
+        let name = key.replace(['-', '.', '/'], "_");
+        let place = subject.key(&path);
+        if OWN_LABELS.contains(&name.as_str()) {
+            findings
+                .error(
+                    "name-taken",
+                    place,
+                    format!("the label `{name}` is set by the stack itself"),
+                )
+                .help(format!("give it another name, for example `my-{key}`"));
+        } else if let Some(other) = seen.insert(name.clone(), key) {
+            let message = format!("`{other}` becomes the label `{name}` as well");
+            findings
+                .error("name-taken", place, message)
+                .help("give one of them another name");
         }
     }
 }

@@ -62,9 +62,9 @@ pub(super) fn by_kind(node: &Node, kind: &Kind, findings: &mut Findings) {
         }
         Kind::Map { value, .. } => match &node.value {
             Value::Map(entries) => {
-                entries
-                    .iter()
-                    .for_each(|entry| by_kind(&entry.value, value, findings));
+                for entry in entries {
+                    by_kind(&entry.value, value, findings);
+                }
             }
             _ if holds_secrets(value) => all(node, findings),
             _ => {}
