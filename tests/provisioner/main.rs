@@ -1,1 +1,3 @@
-//! placeholder
+//! kai-observe from outside.
+
+mod inbox;
