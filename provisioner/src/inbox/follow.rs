@@ -173,7 +173,7 @@ async fn run(
                                 screen.show(&events)?;
                             }
                         }
-                        after = after.max(page.last_id);
+                        after = page.next(after);
                         for message in &page.messages {
                             let events = timeline.message(message);
                             if !screen.show(&events)? {

@@ -86,11 +86,8 @@ pub fn text(event: &Event, color: bool) -> String {
             let mut words = alert(labels);
             let _ = write!(words, "  value {}", number(value));
             if let Some(hold) = hold_seconds {
-                let _ = write!(
-                    words,
-                    ", held for {}",
-                    duration_words((hold * 1000.0) as i64)
-                );
+                let hold = format!("held for {}", duration_words((hold * 1000.0) as i64));
+                let _ = write!(words, ", {}", together(&hold));
             }
             lines.line(Tone::Yellow, "pending", &words);
         }
@@ -103,7 +100,7 @@ pub fn text(event: &Event, color: bool) -> String {
             let since = if *already {
                 format!("  already, active since {} UTC", active_at.hms())
             } else {
-                "  Prometheus → Alertmanager".to_owned()
+                format!("  {}", together("Prometheus → Alertmanager"))
             };
             lines.line(Tone::Red, "firing", &format!("{}{since}", alert(labels)));
         }
@@ -125,13 +122,13 @@ pub fn text(event: &Event, color: bool) -> String {
             .flatten()
             .collect();
             if !since.is_empty() {
-                let _ = write!(words, "  ({})", since.join(", "));
+                let _ = write!(words, "  {}", together(&format!("({})", since.join(", "))));
             }
             lines.line(tone(message), "RECEIVED", &words);
             details(&mut lines, message);
         }
         Happened::Repeated { message, open_ms } => {
-            let open = open_ms.map(|ms| format!("; open for {}", duration_words(ms)));
+            let open = open_ms.map(|ms| together(&format!("; open for {}", duration_words(ms))));
             let words = format!("{}{}", arrival(message), open.unwrap_or_default());
             lines.line(Tone::Dim, "repeated", &words);
         }
@@ -227,7 +224,7 @@ fn arrival(message: &Message) -> String {
     let place = match message.channel {
         Channel::Pagerduty => {
             let key = message.facts.dedup_key.as_deref().map(clean);
-            key.map(|key| format!("dedup_key={}", short(&key, 12)))
+            key.map(|key| format!("dedup_key={}", short(&key, 8)))
         }
         Channel::Slack => message.endpoint.strip_prefix("/services/").map(clean),
         Channel::Email => Some(format!("to {}", short(&clean(&message.endpoint), 40))),
@@ -316,6 +313,16 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
     }
     lines.push(line.trim_end().to_owned());
     lines
+        .iter()
+        .map(|line| line.replace(NO_BREAK, " "))
+        .collect()
+}
+
+/// `wrap` does not break here. What a sender wrote has none: `clean` makes them spaces.
+const NO_BREAK: char = '\u{a0}';
+
+fn together(words: &str) -> String {
+    words.replace(' ', "\u{a0}")
 }
 
 /// One event as one line of JSON.
