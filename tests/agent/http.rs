@@ -124,7 +124,7 @@ fn nonsense_is_answered_and_survived() {
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
         b"GET\r\n\r\n",
         b"GET /metrics HTTP/9.9\r\n\r\n",
-        &[b'A'; 100_000],
+        &vec![b'A'; 100_000],
     ] {
         let mut stream = TcpStream::connect(&agent.address).unwrap();
         stream

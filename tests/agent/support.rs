@@ -283,7 +283,8 @@ impl Metrics {
                 assert!(known.is_none(), "family {name} is there twice");
             } else if let Some(rest) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = rest.split_once(' ').unwrap();
-                metrics.families.get_mut(name).expect("HELP before TYPE").1 = kind.to_owned();
+                let family = metrics.families.get_mut(name).expect("HELP before TYPE");
+                kind.clone_into(&mut family.1);
             } else {
                 let (series, value) = line.rsplit_once(' ').expect("a sample");
                 let name = series.split('{').next().unwrap();
