@@ -162,6 +162,8 @@ pub async fn watch(reloader: Arc<Reloader>, mut shutdown: watch::Receiver<bool>)
         );
     }
     loop {
+        // At once the first time: the file may have changed between its reading and the watch.
+        let _ = reloader.reload(Trigger::Watch).await; // it has said what is wrong
         tokio::select! {
             Some(()) = changed.recv() => {
                 tokio::time::sleep(SETTLE).await;
@@ -170,7 +172,6 @@ pub async fn watch(reloader: Arc<Reloader>, mut shutdown: watch::Receiver<bool>)
             () = tokio::time::sleep(LOOK_ANYWAY) => {}
             () = ended(&mut shutdown) => return,
         }
-        let _ = reloader.reload(Trigger::Watch).await; // it has said what is wrong
     }
 }
 

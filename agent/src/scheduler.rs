@@ -239,20 +239,22 @@ impl Lane {
         if outcome.error == self.complaint {
             return;
         }
-        match &outcome.error {
-            Some(error) => {
-                tracing::error!(collector = self.name, error = %error, "collector failed");
-            }
-            None => tracing::info!(collector = self.name, "collector succeeds again"),
+        if let Some(error) = &outcome.error {
+            tracing::error!(collector = self.name, error = %error, "collector failed");
+        } else {
+            tracing::info!(collector = self.name, "collector succeeds again");
         }
         self.complaint.clone_from(&outcome.error);
     }
 }
 
+/// A collector and what it was built for.
+type Built = (Arc<Settings>, Arc<dyn Node>, Box<dyn Collector>);
+
 /// The body of a collector's thread.
 fn work(lane: usize, entry: &Entry, jobs: &Receiver<Job>, outbox: &UnboundedSender<Done>) {
     // Built anew when the configuration is: the settings are another object then.
-    let mut built: Option<(Arc<Settings>, Arc<dyn Node>, Box<dyn Collector>)> = None;
+    let mut built: Option<Built> = None;
     while let Ok(Job {
         settings,
         node,
@@ -415,7 +417,7 @@ mod tests {
         );
         assert!(!text.contains("half"), "{text}");
         // Asked with an hour's patience, it still does not wait for the one known to hang.
-        let (outcomes, _) = scrape(Duration::from_secs(3600)).await;
+        let (outcomes, _) = scrape(Duration::from_hours(1)).await;
         assert!(
             outcomes[1]
                 .error
@@ -426,7 +428,7 @@ mod tests {
         *GATE.0.lock().unwrap() = true;
         GATE.1.notify_all();
         loop {
-            let (_, text) = scrape(Duration::from_secs(3600)).await;
+            let (_, text) = scrape(Duration::from_hours(1)).await;
             if text.contains("late 1\n") {
                 break;
             }
