@@ -25,7 +25,8 @@ pub async fn create(
     let (refund, booking) = info_span!("bookings.refund")
         .in_scope(|| app.railway(|railway, now| railway.refund(now, id)))?;
     app.metrics.refunds.inc();
-    super::bookings::record(&span, id, &booking);
+    span.record("kai.booking.channel", booking.channel.word());
+    super::bookings::record(&span, &booking);
     span.record("kai.refund.id", refund.id.to_string());
     let reply = json!({
         "refund_id": refund.id.to_string(),
