@@ -12,6 +12,7 @@ use super::error::ApiError;
 use super::fields::Fields;
 use crate::app::Shared;
 use crate::domain::ids::Kind;
+use crate::word::Word;
 
 const FIELDS: &[&str] = &["booking_id"];
 
