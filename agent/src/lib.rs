@@ -1,1 +1,23 @@
-//! placeholder
+//! kai-agent: one per node. Exports the node's metrics, passes applications' pages through and
+//! keeps local output files small. `main.rs` reads the command line, [`app`] alone knows how the
+//! parts are wired.
+
+pub mod app;
+pub mod check;
+pub mod cli;
+pub mod collectors;
+pub mod config;
+pub mod drills;
+pub mod exposition;
+pub mod http;
+pub mod logging;
+pub mod node;
+pub mod passthrough;
+pub mod procfs;
+pub mod reload;
+pub mod rotate;
+pub mod scheduler;
+pub mod self_metrics;
+pub mod settings;
+pub mod shutdown;
+pub mod state;

@@ -1,2 +1,90 @@
-//! placeholder
-fn main() {}
+//! kai-agent: reads the command line, runs the command, turns its result into an exit code.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use kai_agent::app::{self, RunError};
+use kai_agent::cli::{Cli, Command, Output};
+use kai_agent::{check, logging};
+use kai_contract::exit;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let result = match cli.command {
+        Command::Run {
+            config,
+            log_format,
+            log_level,
+        } => {
+            if let Err(error) = logging::start(log_format, &log_level) {
+                eprintln!("kai-agent: {error}");
+                return ExitCode::from(exit::USAGE);
+            }
+            run(&config)
+        }
+        Command::Check { config, output } => check(&config, output),
+        Command::Completions { shell } => completions(shell),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("kai-agent: {error:#}");
+        ExitCode::from(exit::ERROR)
+    })
+}
+
+/// clap's words with our exit code.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print(); // nothing better to do than to exit as planned
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::from(exit::OK),
+        _ => ExitCode::from(exit::USAGE),
+    }
+}
+
+fn run(config: &Path) -> anyhow::Result<ExitCode> {
+    // reqwest is built without a default of its own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match app::run(config) {
+        Ok(()) => Ok(ExitCode::from(exit::OK)),
+        Err(error @ RunError::Config(_)) => {
+            eprintln!("{error}");
+            Ok(ExitCode::from(exit::BAD_SPEC))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn check(config: &Path, output: Output) -> anyhow::Result<ExitCode> {
+    let result = check::load(config);
+    let verdict = match output {
+        Output::Text => check::as_text(config, &result),
+        Output::Json => check::as_json(config, &result),
+    };
+    if verdict.good || output == Output::Json {
+        std::io::stdout()
+            .write_all(verdict.text.as_bytes())
+            .context("cannot write the result to standard output")?;
+    } else {
+        eprint!("{}", verdict.text);
+    }
+    Ok(ExitCode::from(if verdict.good {
+        exit::OK
+    } else {
+        exit::BAD_SPEC
+    }))
+}
+
+fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "kai-agent", &mut script);
+    std::io::stdout()
+        .write_all(&script)
+        .context("cannot write the completion script to standard output")?;
+    Ok(ExitCode::from(exit::OK))
+}

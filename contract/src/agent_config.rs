@@ -6,8 +6,30 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+mod problems;
+
+pub use problems::{KEYS, Problem, allowed_keys, nearest};
+
 /// The version that this build writes.
 pub const VERSION: u32 = 1;
+
+/// The oldest version that this build still reads: the one before [`VERSION`], and never 0.
+pub const OLDEST_VERSION: u32 = if VERSION > 1 { VERSION - 1 } else { 1 };
+
+/// Names of the collectors, as `collectors.disable` and the label `collector` spell them.
+pub const COLLECTORS: [&str; 11] = [
+    "cpu",
+    "diskstats",
+    "filefd",
+    "filesystem",
+    "loadavg",
+    "meminfo",
+    "netdev",
+    "stat",
+    "time",
+    "uname",
+    "vmstat",
+];
 
 /// One agent's configuration, as it stands in `agent.yaml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +56,7 @@ pub struct AgentConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Admin {
+    /// Absolute path of the socket; no socket without one. A change needs a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket: Option<PathBuf>,
 }
@@ -42,14 +65,25 @@ pub struct Admin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Roots {
+    /// `--path.procfs`
     pub proc: PathBuf,
+    /// `--path.sysfs`
     pub sys: PathBuf,
+    /// `--path.rootfs`
     pub root: PathBuf,
+    /// `--path.udev.data`; `run/udev/data` below `root` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub udev_data: Option<PathBuf>,
 }
 
 impl Default for Roots {
     fn default() -> Self {
-        Self { proc: "/proc".into(), sys: "/sys".into(), root: "/".into() }
+        Self {
+            proc: "/proc".into(),
+            sys: "/sys".into(),
+            root: "/".into(),
+            udev_data: None,
+        }
     }
 }
 
@@ -60,6 +94,9 @@ impl Default for Roots {
 pub struct Collectors {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disable: Vec<String>,
+    /// Milliseconds that one collector may take before it is reported as failed; 2000 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
     /// `--collector.filesystem.mount-points-exclude`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filesystem_mount_points_exclude: Option<String>,
@@ -72,6 +109,10 @@ pub struct Collectors {
     /// `--collector.netdev.device-exclude`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub netdev_device_exclude: Option<String>,
+    /// `--collector.netdev.netlink`: ask the kernel by netlink, not `net/dev` below `roots.proc`.
+    /// When absent: yes if `roots.proc` is a live procfs, no if it is a copy of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netdev_netlink: Option<bool>,
     /// `--collector.vmstat.fields`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vmstat_fields: Option<String>,

@@ -151,11 +151,7 @@ pub struct ComponentPolicy {
 
 impl Default for ComponentPolicy {
     fn default() -> Self {
-        Self {
-            allow: SourceKind::ALL.to_vec(),
-            mirrors: BTreeMap::new(),
-            locked: false,
-        }
+        Self { allow: SourceKind::ALL.to_vec(), mirrors: BTreeMap::new(), locked: false }
     }
 }
 
@@ -301,6 +297,7 @@ pub struct RuleFile {
 pub struct RuleGroup {
     pub name: String,
     pub interval: Option<String>,
+    pub query_offset: Option<String>,
     pub limit: Option<u64>,
     pub labels: BTreeMap<String, String>,
     pub rules: Vec<Rule>,

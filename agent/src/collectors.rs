@@ -1,0 +1,137 @@
+//! The collectors, one file each, and the one list of them. A collector reads through
+//! [`Node`], parses with [`crate::procfs`] and writes families into a [`Page`]; time limits,
+//! concurrency and success are the [scheduler](crate::scheduler)'s alone.
+//!
+//! Names, help texts, types, labels and values are node_exporter 1.11.1's, with two differences,
+//! both mended upstream in 1.12: `node_filesystem_readonly` is 1 for every read-only mount (1.11.1
+//! says so only if `ro` is the sole option), and a mount point that is not UTF-8 is shown with
+//! U+FFFD instead of failing the scrape.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::exposition::Page;
+use crate::node::{Node, Tree};
+use crate::procfs::ParseError;
+use crate::settings::Settings;
+
+mod cpu;
+mod diskstats;
+mod filefd;
+mod filesystem;
+mod loadavg;
+mod meminfo;
+mod netdev;
+mod stat;
+mod time;
+mod uname;
+mod vmstat;
+
+/// Every collector there is, by name.
+pub const ALL: [Entry; 11] = [
+    Entry {
+        name: "cpu",
+        build: |_, _| Box::<cpu::Cpu>::default(),
+    },
+    Entry {
+        name: "diskstats",
+        build: |settings, _| Box::new(diskstats::Diskstats::new(settings)),
+    },
+    Entry {
+        name: "filefd",
+        build: |_, _| Box::<filefd::Filefd>::default(),
+    },
+    Entry {
+        name: "filesystem",
+        build: |settings, node| Box::new(filesystem::Filesystem::new(settings, node)),
+    },
+    Entry {
+        name: "loadavg",
+        build: |_, _| Box::<loadavg::Loadavg>::default(),
+    },
+    Entry {
+        name: "meminfo",
+        build: |_, _| Box::<meminfo::Meminfo>::default(),
+    },
+    Entry {
+        name: "netdev",
+        build: |settings, _| Box::new(netdev::Netdev::new(settings)),
+    },
+    Entry {
+        name: "stat",
+        build: |_, _| Box::<stat::Stat>::default(),
+    },
+    Entry {
+        name: "time",
+        build: |_, _| Box::<time::Time>::default(),
+    },
+    Entry {
+        name: "uname",
+        build: |_, _| Box::new(uname::UnameInfo),
+    },
+    Entry {
+        name: "vmstat",
+        build: |settings, _| Box::new(vmstat::Vmstat::new(settings)),
+    },
+];
+
+/// One line of the list.
+pub struct Entry {
+    pub name: &'static str,
+    pub build: fn(&Settings, &Arc<dyn Node>) -> Box<dyn Collector>,
+}
+
+/// Something that can be asked for its families again and again. It may keep buffers and state
+/// between calls, and may take as long as the kernel does.
+pub trait Collector: Send {
+    fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError>;
+}
+
+/// Why a collector has nothing to show.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot understand {}: {source}", path.display())]
+    Parse { path: PathBuf, source: ParseError },
+    #[error("cannot ask the kernel for {what}: {source}")]
+    Ask {
+        what: &'static str,
+        source: io::Error,
+    },
+}
+
+/// Reads a file that has to be there.
+fn read(node: &dyn Node, tree: Tree, name: &str, into: &mut Vec<u8>) -> Result<(), CollectError> {
+    node.read(tree, name, into)
+        .map_err(|source| CollectError::Read {
+            path: node.path(tree, name),
+            source,
+        })
+}
+
+/// Names the file in a parser's error.
+fn parsed<T>(
+    node: &dyn Node,
+    tree: Tree,
+    name: &str,
+    result: Result<T, ParseError>,
+) -> Result<T, CollectError> {
+    result.map_err(|source| CollectError::Parse {
+        path: node.path(tree, name),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_and_is_the_contracts() {
+        let names: Vec<_> = ALL.iter().map(|entry| entry.name).collect();
+        assert_eq!(names, kai_contract::agent_config::COLLECTORS);
+        assert!(names.is_sorted());
+    }
+}

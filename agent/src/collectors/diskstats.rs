@@ -1,0 +1,384 @@
+//! `node_disk_*` from `/proc/diskstats`, with what udev and sysfs know of each device.
+
+use std::sync::Arc;
+
+use regex::bytes::Regex;
+
+use super::{CollectError, Collector, parsed, read};
+use crate::exposition::{Kind, Page};
+use crate::node::{Node, Tree};
+use crate::procfs::diskstats::{self, Disk};
+use crate::procfs::text;
+use crate::procfs::udev::property;
+use crate::settings::Settings;
+
+const FILE: &str = "diskstats";
+
+/// "Standard UNIX 512-byte sectors", whatever the device's own are
+/// (Documentation/block/stat.rst in the kernel).
+const SECTOR: f64 = 512.0;
+
+/// The file counts milliseconds. The product with a tenth is not the same as the quotient in the
+/// last digit, and node_exporter multiplies.
+const MILLISECOND: f64 = 1.0 / 1000.0;
+
+/// Family, help text, type and factor, in the columns' order.
+const COLUMNS: [(&str, &str, Kind, f64); diskstats::MOST] = [
+    (
+        "node_disk_reads_completed_total",
+        "The total number of reads completed successfully.",
+        Kind::Counter,
+        1.0,
+    ),
+    (
+        "node_disk_reads_merged_total",
+        "The total number of reads merged.",
+        Kind::Counter,
+        1.0,
+    ),
+    (
+        "node_disk_read_bytes_total",
+        "The total number of bytes read successfully.",
+        Kind::Counter,
+        SECTOR,
+    ),
+    (
+        "node_disk_read_time_seconds_total",
+        "The total number of seconds spent by all reads.",
+        Kind::Counter,
+        MILLISECOND,
+    ),
+    (
+        "node_disk_writes_completed_total",
+        "The total number of writes completed successfully.",
+        Kind::Counter,
+        1.0,
+    ),
+    (
+        "node_disk_writes_merged_total",
+        "The number of writes merged.",
+        Kind::Counter,
+        1.0,
+    ),
+    (
+        "node_disk_written_bytes_total",
+        "The total number of bytes written successfully.",
+        Kind::Counter,
+        SECTOR,
+    ),
+    (
+        "node_disk_write_time_seconds_total",
+        "This is the total number of seconds spent by all writes.",
+        Kind::Counter,
+        MILLISECOND,
+    ),
+    (
+        "node_disk_io_now",
+        "The number of I/Os currently in progress.",
+        Kind::Gauge,
+        1.0,
+    ),
+    (
+        "node_disk_io_time_seconds_total",
+        "Total seconds spent doing I/Os.",
+        Kind::Counter,
+        MILLISECOND,
+    ),
+    (
+        "node_disk_io_time_weighted_seconds_total",
+        "The weighted # of seconds spent doing I/Os.",
+        Kind::Counter,
+        MILLISECOND,
+    ),
+    (
+        "node_disk_discards_completed_total",
+        "The total number of discards completed successfully.",
+        Kind::Counter,
+        1.0,
+    ),
+    (
+        "node_disk_discards_merged_total",
+        "The total number of discards merged.",
+        Kind::Counter,
+        1.0,
+    ),
+    (
+        "node_disk_discarded_sectors_total",
+        "The total number of sectors discarded successfully.",
+        Kind::Counter,
+        1.0,
+    ),
+    (
+        "node_disk_discard_time_seconds_total",
+        "This is the total number of seconds spent by all discards.",
+        Kind::Counter,
+        MILLISECOND,
+    ),
+    (
+        "node_disk_flush_requests_total",
+        "The total number of flush requests completed successfully",
+        Kind::Counter,
+        1.0,
+    ),
+    (
+        "node_disk_flush_requests_time_seconds_total",
+        "This is the total number of seconds spent by all flush requests.",
+        Kind::Counter,
+        MILLISECOND,
+    ),
+];
+
+/// udev property, family and help text, shown for ATA disks only.
+const ATA: [(&str, &str, &str); 3] = [
+    (
+        "ID_ATA_ROTATION_RATE_RPM",
+        "node_disk_ata_rotation_rate_rpm",
+        "ATA disk rotation rate in RPMs (0 for SSDs).",
+    ),
+    (
+        "ID_ATA_WRITE_CACHE",
+        "node_disk_ata_write_cache",
+        "ATA disk has a write cache.",
+    ),
+    (
+        "ID_ATA_WRITE_CACHE_ENABLED",
+        "node_disk_ata_write_cache_enabled",
+        "ATA disk has its write cache enabled.",
+    ),
+];
+
+/// What node_exporter 1.11.1 reads below `/sys/block/<device>/queue` with a number in it, the
+/// ones that are most often missing or unreadable first.
+const QUEUE_NUMBERS: [&str; 30] = [
+    "io_timeout",
+    "wbt_lat_usec",
+    "io_poll_delay",
+    "write_same_max_bytes",
+    "max_discard_segments",
+    "fua",
+    "dax",
+    "chunk_sectors",
+    "nr_zones",
+    "add_random",
+    "discard_granularity",
+    "discard_max_hw_bytes",
+    "discard_max_bytes",
+    "hw_sector_size",
+    "io_poll",
+    "iostats",
+    "logical_block_size",
+    "max_hw_sectors_kb",
+    "max_integrity_segments",
+    "max_sectors_kb",
+    "max_segments",
+    "max_segment_size",
+    "minimum_io_size",
+    "nomerges",
+    "nr_requests",
+    "optimal_io_size",
+    "physical_block_size",
+    "read_ahead_kb",
+    "rq_affinity",
+    "write_zeroes_max_bytes",
+];
+
+/// What it reads there with text in it.
+const QUEUE_TEXTS: [&str; 3] = ["write_cache", "zoned", "scheduler"];
+
+pub struct Diskstats {
+    exclude: Option<Arc<Regex>>,
+    buffer: Vec<u8>,
+    disks: Vec<Disk>,
+}
+
+impl Diskstats {
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            exclude: settings.diskstats_device_exclude.clone(),
+            buffer: Vec::new(),
+            disks: Vec::new(),
+        }
+    }
+}
+
+impl Collector for Diskstats {
+    fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
+        read(node, Tree::Proc, FILE, &mut self.buffer)?;
+        self.disks.clear();
+        parsed(
+            node,
+            Tree::Proc,
+            FILE,
+            diskstats::parse(&self.buffer, &mut self.disks),
+        )?;
+        if let Some(exclude) = &self.exclude {
+            self.disks
+                .retain(|disk| !exclude.is_match(disk.name.as_bytes()));
+        }
+        let details: Vec<Details> = self
+            .disks
+            .iter()
+            .map(|disk| details(node, disk, &mut self.buffer))
+            .collect();
+        info(&self.disks, &details, page);
+        filesystems(&self.disks, &details, page);
+        mappers(&self.disks, &details, page);
+        ata(&self.disks, &details, page);
+        for (column, (name, help, kind, factor)) in COLUMNS.into_iter().enumerate() {
+            let mut family = page.family(name, help, kind);
+            for disk in self.disks.iter().filter(|disk| disk.count > column) {
+                let value = disk.stats[column] as f64 * factor;
+                family.sample(&[("device", disk.name.as_bytes())], value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is known of a device besides its statistics.
+struct Details {
+    udev: Vec<u8>,
+    rotational: &'static str,
+}
+
+impl Details {
+    /// A property, empty if udev does not know it.
+    fn udev(&self, name: &str) -> &[u8] {
+        property(&self.udev, name).unwrap_or_default()
+    }
+}
+
+fn details(node: &dyn Node, disk: &Disk, buffer: &mut Vec<u8>) -> Details {
+    // No udev (containers, many small systems) means empty labels, not a failure.
+    let found = node
+        .read(
+            Tree::Udev,
+            &format!("b{}:{}", disk.major, disk.minor),
+            buffer,
+        )
+        .is_ok();
+    let udev = if found { buffer.clone() } else { Vec::new() };
+    Details {
+        udev,
+        rotational: rotational(node, &disk.name, buffer),
+    }
+}
+
+/// The label `rotational` as node_exporter 1.11.1 has it: `1` only if the kernel says so *and*
+/// every other file that it reads beside it is readable. That is its accident (virtio disks, which
+/// claim to rotate, have no `io_timeout`, so they show `0`), but dashboards match on the label.
+fn rotational(node: &dyn Node, device: &str, buffer: &mut Vec<u8>) -> &'static str {
+    let attribute = |name: &str, buffer: &mut Vec<u8>| {
+        node.read(Tree::Sys, &format!("block/{device}/queue/{name}"), buffer)
+            .is_ok()
+    };
+    let number = |name: &str, buffer: &mut Vec<u8>| {
+        attribute(name, buffer)
+            && text::number(
+                text::trim(buffer)
+                    .strip_prefix(b"-")
+                    .unwrap_or(text::trim(buffer)),
+            )
+            .is_some()
+    };
+    let rotates = number("rotational", buffer) && text::trim(buffer) == b"1";
+    let complete = rotates
+        && QUEUE_NUMBERS.iter().all(|name| number(name, buffer))
+        && QUEUE_TEXTS.iter().all(|name| attribute(name, buffer));
+    if complete { "1" } else { "0" }
+}
+
+fn info(disks: &[Disk], details: &[Details], page: &mut Page) {
+    let mut family = page.family(
+        "node_disk_info",
+        "Info of /sys/block/<block_device>.",
+        Kind::Gauge,
+    );
+    for (disk, details) in disks.iter().zip(details) {
+        // The first that is known: what is printed on the disk, its short form, virtio's.
+        let serial = ["SCSI_IDENT_SERIAL", "ID_SERIAL_SHORT", "ID_SERIAL"]
+            .iter()
+            .map(|name| details.udev(name))
+            .find(|serial| !serial.is_empty())
+            .unwrap_or_default();
+        family.sample(
+            &[
+                ("device", disk.name.as_bytes()),
+                ("major", disk.major.to_string().as_bytes()),
+                ("minor", disk.minor.to_string().as_bytes()),
+                ("model", details.udev("ID_MODEL")),
+                ("path", details.udev("ID_PATH")),
+                ("revision", details.udev("ID_REVISION")),
+                ("rotational", details.rotational.as_bytes()),
+                ("serial", serial),
+                ("wwn", details.udev("ID_WWN")),
+            ],
+            1.0,
+        );
+    }
+}
+
+fn filesystems(disks: &[Disk], details: &[Details], page: &mut Page) {
+    let mut family = page.family(
+        "node_disk_filesystem_info",
+        "Info about disk filesystem.",
+        Kind::Gauge,
+    );
+    for (disk, details) in disks.iter().zip(details) {
+        let kind = details.udev("ID_FS_TYPE");
+        if kind.is_empty() {
+            continue;
+        }
+        family.sample(
+            &[
+                ("device", disk.name.as_bytes()),
+                ("type", kind),
+                ("usage", details.udev("ID_FS_USAGE")),
+                ("uuid", details.udev("ID_FS_UUID")),
+                ("version", details.udev("ID_FS_VERSION")),
+            ],
+            1.0,
+        );
+    }
+}
+
+fn mappers(disks: &[Disk], details: &[Details], page: &mut Page) {
+    let mut family = page.family(
+        "node_disk_device_mapper_info",
+        "Info about disk device mapper.",
+        Kind::Gauge,
+    );
+    for (disk, details) in disks.iter().zip(details) {
+        let name = details.udev("DM_NAME");
+        if name.is_empty() {
+            continue;
+        }
+        family.sample(
+            &[
+                ("device", disk.name.as_bytes()),
+                ("lv_layer", details.udev("DM_LV_LAYER")),
+                ("lv_name", details.udev("DM_LV_NAME")),
+                ("name", name),
+                ("uuid", details.udev("DM_UUID")),
+                ("vg_name", details.udev("DM_VG_NAME")),
+            ],
+            1.0,
+        );
+    }
+}
+
+fn ata(disks: &[Disk], details: &[Details], page: &mut Page) {
+    for (attribute, name, help) in ATA {
+        let mut family = page.family(name, help, Kind::Gauge);
+        for (disk, details) in disks.iter().zip(details) {
+            if details.udev("ID_ATA").is_empty() {
+                continue;
+            }
+            let value = property(&details.udev, attribute)
+                .and_then(|value| text::expect_float(0, attribute, Some(value)).ok());
+            if let Some(value) = value {
+                family.sample(&[("device", disk.name.as_bytes())], value);
+            }
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! `node_filesystem_*`: every mount that the filters leave, with statfs(2).
+//!
+//! A file server that is gone makes statfs hang, for good and beyond any signal. So mounts of the
+//! kinds that can hang are asked on a thread of their own; one that does not answer in time is
+//! shown with `device_error="mountpoint timeout"`, is not asked again until it answers, and holds
+//! up nothing else.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::time::Duration;
+
+use regex::bytes::Regex;
+
+use super::{CollectError, Collector, parsed};
+use crate::exposition::{Kind, Page};
+use crate::node::{FsStat, Node, Tree};
+use crate::procfs::mountinfo;
+use crate::settings::Settings;
+
+/// Mounts as the first process sees them, or else as we do: another user's are not shown to
+/// everyone (`hidepid`, or a process that may not trace it).
+const FILES: [&str; 2] = ["1/mountinfo", "self/mountinfo"];
+
+/// A file system of these kinds answers from memory or from a local disk; any other kind may ask
+/// a server or a process.
+const LOCAL: [&[u8]; 17] = [
+    b"bcachefs",
+    b"btrfs",
+    b"ecryptfs",
+    b"efivarfs",
+    b"exfat",
+    b"ext2",
+    b"ext3",
+    b"ext4",
+    b"f2fs",
+    b"ntfs3",
+    b"ramfs",
+    b"reiserfs",
+    b"tmpfs",
+    b"vfat",
+    b"xfs",
+    b"zfs",
+    b"rootfs",
+];
+
+const TIMED_OUT: &str = "mountpoint timeout";
+
+/// Shares of the collector's time limit: for one mount, and for all that hang in one scrape.
+const PATIENCE: u32 = 8;
+const PATIENCE_IN_ALL: u32 = 2;
+
+type Answer = io::Result<FsStat>;
+
+pub struct Filesystem {
+    mount_points_exclude: Option<Arc<Regex>>,
+    fs_types_exclude: Option<Arc<Regex>>,
+    buffer: Vec<u8>,
+    prober: Prober,
+}
+
+impl Filesystem {
+    pub fn new(settings: &Settings, node: &Arc<dyn Node>) -> Self {
+        Self {
+            mount_points_exclude: settings.filesystem_mount_points_exclude.clone(),
+            fs_types_exclude: settings.filesystem_fs_types_exclude.clone(),
+            buffer: Vec::new(),
+            prober: Prober {
+                node: Arc::clone(node),
+                worker: None,
+                stuck: BTreeMap::new(),
+                patience: settings.timeout / PATIENCE,
+                patience_in_all: settings.timeout / PATIENCE_IN_ALL,
+                spent: Duration::ZERO,
+            },
+        }
+    }
+}
+
+/// A mount and what was found out about it.
+struct Row<'a> {
+    mount: mountinfo::Mount<'a>,
+    mount_point: Vec<u8>,
+    /// Usage, or what the label `device_error` says.
+    stat: Result<FsStat, String>,
+}
+
+impl Collector for Filesystem {
+    fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
+        let file = read_mounts(node, &mut self.buffer)?;
+        let mounts = parsed(node, Tree::Proc, file, mountinfo::parse(&self.buffer))?;
+        let excluded = |pattern: &Option<Arc<Regex>>, text: &[u8]| {
+            pattern
+                .as_ref()
+                .is_some_and(|pattern| pattern.is_match(text))
+        };
+        self.prober.begin();
+        let mut rows = Vec::new();
+        let mut seen = HashSet::new();
+        // Backwards: of several mounts at one point, the last one covers the others.
+        for mount in mounts.into_iter().rev() {
+            let mount_point = mountinfo::label(mount.mount_point);
+            let mount_point = node.strip_root(&mount_point);
+            if excluded(&self.mount_points_exclude, mount_point)
+                || excluded(&self.fs_types_exclude, mount.fs_type)
+                || !seen.insert((mount.source, mount.mount_point, mount.fs_type))
+            {
+                continue;
+            }
+            let real = mountinfo::unescape(mount.mount_point);
+            let real = node.strip_root(&real);
+            let stat = if LOCAL.contains(&mount.fs_type) {
+                node.statfs(real).map_err(|error| go_message(&error))
+            } else {
+                self.prober.ask(real)
+            };
+            rows.push(Row {
+                mount,
+                mount_point: mount_point.to_vec(),
+                stat,
+            });
+        }
+        write(&rows, page);
+        Ok(())
+    }
+}
+
+fn read_mounts(node: &dyn Node, buffer: &mut Vec<u8>) -> Result<&'static str, CollectError> {
+    let [first, own] = FILES;
+    match node.read(Tree::Proc, first, buffer) {
+        Ok(()) => Ok(first),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            super::read(node, Tree::Proc, own, buffer)?;
+            Ok(own)
+        }
+        Err(source) => Err(CollectError::Read {
+            path: node.path(Tree::Proc, first),
+            source,
+        }),
+    }
+}
+
+fn write(rows: &[Row<'_>], page: &mut Page) {
+    type Value = fn(&FsStat) -> f64;
+    let usage: [(&str, &str, Value); 6] = [
+        (
+            "node_filesystem_avail_bytes",
+            "Filesystem space available to non-root users in bytes.",
+            |stat| stat.blocks_available as f64 * stat.block_size as f64,
+        ),
+        (
+            "node_filesystem_files",
+            "Filesystem total file nodes.",
+            |stat| stat.files as f64,
+        ),
+        (
+            "node_filesystem_files_free",
+            "Filesystem total free file nodes.",
+            |stat| stat.files_free as f64,
+        ),
+        (
+            "node_filesystem_free_bytes",
+            "Filesystem free space in bytes.",
+            |stat| stat.blocks_free as f64 * stat.block_size as f64,
+        ),
+        (
+            "node_filesystem_purgeable_bytes",
+            "Filesystem space available including purgeable space (MacOS specific).",
+            |_| 0.0,
+        ),
+        (
+            "node_filesystem_size_bytes",
+            "Filesystem size in bytes.",
+            |stat| stat.blocks as f64 * stat.block_size as f64,
+        ),
+    ];
+    for (name, help, value) in usage {
+        let mut family = page.family(name, help, Kind::Gauge);
+        for row in rows {
+            if let Ok(stat) = &row.stat {
+                family.sample(&labels(row), value(stat));
+            }
+        }
+    }
+    let mut family = page.family(
+        "node_filesystem_device_error",
+        "Whether an error occurred while getting statistics for the given device.",
+        Kind::Gauge,
+    );
+    for row in rows {
+        family.sample(&labels(row), f64::from(u8::from(row.stat.is_err())));
+    }
+    drop(family);
+    let mut family = page.family(
+        "node_filesystem_readonly",
+        "Filesystem read-only status.",
+        Kind::Gauge,
+    );
+    for row in rows {
+        family.sample(&labels(row), f64::from(u8::from(row.mount.read_only)));
+    }
+    drop(family);
+    let mut family = page.family(
+        "node_filesystem_mount_info",
+        "Filesystem mount information.",
+        Kind::Gauge,
+    );
+    for row in rows.iter().filter(|row| row.stat.is_ok()) {
+        family.sample(
+            &[
+                ("device", row.mount.source),
+                ("major", row.mount.major.to_string().as_bytes()),
+                ("minor", row.mount.minor.to_string().as_bytes()),
+                ("mountpoint", &row.mount_point),
+            ],
+            1.0,
+        );
+    }
+}
+
+fn labels<'a>(row: &'a Row<'_>) -> [(&'static str, &'a [u8]); 4] {
+    [
+        ("device", row.mount.source),
+        (
+            "device_error",
+            row.stat
+                .as_ref()
+                .err()
+                .map_or(b"", |error| error.as_bytes()),
+        ),
+        ("fstype", row.mount.fs_type),
+        ("mountpoint", &row.mount_point),
+    ]
+}
+
+/// An error as Go names it: without a number, in lower case.
+fn go_message(error: &io::Error) -> String {
+    if error.raw_os_error() == Some(rustix::io::Errno::STALE.raw_os_error()) {
+        return "stale NFS file handle".to_owned(); // the C library's text lost its "NFS"
+    }
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map(|first| first.to_lowercase().chain(letters).collect())
+        .unwrap_or_default()
+}
+
+/// Asks about mounts that may never answer.
+struct Prober {
+    node: Arc<dyn Node>,
+    worker: Option<Worker>,
+    /// Mounts that have not answered, each with the thread that still waits for it. At most one
+    /// thread per mount, however often it is scraped.
+    stuck: BTreeMap<Vec<u8>, Worker>,
+    patience: Duration,
+    patience_in_all: Duration,
+    /// Time lost in this scrape to mounts that did not answer.
+    spent: Duration,
+}
+
+/// A thread that answers one question at a time, and ends when it is no longer asked.
+struct Worker {
+    questions: Sender<Vec<u8>>,
+    answers: Receiver<Answer>,
+}
+
+impl Prober {
+    /// A new scrape: mounts that have answered in the meantime may be asked again.
+    fn begin(&mut self) {
+        self.spent = Duration::ZERO;
+        self.stuck
+            .retain(|_, worker| matches!(worker.answers.try_recv(), Err(TryRecvError::Empty)));
+    }
+
+    fn ask(&mut self, mount_point: &[u8]) -> Result<FsStat, String> {
+        if self.stuck.contains_key(mount_point) || self.spent >= self.patience_in_all {
+            return Err(TIMED_OUT.to_owned());
+        }
+        let worker = match self.worker.take() {
+            Some(worker) => worker,
+            None => Worker::start(&self.node).map_err(|error| go_message(&error))?,
+        };
+        // A worker that is gone shows in the answer.
+        let _ = worker.questions.send(mount_point.to_vec());
+        match worker.answers.recv_timeout(self.patience) {
+            Ok(answer) => {
+                self.worker = Some(worker);
+                answer.map_err(|error| go_message(&error))
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                self.spent += self.patience;
+                self.stuck.insert(mount_point.to_vec(), worker);
+                Err(TIMED_OUT.to_owned())
+            }
+            Err(RecvTimeoutError::Disconnected) => Err("the asking thread ended".to_owned()),
+        }
+    }
+}
+
+impl Worker {
+    fn start(node: &Arc<dyn Node>) -> io::Result<Self> {
+        let (questions, inbox) = channel::<Vec<u8>>();
+        let (outbox, answers) = channel();
+        let node = Arc::clone(node);
+        // Not joined: it may be in a system call that never returns.
+        std::thread::Builder::new()
+            .name("statfs".to_owned())
+            .stack_size(128 << 10)
+            .spawn(move || {
+                while let Ok(mount_point) = inbox.recv() {
+                    if outbox.send(node.statfs(&mount_point)).is_err() {
+                        break;
+                    }
+                }
+            })?;
+        Ok(Self { questions, answers })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_read_as_in_go() {
+        let text = |errno: rustix::io::Errno| go_message(&errno.into());
+        assert_eq!(text(rustix::io::Errno::NOENT), "no such file or directory");
+        assert_eq!(text(rustix::io::Errno::ACCESS), "permission denied");
+        assert_eq!(text(rustix::io::Errno::STALE), "stale NFS file handle");
+        assert_eq!(
+            text(rustix::io::Errno::NOTCONN),
+            "transport endpoint is not connected"
+        );
+    }
+}

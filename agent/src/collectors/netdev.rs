@@ -1,0 +1,107 @@
+//! `node_network_*_total`: bytes, packets and errors per network device, by netlink or from
+//! `/proc/net/dev`.
+//!
+//! Netlink ignores the roots, as it does in node_exporter. So without the setting
+//! `netdevNetlink` it is used only if `roots.proc` is a running kernel's: a copied tree is then
+//! shown as it was, instead of mixed with this machine's devices.
+
+use std::sync::Arc;
+
+use regex::bytes::Regex;
+
+use super::{CollectError, Collector, parsed, read};
+use crate::exposition::{Kind, Page};
+use crate::node::{Node, Tree};
+use crate::procfs::net_dev::{self, Device};
+use crate::settings::Settings;
+
+const FILE: &str = "net/dev";
+
+/// One family: its part of the name and where its value is; `None` leaves the device out.
+type Column = (&'static str, fn(&Device) -> Option<u64>);
+
+const COLUMNS: [Column; 17] = [
+    ("receive_bytes", |device| Some(device.receive_bytes)),
+    ("receive_compressed", |device| {
+        Some(device.receive_compressed)
+    }),
+    ("receive_drop", |device| Some(device.receive_drop)),
+    ("receive_errs", |device| Some(device.receive_errs)),
+    ("receive_fifo", |device| Some(device.receive_fifo)),
+    ("receive_frame", |device| Some(device.receive_frame)),
+    ("receive_multicast", |device| Some(device.receive_multicast)),
+    ("receive_nohandler", |device| device.receive_nohandler),
+    ("receive_packets", |device| Some(device.receive_packets)),
+    ("transmit_bytes", |device| Some(device.transmit_bytes)),
+    ("transmit_carrier", |device| Some(device.transmit_carrier)),
+    ("transmit_colls", |device| Some(device.transmit_colls)),
+    ("transmit_compressed", |device| {
+        Some(device.transmit_compressed)
+    }),
+    ("transmit_drop", |device| Some(device.transmit_drop)),
+    ("transmit_errs", |device| Some(device.transmit_errs)),
+    ("transmit_fifo", |device| Some(device.transmit_fifo)),
+    ("transmit_packets", |device| Some(device.transmit_packets)),
+];
+
+pub struct Netdev {
+    exclude: Option<Arc<Regex>>,
+    netlink: Option<bool>,
+    buffer: Vec<u8>,
+    devices: Vec<Device>,
+    /// Family name and help text per column, made once.
+    families: Vec<(String, String)>,
+}
+
+impl Netdev {
+    pub fn new(settings: &Settings) -> Self {
+        let families = COLUMNS
+            .iter()
+            .map(|(name, _)| {
+                (
+                    format!("node_network_{name}_total"),
+                    format!("Network device statistic {name}."),
+                )
+            })
+            .collect();
+        Self {
+            exclude: settings.netdev_device_exclude.clone(),
+            netlink: settings.netdev_netlink,
+            buffer: Vec::new(),
+            devices: Vec::new(),
+            families,
+        }
+    }
+}
+
+impl Collector for Netdev {
+    fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
+        self.devices.clear();
+        if self.netlink.unwrap_or_else(|| node.is_live()) {
+            node.links(&mut self.devices)
+                .map_err(|source| CollectError::Ask {
+                    what: "network devices",
+                    source,
+                })?;
+        } else {
+            read(node, Tree::Proc, FILE, &mut self.buffer)?;
+            let result = net_dev::parse(&self.buffer, &mut self.devices);
+            parsed(node, Tree::Proc, FILE, result)?;
+        }
+        if let Some(exclude) = &self.exclude {
+            self.devices
+                .retain(|device| !exclude.is_match(device.name.as_bytes()));
+        }
+        // A name that stands there twice: the last line counts, as in node_exporter's map.
+        self.devices.reverse();
+        for ((name, help), (_, value)) in self.families.iter().zip(COLUMNS) {
+            let mut family = page.family(name, help, Kind::Counter);
+            for device in &self.devices {
+                if let Some(value) = value(device) {
+                    family.sample(&[("device", device.name.as_bytes())], value as f64);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,52 @@
+//! `node_vmstat_*` from `/proc/vmstat`, for the fields that the pattern chooses.
+
+use std::sync::Arc;
+
+use regex::bytes::Regex;
+
+use super::{CollectError, Collector, parsed, read};
+use crate::exposition::{Kind, Page};
+use crate::node::{Node, Tree};
+use crate::procfs::vmstat;
+use crate::settings::Settings;
+
+const FILE: &str = "vmstat";
+
+pub struct Vmstat {
+    fields: Arc<Regex>,
+    buffer: Vec<u8>,
+    name: String,
+    help: String,
+}
+
+impl Vmstat {
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            fields: Arc::clone(&settings.vmstat_fields),
+            buffer: Vec::new(),
+            name: String::new(),
+            help: String::new(),
+        }
+    }
+}
+
+impl Collector for Vmstat {
+    fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
+        read(node, Tree::Proc, FILE, &mut self.buffer)?;
+        let (family, help) = (&mut self.name, &mut self.help);
+        let result = vmstat::parse(&self.buffer, |field, value| {
+            if !self.fields.is_match(field.as_bytes()) {
+                return;
+            }
+            family.clear();
+            family.push_str("node_vmstat_");
+            family.push_str(field);
+            help.clear();
+            help.push_str("/proc/vmstat information field ");
+            help.push_str(field);
+            help.push('.');
+            page.single(family, help, Kind::Untyped, value);
+        });
+        parsed(node, Tree::Proc, FILE, result)
+    }
+}

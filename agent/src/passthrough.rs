@@ -1,0 +1,280 @@
+//! `/metrics/app/<name>`: fetches one application's page for Prometheus and hands it on as it is.
+//! Each application is a target of its own, so its `up` says whether *it* answered: whatever goes
+//! wrong becomes an error status with a reason.
+
+use std::fmt::Write as _;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use hyper::{HeaderMap, StatusCode};
+use kai_contract::agent_config::Application;
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder};
+
+/// Largest page of one application.
+pub const LARGEST_PAGE: usize = 64 << 20;
+
+/// All pages that are held at one moment; the agent's memory is bounded whatever the applications
+/// send.
+pub const LARGEST_IN_ALL: usize = 128 << 20;
+
+/// Prometheus tells by this header how long it waits, in seconds.
+pub const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
+
+const MOST_REDIRECTS: usize = 3;
+
+/// An application's page.
+#[derive(Debug)]
+pub struct Fetched {
+    pub body: Bytes,
+    /// `content-type` and `content-encoding`, as the application sent them.
+    pub headers: HeaderMap,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    #[error("{url} did not answer: {reason}")]
+    Unreachable { url: String, reason: String },
+    #[error("{url} did not answer completely within {} ms", limit.as_millis())]
+    Timeout { url: String, limit: Duration },
+    #[error("{url} answered with status {status} instead of 200")]
+    Status { url: String, status: StatusCode },
+    #[error("the page of {url} is larger than {} MiB", LARGEST_PAGE >> 20)]
+    TooLarge { url: String },
+    #[error("applications' pages of more than {} MiB are being fetched at once; try again", LARGEST_IN_ALL >> 20)]
+    Busy,
+    #[error("cannot prepare to fetch {url}: {reason}")]
+    Client { url: String, reason: String },
+}
+
+impl FetchError {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Unreachable { .. } | Self::Status { .. } | Self::TooLarge { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Client { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// HTTP clients, made when first needed: the one for https loads the machine's certificates,
+/// which costs memory and fails where there are none.
+#[derive(Debug, Default)]
+pub struct Clients {
+    plain: OnceLock<Result<Client, String>>,
+    tls: OnceLock<Result<Client, String>>,
+    held: AtomicUsize,
+}
+
+impl Clients {
+    /// Fetches a page. `headers` are the request's that came in.
+    pub async fn fetch(
+        &self,
+        application: &Application,
+        headers: &HeaderMap,
+    ) -> Result<Fetched, FetchError> {
+        let url = &application.url;
+        let limit = limit(application, headers);
+        match tokio::time::timeout(limit, self.fetch_unlimited(url, headers, limit)).await {
+            Ok(result) => result,
+            Err(_) => Err(FetchError::Timeout {
+                url: url.clone(),
+                limit,
+            }),
+        }
+    }
+
+    async fn fetch_unlimited(
+        &self,
+        url: &str,
+        headers: &HeaderMap,
+        limit: Duration,
+    ) -> Result<Fetched, FetchError> {
+        let client = self.client(url).map_err(|reason| FetchError::Client {
+            url: url.to_owned(),
+            reason,
+        })?;
+        let unreachable = |error: reqwest::Error| FetchError::Unreachable {
+            url: url.to_owned(),
+            reason: reason(&error.without_url()),
+        };
+        let mut request = client.get(url);
+        for name in [ACCEPT, ACCEPT_ENCODING] {
+            for value in headers.get_all(&name) {
+                request = request.header(&name, value);
+            }
+        }
+        request = request.header(TIMEOUT_HEADER, limit.as_secs_f64().to_string());
+        let mut response = request.send().await.map_err(unreachable)?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status {
+                url: url.to_owned(),
+                status: response.status(),
+            });
+        }
+        let too_large = || FetchError::TooLarge {
+            url: url.to_owned(),
+        };
+        if response
+            .content_length()
+            .is_some_and(|length| length > LARGEST_PAGE as u64)
+        {
+            return Err(too_large());
+        }
+        let mut held = Held {
+            held: &self.held,
+            mine: 0,
+        };
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > LARGEST_PAGE {
+                return Err(too_large());
+            }
+            held.add(chunk.len())?;
+            body.extend_from_slice(&chunk);
+        }
+        let mut kept = HeaderMap::new();
+        for name in [CONTENT_TYPE, CONTENT_ENCODING] {
+            if let Some(value) = response.headers().get(&name) {
+                kept.insert(name, value.clone());
+            }
+        }
+        Ok(Fetched {
+            body: body.into(),
+            headers: kept,
+        })
+    }
+
+    fn client(&self, url: &str) -> Result<&Client, String> {
+        let build = |builder: ClientBuilder| {
+            builder
+                // A proxy from the environment would see the applications' metrics.
+                .no_proxy()
+                .redirect(Policy::limited(MOST_REDIRECTS))
+                .pool_max_idle_per_host(1)
+                .user_agent(concat!("kai-agent/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .map_err(|error| reason(&error))
+        };
+        if url.starts_with("https://") {
+            self.tls.get_or_init(|| build(Client::builder()))
+        } else {
+            self.plain
+                .get_or_init(|| build(Client::builder().tls_certs_only([])))
+        }
+        .as_ref()
+        .map_err(Clone::clone)
+    }
+}
+
+/// Bytes held by one fetch, given back when it ends. The answer's body lives a little longer, until
+/// the asking client has taken it; the connection limit bounds that.
+struct Held<'a> {
+    held: &'a AtomicUsize,
+    mine: usize,
+}
+
+impl Held<'_> {
+    fn add(&mut self, bytes: usize) -> Result<(), FetchError> {
+        self.mine += bytes;
+        if self.held.fetch_add(bytes, Ordering::Relaxed) + bytes > LARGEST_IN_ALL {
+            return Err(FetchError::Busy);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.mine, Ordering::Relaxed);
+    }
+}
+
+/// How long to wait: the configured time, or less if the asking Prometheus gives up sooner.
+fn limit(application: &Application, headers: &HeaderMap) -> Duration {
+    let configured = Duration::from_millis(application.timeout_ms);
+    scrape_timeout(headers).map_or(configured, |asked| asked.min(configured))
+}
+
+/// What the asking Prometheus said about its patience.
+pub fn scrape_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: f64 = headers
+        .get(TIMEOUT_HEADER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    if seconds > 0.0 {
+        Duration::try_from_secs_f64(seconds).ok()
+    } else {
+        None
+    }
+}
+
+/// An error with what caused it, because the outermost one says only "error sending request".
+fn reason(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            let _ = write!(text, ": {inner_text}"); // writing to a String does not fail
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_shorter_patience_counts() {
+        let application = Application {
+            url: "http://h/".to_owned(),
+            timeout_ms: 4000,
+        };
+        let with = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(TIMEOUT_HEADER, HeaderValue::from_static(value));
+            limit(&application, &headers).as_millis()
+        };
+        assert_eq!(with("2.5"), 2500);
+        assert_eq!(with("10"), 4000);
+        assert_eq!(with("0"), 4000);
+        assert_eq!(with("-1"), 4000);
+        assert_eq!(with("soon"), 4000);
+        assert_eq!(with("inf"), 4000);
+        assert_eq!(with("1e300"), 4000);
+        assert_eq!(limit(&application, &HeaderMap::new()).as_millis(), 4000);
+    }
+
+    #[test]
+    fn memory_is_given_back() {
+        let clients = Clients::default();
+        {
+            let mut held = Held {
+                held: &clients.held,
+                mine: 0,
+            };
+            held.add(LARGEST_IN_ALL).unwrap();
+            let mut other = Held {
+                held: &clients.held,
+                mine: 0,
+            };
+            assert!(matches!(other.add(1), Err(FetchError::Busy)));
+        }
+        assert_eq!(clients.held.load(Ordering::Relaxed), 0);
+    }
+}

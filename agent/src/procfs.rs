@@ -1,0 +1,21 @@
+//! Pure parsers of the kernel's text and netlink formats: bytes in, values out. Reading is the
+//! collectors' work, through [`crate::node::Node`].
+//!
+//! A parser refuses what the kernel would not write, naming the line, rather than guessing: a
+//! corrupt file makes its collector fail instead of exporting a wrong number.
+
+pub mod clocksource;
+pub mod cpulist;
+pub mod diskstats;
+pub mod filenr;
+pub mod loadavg;
+pub mod meminfo;
+pub mod mountinfo;
+pub mod net_dev;
+pub mod netlink;
+pub mod stat;
+pub mod text;
+pub mod udev;
+pub mod vmstat;
+
+pub use text::ParseError;

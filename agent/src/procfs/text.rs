@@ -1,0 +1,143 @@
+//! What all the text parsers share: numbered lines, fields, numbers, and the error that names a
+//! line.
+
+use std::fmt;
+
+/// Longest piece of a file that an error quotes.
+const QUOTED: usize = 80;
+
+/// What is wrong and in which line (from 1; 0 when it is about the file as a whole).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParseError {
+    pub line: usize,
+    pub message: String,
+}
+
+impl ParseError {
+    pub fn new(line: usize, message: impl Into<String>) -> Self {
+        Self {
+            line,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "line {}: {}", self.line, self.message)
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// The lines of a file with their numbers, from 1. The piece after the last newline counts only
+/// if it is not empty.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let empty = text.is_empty();
+    text.split(|byte| *byte == b'\n')
+        .filter(move |_| !empty)
+        .enumerate()
+        .map(|(index, line)| (index + 1, line))
+}
+
+/// The fields of a line, separated by blanks.
+pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(u8::is_ascii_whitespace)
+        .filter(|field| !field.is_empty())
+}
+
+/// A whole number of decimal digits that fits 64 bits.
+pub fn number(field: &[u8]) -> Option<u64> {
+    if field.is_empty() {
+        return None;
+    }
+    field.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit <= 9)?;
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+/// Like [`number`], for a named field of a line.
+pub fn expect_number(line: usize, name: &str, field: Option<&[u8]>) -> Result<u64, ParseError> {
+    let Some(field) = field else {
+        return Err(ParseError::new(line, format!("{name} is missing")));
+    };
+    number(field).ok_or_else(|| {
+        ParseError::new(
+            line,
+            format!("{name} is {}, not a 64-bit number", quote(field)),
+        )
+    })
+}
+
+/// A decimal number with or without a fraction.
+pub fn expect_float(line: usize, name: &str, field: Option<&[u8]>) -> Result<f64, ParseError> {
+    let Some(field) = field else {
+        return Err(ParseError::new(line, format!("{name} is missing")));
+    };
+    if let Some(number) = number(field) {
+        return Ok(number as f64);
+    }
+    std::str::from_utf8(field)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| ParseError::new(line, format!("{name} is {}, not a number", quote(field))))
+}
+
+/// Text for an error message: printable, in quotes, and not longer than a line should be.
+pub fn quote(text: &[u8]) -> String {
+    let shown = text[..text.len().min(QUOTED)].escape_ascii();
+    let more = if text.len() > QUOTED { "…" } else { "" };
+    format!("\"{shown}{more}\"")
+}
+
+/// The text without blanks at its ends, as sysfs attributes are read.
+pub fn trim(text: &[u8]) -> &[u8] {
+    text.trim_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lines_are_numbered_from_one() {
+        let collect = |text: &'static str| {
+            lines(text.as_bytes())
+                .map(|(n, l)| (n, l.to_vec()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(collect(""), []);
+        assert_eq!(collect("\n"), []);
+        assert_eq!(
+            collect("a\n\nb"),
+            [(1, b"a".to_vec()), (2, vec![]), (3, b"b".to_vec())]
+        );
+        assert_eq!(collect("a\n"), [(1, b"a".to_vec())]);
+    }
+
+    #[test]
+    fn numbers_fit_or_are_refused() {
+        assert_eq!(number(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(number(b"18446744073709551616"), None);
+        for bad in ["", "-1", "+1", "1.5", "1 ", "0x1"] {
+            assert_eq!(number(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_quoted_piece_is_short_and_printable() {
+        assert_eq!(quote(b"a\x00\xff"), "\"a\\x00\\xff\"");
+        assert!(quote(&[b'x'; 5000]).len() < 100);
+    }
+
+    proptest! {
+        #[test]
+        fn every_u64_reads_back(value in any::<u64>()) {
+            prop_assert_eq!(number(value.to_string().as_bytes()), Some(value));
+        }
+    }
+}

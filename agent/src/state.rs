@@ -1,0 +1,114 @@
+//! What the parts of a running agent share: the configuration in force, the collectors, the
+//! drills and the agent's own metrics.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use kai_contract::agent_config::AgentConfig;
+use serde::Serialize;
+
+use crate::config::{Loaded, Located};
+use crate::drills::Drills;
+use crate::node::{Machine, Node};
+use crate::passthrough::Clients;
+use crate::scheduler::{Outcome, Scheduler};
+use crate::self_metrics::SelfMetrics;
+use crate::settings::Settings;
+
+/// A configuration in force; swapped as a whole.
+pub struct InForce {
+    pub config: AgentConfig,
+    pub settings: Arc<Settings>,
+    pub node: Arc<dyn Node>,
+    pub hash: String,
+}
+
+impl InForce {
+    pub fn new(loaded: Loaded) -> Self {
+        let node = Arc::new(Machine::new(&loaded.config.roots));
+        Self {
+            config: loaded.config,
+            settings: Arc::new(loaded.settings),
+            node,
+            hash: loaded.hash,
+        }
+    }
+}
+
+/// How the last attempt to load a configuration ended.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastReload {
+    pub ok: bool,
+    /// Unix time in seconds.
+    pub at: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Located>,
+}
+
+/// Everything that is shared.
+pub struct State {
+    pub file: PathBuf,
+    pub started: Instant,
+    pub in_force: ArcSwap<InForce>,
+    pub scheduler: Scheduler,
+    pub metrics: SelfMetrics,
+    pub clients: Clients,
+    /// The collectors' outcomes in the last scrape; `None` before the first.
+    pub last_scrape: ArcSwapOption<Vec<Outcome>>,
+    pub last_reload: ArcSwapOption<LastReload>,
+    drills: Mutex<Drills>,
+}
+
+impl State {
+    pub fn new(file: PathBuf, loaded: Loaded) -> Self {
+        let metrics = SelfMetrics::new();
+        metrics.config_accepted(&loaded.hash);
+        Self {
+            file,
+            started: Instant::now(),
+            in_force: ArcSwap::from_pointee(InForce::new(loaded)),
+            scheduler: Scheduler::start(),
+            metrics,
+            clients: Clients::default(),
+            last_scrape: ArcSwapOption::empty(),
+            last_reload: ArcSwapOption::from_pointee(LastReload {
+                ok: true,
+                at: unix_now(),
+                problems: Vec::new(),
+            }),
+            drills: Mutex::new(Drills::default()),
+        }
+    }
+
+    pub fn drills(&self) -> std::sync::MutexGuard<'_, Drills> {
+        self.drills.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The metrics page. `limit` shortens the collectors' time; nothing lengthens it.
+    pub async fn metrics_page(&self, limit: Option<Duration>) -> Vec<u8> {
+        let in_force = self.in_force.load_full();
+        let drills = self.drills().active(Instant::now());
+        let own = [self.metrics.page(&drills)];
+        let limit = limit.map_or(in_force.settings.timeout, |l| {
+            l.min(in_force.settings.timeout)
+        });
+        let mut out = Vec::new();
+        let outcomes = self
+            .scheduler
+            .scrape(&in_force.settings, &in_force.node, limit, &own, &mut out)
+            .await;
+        self.last_scrape.store(Some(Arc::new(outcomes)));
+        out
+    }
+}
+
+/// Seconds since 1970.
+pub fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}

@@ -1,0 +1,471 @@
+//! What can be wrong with a configuration that parses: a flat list of checks, all reported at
+//! once, so that a file is mended in one go. Pure: patterns are compiled and sockets bound
+//! elsewhere.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::{AgentConfig, COLLECTORS, OLDEST_VERSION, VERSION};
+
+/// Allowed keys by path; `*` stands for any one name or list index.
+pub const KEYS: [(&str, &[&str]); 7] = [
+    (
+        "",
+        &[
+            "version",
+            "listen",
+            "admin",
+            "roots",
+            "collectors",
+            "applications",
+            "rotate",
+        ],
+    ),
+    ("admin", &["socket"]),
+    ("roots", &["proc", "sys", "root", "udevData"]),
+    (
+        "collectors",
+        &[
+            "disable",
+            "timeoutMs",
+            "filesystemMountPointsExclude",
+            "filesystemFsTypesExclude",
+            "diskstatsDeviceExclude",
+            "netdevDeviceExclude",
+            "netdevNetlink",
+            "vmstatFields",
+        ],
+    ),
+    ("applications.*", &["url", "timeoutMs"]),
+    ("rotate.*", &["path", "maxBytes", "keep"]),
+    ("applications", &[]),
+];
+
+/// Longest name of an application.
+const MAX_NAME: usize = 63;
+
+/// One thing that is wrong: where (`applications.booking.url`), what, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub path: String,
+    pub message: String,
+}
+
+impl Problem {
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.path, self.message)
+    }
+}
+
+impl AgentConfig {
+    /// Everything that is wrong with these values; empty when the agent can run with them, except
+    /// for the patterns, which only the agent's own pattern engine can judge.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut found = Vec::new();
+        version(self, &mut found);
+        listen(self, &mut found);
+        paths(self, &mut found);
+        collectors(self, &mut found);
+        applications(self, &mut found);
+        rotate(self, &mut found);
+        found
+    }
+}
+
+fn version(config: &AgentConfig, found: &mut Vec<Problem>) {
+    if (OLDEST_VERSION..=VERSION).contains(&config.version) {
+        return;
+    }
+    let wanted = if OLDEST_VERSION == VERSION {
+        format!("version {VERSION}")
+    } else {
+        format!("versions {OLDEST_VERSION} and {VERSION}")
+    };
+    let advice = if config.version > VERSION {
+        "upgrade the agent before its configuration"
+    } else {
+        "render the configuration again with a current kai-observe"
+    };
+    found.push(Problem::new(
+        "version",
+        format!(
+            "version {} is not read by this agent, which reads {wanted}; {advice}",
+            config.version
+        ),
+    ));
+}
+
+fn listen(config: &AgentConfig, found: &mut Vec<Problem>) {
+    if config.listen.parse::<SocketAddr>().is_err() {
+        found.push(Problem::new(
+            "listen",
+            format!(
+                "\"{}\" is not an address with a port; write one like 127.0.0.1:9180, 0.0.0.0:9180 \
+                 or [::1]:9180 (host names are not looked up)",
+                config.listen
+            ),
+        ));
+    }
+}
+
+fn paths(config: &AgentConfig, found: &mut Vec<Problem>) {
+    let mut absolute = |path: &str, value: &Path| {
+        if !value.is_absolute() {
+            found.push(Problem::new(
+                path,
+                format!(
+                    "\"{}\" is not an absolute path; begin it with /",
+                    value.display()
+                ),
+            ));
+        }
+    };
+    if let Some(socket) = &config.admin.socket {
+        absolute("admin.socket", socket);
+    }
+    absolute("roots.proc", &config.roots.proc);
+    absolute("roots.sys", &config.roots.sys);
+    absolute("roots.root", &config.roots.root);
+    if let Some(udev) = &config.roots.udev_data {
+        absolute("roots.udevData", udev);
+    }
+    for (index, entry) in config.rotate.iter().enumerate() {
+        absolute(&format!("rotate.{index}.path"), &entry.path);
+    }
+    // sun_path holds 108 bytes with its closing zero (unix(7)); bind would fail with less to say.
+    if let Some(socket) = &config.admin.socket
+        && socket.as_os_str().len() > 107
+    {
+        found.push(Problem::new(
+            "admin.socket",
+            format!(
+                "the path has {} bytes, a unix socket's may have 107; put it in a shorter folder",
+                socket.as_os_str().len()
+            ),
+        ));
+    }
+}
+
+fn collectors(config: &AgentConfig, found: &mut Vec<Problem>) {
+    for (index, name) in config.collectors.disable.iter().enumerate() {
+        if COLLECTORS.contains(&name.as_str()) {
+            continue;
+        }
+        let hint = nearest(name, &COLLECTORS).map_or_else(
+            || format!("the collectors are {}", COLLECTORS.join(", ")),
+            |near| format!("did you mean \"{near}\"?"),
+        );
+        found.push(Problem::new(
+            format!("collectors.disable.{index}"),
+            format!("there is no collector \"{name}\"; {hint}"),
+        ));
+    }
+    if let Some(ms) = config.collectors.timeout_ms
+        && !(10..=60_000).contains(&ms)
+    {
+        found.push(Problem::new(
+            "collectors.timeoutMs",
+            format!("{ms} is out of range; give milliseconds from 10 to 60000"),
+        ));
+    }
+}
+
+fn applications(config: &AgentConfig, found: &mut Vec<Problem>) {
+    for (name, application) in &config.applications {
+        let good = !name.is_empty()
+            && name.len() <= MAX_NAME
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+            && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if !good {
+            found.push(Problem::new(
+                format!("applications.{name}"),
+                format!(
+                    "\"{name}\" cannot be a name in /metrics/app/<name>; use letters, digits, '-', \
+                     '_' and '.', beginning with a letter or digit, at most {MAX_NAME}"
+                ),
+            ));
+        }
+        let rest = application
+            .url
+            .strip_prefix("http://")
+            .or_else(|| application.url.strip_prefix("https://"));
+        let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+        match host {
+            None | Some("") => found.push(Problem::new(
+                format!("applications.{name}.url"),
+                format!(
+                    "\"{}\" is not an http:// or https:// address; write one like \
+                     http://127.0.0.1:8080/metrics",
+                    without_userinfo(&application.url)
+                ),
+            )),
+            Some(host) if host.contains('@') => found.push(Problem::new(
+                format!("applications.{name}.url"),
+                "a user name or password in the address would show up in errors; serve metrics \
+                 without one, or on a loopback address",
+            )),
+            Some(_) if application.url.bytes().any(|b| b <= b' ' || b == 0x7f) => {
+                found.push(Problem::new(
+                    format!("applications.{name}.url"),
+                    "the address has a space or a control character in it; write it as %20",
+                ));
+            }
+            Some(_) => {}
+        }
+        if !(1..=600_000).contains(&application.timeout_ms) {
+            found.push(Problem::new(
+                format!("applications.{name}.timeoutMs"),
+                format!(
+                    "{} is out of range; give milliseconds from 1 to 600000",
+                    application.timeout_ms
+                ),
+            ));
+        }
+    }
+}
+
+fn rotate(config: &AgentConfig, found: &mut Vec<Problem>) {
+    for (index, entry) in config.rotate.iter().enumerate() {
+        if entry.max_bytes == 0 {
+            found.push(Problem::new(
+                format!("rotate.{index}.maxBytes"),
+                "0 would empty the file at every look; give the size in bytes at which it is \
+                 rotated, such as 10485760",
+            ));
+        }
+        if entry.keep > 100 {
+            found.push(Problem::new(
+                format!("rotate.{index}.keep"),
+                format!(
+                    "{} generations are more than the 100 that are supported",
+                    entry.keep
+                ),
+            ));
+        }
+        if let Some(first) = config.rotate[..index]
+            .iter()
+            .position(|other| other.path == entry.path)
+        {
+            found.push(Problem::new(
+                format!("rotate.{index}.path"),
+                format!(
+                    "\"{}\" is also rotate.{first}.path; one entry per file, or both would shift \
+                     its generations",
+                    entry.path.display()
+                ),
+            ));
+        }
+    }
+}
+
+/// The address without what stands before an `@`, so that a password never reaches a message.
+fn without_userinfo(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((_, rest)) => format!("…@{rest}"),
+        None => url.to_owned(),
+    }
+}
+
+/// The keys that may stand in the map at `path`, `None` if its keys are the user's own names.
+pub fn allowed_keys(path: &[&str]) -> Option<&'static [&'static str]> {
+    KEYS.iter()
+        .find(|(pattern, _)| {
+            let parts = pattern.split('.').filter(|part| !part.is_empty());
+            parts.clone().count() == path.len()
+                && parts
+                    .zip(path)
+                    .all(|(part, name)| part == "*" || part == *name)
+        })
+        .map(|(_, keys)| *keys)
+        .filter(|keys| !keys.is_empty())
+}
+
+/// The known name that `given` most probably meant, if one is near enough.
+pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+    let given = given.to_lowercase();
+    known
+        .iter()
+        .map(|name| (distance(&given, &name.to_lowercase()), *name))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, name)| *distance <= name.len().div_ceil(3))
+        .map(|(_, name)| name)
+}
+
+/// Edit distance in bytes (Levenshtein), one row at a time.
+fn distance(a: &str, b: &str) -> usize {
+    let b = b.as_bytes();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substitute = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> AgentConfig {
+        serde_yaml::from_str(text).unwrap()
+    }
+
+    fn paths_of(text: &str) -> Vec<String> {
+        parse(text)
+            .problems()
+            .into_iter()
+            .map(|problem| problem.path)
+            .collect()
+    }
+
+    #[test]
+    fn the_smallest_configuration_is_sound() {
+        assert_eq!(
+            paths_of("version: 1\nlisten: 127.0.0.1:9180\n"),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn everything_wrong_is_reported_at_once() {
+        let found = paths_of(
+            "version: 9\nlisten: localhost\nadmin: {socket: a.sock}\nroots: {proc: proc}\n\
+             collectors: {disable: [cpuu], timeoutMs: 1}\n\
+             applications: {'a b': {url: 'ftp://x', timeoutMs: 0}, ok: {url: 'http://u:p@h/'}}\n\
+             rotate: [{path: x.log, maxBytes: 0, keep: 101}, {path: x.log, maxBytes: 5, keep: 1}]\n",
+        );
+        assert_eq!(
+            found,
+            [
+                "version",
+                "listen",
+                "admin.socket",
+                "roots.proc",
+                "rotate.0.path",
+                "rotate.1.path",
+                "collectors.disable.0",
+                "collectors.timeoutMs",
+                "applications.a b",
+                "applications.a b.url",
+                "applications.a b.timeoutMs",
+                "applications.ok.url",
+                "rotate.0.maxBytes",
+                "rotate.0.keep",
+                "rotate.1.path",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_repeated() {
+        let config = parse(
+            "version: 1\nlisten: 127.0.0.1:1\napplications: {a: {url: 'ftp://u:hunter2@h/'}, \
+             b: {url: 'http://u:hunter2@h/'}}\n",
+        );
+        let all = format!("{:?}", config.problems());
+        assert!(!all.contains("hunter2"), "{all}");
+        assert_eq!(config.problems().len(), 2);
+    }
+
+    #[test]
+    fn keys_are_known_by_path() {
+        assert!(allowed_keys(&[]).unwrap().contains(&"listen"));
+        assert!(
+            allowed_keys(&["applications", "booking"])
+                .unwrap()
+                .contains(&"url")
+        );
+        assert!(allowed_keys(&["rotate", "0"]).unwrap().contains(&"keep"));
+        assert_eq!(allowed_keys(&["applications"]), None);
+        assert_eq!(allowed_keys(&["nowhere"]), None);
+    }
+
+    /// [`KEYS`] and the serde types must not drift apart: every key that a full configuration
+    /// writes is listed, and every listed key is written.
+    #[test]
+    fn the_listed_keys_are_the_ones_that_serde_reads() {
+        let full = AgentConfig {
+            version: VERSION,
+            listen: "127.0.0.1:1".into(),
+            admin: crate::agent_config::Admin {
+                socket: Some("/s".into()),
+            },
+            roots: crate::agent_config::Roots {
+                udev_data: Some("/u".into()),
+                ..Default::default()
+            },
+            collectors: crate::agent_config::Collectors {
+                disable: vec!["cpu".into()],
+                timeout_ms: Some(1),
+                filesystem_mount_points_exclude: Some(String::new()),
+                filesystem_fs_types_exclude: Some(String::new()),
+                diskstats_device_exclude: Some(String::new()),
+                netdev_device_exclude: Some(String::new()),
+                netdev_netlink: Some(true),
+                vmstat_fields: Some(String::new()),
+            },
+            applications: [(
+                "a".to_owned(),
+                crate::agent_config::Application {
+                    url: "http://h/".into(),
+                    timeout_ms: 1,
+                },
+            )]
+            .into(),
+            rotate: vec![crate::agent_config::Rotate {
+                path: "/l".into(),
+                max_bytes: 1,
+                keep: 1,
+            }],
+        };
+        let value = serde_json::to_value(&full).unwrap();
+        let keys = |value: &serde_json::Value| {
+            let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+            keys.sort();
+            keys
+        };
+        let listed = |path: &[&str]| {
+            let mut keys: Vec<String> = allowed_keys(path)
+                .unwrap()
+                .iter()
+                .map(|key| (*key).to_owned())
+                .collect();
+            keys.sort();
+            keys
+        };
+        assert_eq!(keys(&value), listed(&[]));
+        assert_eq!(keys(&value["admin"]), listed(&["admin"]));
+        assert_eq!(keys(&value["roots"]), listed(&["roots"]));
+        assert_eq!(keys(&value["collectors"]), listed(&["collectors"]));
+        assert_eq!(
+            keys(&value["applications"]["a"]),
+            listed(&["applications", "a"])
+        );
+        assert_eq!(keys(&value["rotate"][0]), listed(&["rotate", "0"]));
+    }
+
+    #[test]
+    fn the_nearest_name_is_offered_only_when_near() {
+        assert_eq!(nearest("cpuu", &COLLECTORS), Some("cpu"));
+        assert_eq!(nearest("diskstat", &COLLECTORS), Some("diskstats"));
+        assert_eq!(nearest("zzzzzz", &COLLECTORS), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}

@@ -1,0 +1,121 @@
+//! The command line of kai-observe.
+
+mod args;
+mod context;
+mod destroy;
+mod drift;
+mod drill;
+mod inbox;
+mod init;
+mod plan;
+mod provision;
+mod show;
+mod status;
+mod ui;
+mod validate;
+mod verify;
+
+use clap::Parser as _;
+use kai_contract::exit;
+
+pub use args::{Cli, Command};
+
+/// What ended a command early: what to say, and the exit code.
+#[derive(Debug)]
+pub struct Stop {
+    pub code: u8,
+    pub message: String,
+}
+
+impl Stop {
+    pub fn new(code: u8, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+    /// An operational error, exit code 1.
+    pub fn error(error: impl std::fmt::Display) -> Self {
+        Self::new(exit::ERROR, error.to_string())
+    }
+}
+
+/// Parses, runs, and returns the exit code.
+pub fn main() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            // clap's own 2 means "changes pending" here.
+            return if error.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::OK
+            };
+        }
+    };
+    if let Command::Internal(args::Internal::Launch { command }) = &cli.command {
+        return launch(command);
+    }
+    let ui = ui::Ui::new(&cli.common);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the runtime: {error}");
+            return exit::ERROR;
+        }
+    };
+    match runtime.block_on(run(&cli, &ui)) {
+        Ok(code) => code,
+        Err(stop) => {
+            ui.error(&stop.message);
+            stop.code
+        }
+    }
+}
+
+async fn run(cli: &Cli, ui: &ui::Ui) -> Result<u8, Stop> {
+    let common = &cli.common;
+    match &cli.command {
+        Command::Init(args) => init::run(args, common, ui),
+        Command::Validate(args) => validate::run(args, common, ui),
+        Command::Plan(args) => Box::pin(plan::run(args, common, ui)).await,
+        Command::Provision(args) => Box::pin(provision::run(args, common, ui)).await,
+        Command::Verify(args) => Box::pin(verify::run(args, common, ui)).await,
+        Command::Status => Box::pin(status::run(common, ui)).await,
+        Command::Drift => Box::pin(drift::run(common, ui)).await,
+        Command::Destroy(args) => Box::pin(destroy::run(args, common, ui)).await,
+        Command::Render(args) => show::render(args, common, ui),
+        Command::Drill(args) => Box::pin(drill::run(args, common, ui)).await,
+        Command::Inbox(args) => Box::pin(inbox::run(args, common, ui)).await,
+        Command::Schema(args) => show::schema(args),
+        Command::Completions { shell } => {
+            show::completions(*shell);
+            Ok(exit::OK)
+        }
+        Command::Internal(_) => Ok(exit::USAGE),
+    }
+}
+
+/// Becomes the component: a session of its own, so that no terminal's hang-up and no signal to the
+/// caller's group reaches it. Never returns when it works.
+fn launch(command: &[std::ffi::OsString]) -> u8 {
+    use std::os::unix::process::CommandExt as _;
+    let Some((program, arguments)) = command.split_first() else {
+        return exit::USAGE;
+    };
+    if let Err(error) = rustix::process::setsid() {
+        eprintln!("kai-observe: cannot start a session: {error}");
+        return exit::ERROR;
+    }
+    let error = std::process::Command::new(program).args(arguments).exec();
+    eprintln!(
+        "kai-observe: cannot start {}: {error}",
+        program.to_string_lossy()
+    );
+    exit::ERROR
+}

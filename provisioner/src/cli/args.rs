@@ -1,0 +1,324 @@
+//! Flags and subcommands, with the text of `--help`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "kai-observe",
+    version,
+    about = "From one file: a watched stack, and the proof that it works",
+    after_help = "Examples:
+  kai-observe init                      write a small observe.yaml here
+  kai-observe plan                      what would change? (exit 2: something)
+  kai-observe provision                 make it so, then prove that it works
+  kai-observe drill --severity all      does an alert still reach its receiver?
+  kai-observe inbox --follow            watch notices arrive on this machine
+  kai-observe destroy                   say what would go; --yes does it
+
+Exit codes: 0 done, in step · 1 operational error · 2 changes pending
+            5 monitoring unhealthy · 64 usage · 65 bad spec"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The spec
+    #[arg(
+        long,
+        short = 'f',
+        global = true,
+        value_name = "FILE",
+        default_value = "observe.yaml",
+        env = "KAI_SPEC"
+    )]
+    pub spec: PathBuf,
+    /// The environment; needed when the spec declares environments
+    #[arg(long, global = true, value_name = "NAME", env = "KAI_ENV")]
+    pub env: Option<String>,
+    /// Folder of all local data [default: $XDG_DATA_HOME/kai-observe]
+    #[arg(long, global = true, value_name = "DIR", env = "KAI_HOME")]
+    pub home: Option<PathBuf>,
+    /// Folder of downloaded components [default: $XDG_CACHE_HOME/kai-observe]
+    #[arg(long, global = true, value_name = "DIR", env = "KAI_CACHE")]
+    pub cache: Option<PathBuf>,
+    /// Text for people, JSON for scripts
+    #[arg(long, short, global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a small spec to start from
+    Init(InitArgs),
+    /// Check the spec: every error at once, with its place
+    Validate(ValidateArgs),
+    /// Show what `provision` would change (exit 2 when something would)
+    #[command(after_help = "Examples:
+  kai-observe plan --out reviewed.json
+  kai-observe provision --plan reviewed.json      exactly that, or nothing")]
+    Plan(PlanArgs),
+    /// Make the running systems agree with the spec, then prove that they do
+    #[command(after_help = "Examples:
+  kai-observe provision --spec examples/ticketing/observe.yaml
+  kai-observe provision --plan reviewed.json
+  kai-observe provision --output json --junit proofs.xml")]
+    Provision(ProvisionArgs),
+    /// Ask the running systems for proof that everything works
+    Verify(VerifyArgs),
+    /// List the stack's processes (exit 5 when one is missing or ill)
+    Status,
+    /// Show what was changed behind the spec's back (exit 2 when something was)
+    Drift,
+    /// Stop and remove the stack; without --yes only say what would go
+    Destroy(DestroyArgs),
+    /// Write every rendered file to a folder, for reading
+    Render(RenderArgs),
+    /// Raise a harmless alert and follow it to its receiver and back
+    #[command(after_help = "Examples:
+  kai-observe drill --severity critical
+  kai-observe drill --severity all --team payment --output json")]
+    Drill(DrillArgs),
+    /// Show what arrived at this machine's stand-in for PagerDuty, Slack and mail
+    #[command(after_help = "Examples:
+  kai-observe inbox --follow
+  kai-observe inbox --alertname PaymentFailureRateHigh --output json
+  kai-observe inbox --follow --until-resolved --timeout 10m")]
+    Inbox(InboxArgs),
+    /// Print the JSON Schema of the spec, for editors
+    Schema(SchemaArgs),
+    /// Print shell completions
+    #[command(after_help = "Example:
+  kai-observe completions bash > /etc/bash_completion.d/kai-observe")]
+    Completions { shell: clap_complete::Shell },
+    #[command(subcommand, hide = true)]
+    Internal(Internal),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Internal {
+    /// Start a session and become the command
+    Launch {
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Name of the stack [default: the folder's name]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Replace a spec that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// Do not look whether secrets are present
+    #[arg(long)]
+    pub offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Write the plan to a file, for review and `provision --plan`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Include deletions
+    #[arg(long)]
+    pub prune: bool,
+    /// Show the differences of files
+    #[arg(long)]
+    pub diff: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ProvisionArgs {
+    /// Apply exactly this reviewed plan, or nothing
+    #[arg(long, value_name = "FILE", conflicts_with = "prune")]
+    pub plan: Option<PathBuf>,
+    /// Also delete what nothing asks for any more
+    #[arg(long)]
+    pub prune: bool,
+    /// Apply only; prove nothing
+    #[arg(long)]
+    pub no_verify: bool,
+    #[command(flatten)]
+    pub proofs: ProofArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ProofArgs {
+    /// Also write the proofs as a JUnit file
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// How long a proof may wait for what takes a scrape to appear
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    pub patience: Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub proofs: ProofArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DestroyArgs {
+    /// Do it
+    #[arg(long)]
+    pub yes: bool,
+    /// Also delete data and logs
+    #[arg(long)]
+    pub purge: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    /// Folder to write to
+    #[arg(long, value_name = "DIR", default_value = ".observe/render")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Write to a file instead of the terminal
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DrillSeverity {
+    Critical,
+    Warning,
+    Info,
+    All,
+}
+
+#[derive(Debug, Args)]
+pub struct DrillArgs {
+    /// Which alert to raise
+    #[arg(long, value_enum)]
+    pub severity: DrillSeverity,
+    /// Team whose route is tried [default: routing.fallback.team]
+    #[arg(long)]
+    pub team: Option<String>,
+    /// How long one hop may take
+    #[arg(long, value_name = "TIME", default_value = "45s", value_parser = time)]
+    pub within: Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct InboxArgs {
+    #[command(subcommand)]
+    pub command: Option<InboxCommand>,
+    /// Keep printing what arrives, with the way that each alert took
+    #[arg(long)]
+    pub follow: bool,
+    /// With --follow: end after the first resolved notice
+    #[arg(long)]
+    pub until_resolved: bool,
+    /// With --follow: end after this many notices
+    #[arg(long, value_name = "N")]
+    pub count: Option<usize>,
+    /// With --follow: end after this time (exit 1 when it had to wait so long)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub timeout: Option<Duration>,
+    /// Only this alert
+    #[arg(long)]
+    pub alertname: Option<String>,
+    /// Only this team
+    #[arg(long)]
+    pub team: Option<String>,
+    /// Address of the inbox [default: from the spec]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum InboxCommand {
+    /// Run the stand-in itself (the stack does this for you)
+    Serve {
+        /// Address of the page, the API, PagerDuty, Slack and heartbeat
+        #[arg(long, default_value = "127.0.0.1:7071")]
+        http: std::net::SocketAddr,
+        /// Address of the mail server
+        #[arg(long, default_value = "127.0.0.1:7072")]
+        smtp: std::net::SocketAddr,
+        /// Folder that keeps what arrived
+        #[arg(long)]
+        dir: PathBuf,
+        /// Linked from the page
+        #[arg(long, value_name = "URL")]
+        prometheus: Option<String>,
+        /// Linked from the page
+        #[arg(long, value_name = "URL")]
+        alertmanager: Option<String>,
+    },
+}
+
+/// `500ms`, `30s`, `5m`, `1h`.
+fn time(text: &str) -> Result<Duration, String> {
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let wrong = || format!("`{text}` is no time; write for example 500ms, 30s, 5m or 1h");
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    number
+        .checked_mul(millis)
+        .map(Duration::from_millis)
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_need_a_unit() {
+        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(time("5m"), Ok(Duration::from_mins(5)));
+        for wrong in [
+            "",
+            "5",
+            "s",
+            "5 s",
+            "1.5s",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Where things lie on this machine. One stack, one folder; components are shared.
+
+use std::path::{Path, PathBuf};
+
+use crate::model::Owner;
+
+/// The folders of one stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// `<home>/stacks/<owner>`
+    pub root: PathBuf,
+    pub cache: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    #[error("no home folder: set HOME, or say --home DIR and KAI_CACHE")]
+    NoHome,
+    #[error(
+        "the folder {} is too long for a Unix socket ({length} bytes, limit 107); choose a shorter --home",
+        path.display()
+    )]
+    SocketPath { path: PathBuf, length: usize },
+    #[error("cannot make {} absolute: {source}", path.display())]
+    Absolute {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}
+
+impl Layout {
+    /// `home` and `cache` as given on the command line or by `KAI_HOME`, `KAI_CACHE`; otherwise
+    /// the XDG folders.
+    pub fn new(
+        home: Option<&Path>,
+        cache: Option<&Path>,
+        owner: &Owner,
+    ) -> Result<Self, LayoutError> {
+        let home = match home {
+            Some(path) => absolute(path)?,
+            None => xdg("XDG_DATA_HOME", ".local/share")?.join("kai-observe"),
+        };
+        let cache = cache_folder(cache)?;
+        let layout = Self {
+            root: home.join("stacks").join(owner.to_string()),
+            cache,
+        };
+        let socket = layout.agent_socket();
+        let length = socket.as_os_str().len();
+        if length > 107 {
+            return Err(LayoutError::SocketPath {
+                path: socket,
+                length,
+            });
+        }
+        Ok(layout)
+    }
+
+    pub fn agent_socket(&self) -> PathBuf {
+        self.root.join("run/agent.sock")
+    }
+    pub fn log(&self, process: &str) -> PathBuf {
+        self.root.join("log").join(format!("{process}.log"))
+    }
+    pub fn lease(&self) -> PathBuf {
+        self.root.join("lease")
+    }
+    pub fn not_installed(&self) -> PathBuf {
+        self.root.join("not-installed.json")
+    }
+}
+
+/// `KAI_CACHE`, or the XDG cache folder.
+pub fn cache_folder(cache: Option<&Path>) -> Result<PathBuf, LayoutError> {
+    match cache {
+        Some(path) => absolute(path),
+        None => Ok(xdg("XDG_CACHE_HOME", ".cache")?.join("kai-observe")),
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, LayoutError> {
+    std::path::absolute(path).map_err(|source| LayoutError::Absolute {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn xdg(variable: &str, below_home: &str) -> Result<PathBuf, LayoutError> {
+    if let Some(path) = std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|p| p.is_absolute())
+    {
+        return Ok(path);
+    }
+    std::env::home_dir()
+        .filter(|home| home.is_absolute())
+        .map(|home| home.join(below_home))
+        .ok_or(LayoutError::NoHome)
+}

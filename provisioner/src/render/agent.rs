@@ -1,0 +1,94 @@
+//! kai-agent: its configuration and its process.
+
+use std::path::PathBuf;
+
+use kai_contract::agent_config::{
+    Admin, AgentConfig, Application, Collectors, Roots, Rotate, VERSION,
+};
+use kai_contract::signals;
+
+use super::{READY_WITHIN, component, local, yaml};
+use crate::layout::Layout;
+use crate::model::Stack;
+use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
+
+const MAX_LOG_BYTES: u64 = 10 * 1024 * 1024;
+const KEEP_LOGS: u32 = 3;
+
+pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
+    let file = Address::file("agent/agent.yaml");
+    let path = PathBuf::from("config/agent/agent.yaml");
+    let port = stack.ports.agent();
+    let process = Process {
+        name: "agent".into(),
+        component: "kai-agent".into(),
+        program: "kai-agent".into(),
+        args: vec![
+            "run".into(),
+            format!("--config={}", layout.root.join(&path).display()),
+        ],
+        env: std::collections::BTreeMap::new(),
+        data: vec![PathBuf::from("run")],
+        ready: local(port, "/ready"),
+        ready_within: READY_WITHIN,
+        ports: vec![port],
+        config: vec![file.clone()],
+        loaded: Loaded::Digest {
+            url: local(port, "/metrics"),
+            metric: signals::AGENT_CONFIG_INFO,
+            label: "hash",
+        },
+        reload: Reload::Socket(layout.agent_socket()),
+    };
+    vec![
+        component("kai-agent", None, true),
+        Resource {
+            address: file.clone(),
+            document: Document::File(File {
+                path,
+                body: yaml::to_text(&config(stack, layout)),
+                comment: Comment::Hash,
+            }),
+            needs: Vec::new(),
+        },
+        Resource {
+            address: Address::process("agent"),
+            needs: vec![Address::component("kai-agent"), file],
+            document: Document::Process(Box::new(process)),
+        },
+    ]
+}
+
+fn config(stack: &Stack, layout: &Layout) -> AgentConfig {
+    AgentConfig {
+        version: VERSION,
+        listen: format!("127.0.0.1:{}", stack.ports.agent()),
+        admin: Admin {
+            socket: Some(layout.agent_socket()),
+        },
+        roots: Roots::default(),
+        collectors: Collectors {
+            disable: stack.agent.disable_collectors.clone(),
+            ..Collectors::default()
+        },
+        applications: stack
+            .services
+            .values()
+            .filter_map(|service| {
+                let url = service.metrics.clone()?;
+                // Prometheus gives up at its scrape timeout; the agent must answer before that to
+                // say why.
+                let timeout_ms = (service.scrape_interval.as_millis() as u64 * 8 / 10).max(200);
+                Some((service.name.clone(), Application { url, timeout_ms }))
+            })
+            .collect(),
+        rotate: super::process_names(stack)
+            .into_iter()
+            .map(|name| Rotate {
+                path: layout.log(&name),
+                max_bytes: MAX_LOG_BYTES,
+                keep: KEEP_LOGS,
+            })
+            .collect(),
+    }
+}

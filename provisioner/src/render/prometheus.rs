@@ -1,0 +1,211 @@
+//! Prometheus: prometheus.yml, the rule files and the process.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{READY_WITHIN, component, duration, local, rules, yaml};
+use crate::layout::Layout;
+use crate::model::Stack;
+use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
+
+/// One endpoint that Prometheus scrapes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    pub job: String,
+    /// `host:port` that is asked.
+    pub address: String,
+    pub path: String,
+    /// `instance` label: the application itself, not the agent that passes its page through.
+    pub instance: String,
+    pub service: String,
+    pub team: String,
+    pub interval: Duration,
+}
+
+/// Every target of the stack; `verify` wants each of them up.
+pub fn targets(stack: &Stack) -> Vec<Target> {
+    let own = |job: &str, port: u16| Target {
+        job: job.to_owned(),
+        address: format!("127.0.0.1:{port}"),
+        path: "/metrics".into(),
+        instance: format!("127.0.0.1:{port}"),
+        service: job.to_owned(),
+        team: stack.routing.fallback_team.clone(),
+        interval: stack.defaults.scrape_interval,
+    };
+    let mut out = vec![own("kai-agent", stack.ports.agent())];
+    if stack.systems.alertmanager.is_some() {
+        out.push(own("alertmanager", stack.ports.alertmanager()));
+    }
+    if stack.systems.inbox.is_some() {
+        out.push(own("kai-inbox", stack.ports.inbox_http()));
+    }
+    out.push(own("prometheus", stack.ports.prometheus()));
+    for service in stack.services.values() {
+        let Some(url) = &service.metrics else {
+            continue;
+        };
+        out.push(Target {
+            job: service.name.clone(),
+            address: format!("127.0.0.1:{}", stack.ports.agent()),
+            path: format!("/metrics/app/{}", service.name),
+            instance: instance_of(url),
+            service: service.name.clone(),
+            team: service.team.clone(),
+            interval: service.scrape_interval,
+        });
+    }
+    out
+}
+
+fn instance_of(url: &str) -> String {
+    let Ok(parsed) = reqwest::Url::parse(url) else {
+        return url.to_owned();
+    };
+    match (parsed.host_str(), parsed.port_or_known_default()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        _ => url.to_owned(),
+    }
+}
+
+pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
+    let Some(settings) = &stack.systems.prometheus else {
+        return Vec::new();
+    };
+    let mut out = vec![component(
+        "prometheus",
+        settings.version.clone(),
+        settings.required,
+    )];
+    let mut config = vec![Address::file("prometheus/prometheus.yml")];
+    for file in &stack.alerts.files {
+        let address = Address::file(&format!("prometheus/rules/{}", file.name));
+        config.push(address.clone());
+        out.push(Resource {
+            address,
+            document: Document::File(File {
+                path: rule_path(&file.name),
+                body: rules::body(stack, file),
+                comment: Comment::Hash,
+            }),
+            needs: Vec::new(),
+        });
+    }
+    let main = PathBuf::from("config/prometheus/prometheus.yml");
+    out.push(Resource {
+        // Last of the files: what it names is there before it.
+        needs: config.iter().skip(1).cloned().collect(),
+        address: Address::file("prometheus/prometheus.yml"),
+        document: Document::File(File {
+            path: main.clone(),
+            body: yaml::to_text(&document(stack)),
+            comment: Comment::Hash,
+        }),
+    });
+    let port = stack.ports.prometheus();
+    let mut needs = vec![Address::component("prometheus")];
+    needs.extend(config.iter().cloned());
+    out.push(Resource {
+        address: Address::process("prometheus"),
+        needs,
+        document: Document::Process(Box::new(Process {
+            name: "prometheus".into(),
+            component: "prometheus".into(),
+            program: "prometheus".into(),
+            args: vec![
+                format!("--config.file={}", layout.root.join(main).display()),
+                format!(
+                    "--storage.tsdb.path={}",
+                    layout.root.join("data/prometheus").display()
+                ),
+                format!(
+                    "--storage.tsdb.retention.time={}",
+                    duration(settings.retention)
+                ),
+                format!("--web.listen-address=127.0.0.1:{port}"),
+                format!("--web.external-url={}", local(port, "/")),
+                format!("--rules.alert.resend-delay={}", duration(resend(stack))),
+                "--web.enable-lifecycle".into(),
+                "--enable-feature=exemplar-storage".into(),
+                // Our own detection is the lease; a lock file left by `kill -9` only adds noise.
+                "--storage.tsdb.no-lockfile".into(),
+            ],
+            env: std::collections::BTreeMap::new(),
+            data: vec![PathBuf::from("data/prometheus")],
+            ready: local(port, "/-/ready"),
+            ready_within: READY_WITHIN,
+            ports: vec![port],
+            config,
+            loaded: Loaded::Timestamp {
+                url: local(port, "/metrics"),
+                metric: "prometheus_config_last_reload_success_timestamp_seconds",
+            },
+            reload: Reload::Http(local(port, "/-/reload")),
+        })),
+    });
+    out
+}
+
+/// An alert that fires before Alertmanager is discovered (Prometheus takes up to 5 s) is sent again
+/// only after this delay; its default of a minute would make every start look broken. Alertmanager
+/// takes an alert for ended after four times this or the evaluation interval, so it is not tiny.
+fn resend(stack: &Stack) -> Duration {
+    (stack.defaults.evaluation_interval * 2).max(Duration::from_secs(10))
+}
+
+fn rule_path(name: &str) -> PathBuf {
+    PathBuf::from("config/prometheus/rules").join(name)
+}
+
+fn document(stack: &Stack) -> Value {
+    let mut external = serde_json::Map::new();
+    for (name, value) in &stack.labels {
+        external.insert(name.replace(['-', '.', '/'], "_"), json!(value));
+    }
+    external.insert("stack".into(), json!(stack.name));
+    let scrape: Vec<Value> = targets(stack)
+        .iter()
+        .map(|target| job(stack, target))
+        .collect();
+    let rules: Vec<String> = stack
+        .alerts
+        .files
+        .iter()
+        .map(|file| format!("rules/{}", file.name))
+        .collect();
+    let mut out = json!({
+        "global": {
+            "scrape_interval": duration(stack.defaults.scrape_interval),
+            "scrape_timeout": duration(stack.defaults.scrape_interval.min(Duration::from_secs(10))),
+            "evaluation_interval": duration(stack.defaults.evaluation_interval),
+            "external_labels": external,
+        },
+        "rule_files": rules,
+        "scrape_configs": scrape,
+    });
+    if stack.systems.alertmanager.is_some() {
+        out["alerting"] = json!({ "alertmanagers": [{ "static_configs": [
+            { "targets": [format!("127.0.0.1:{}", stack.ports.alertmanager())] } ] }] });
+    }
+    out
+}
+
+fn job(stack: &Stack, target: &Target) -> Value {
+    json!({
+        "job_name": target.job,
+        "scrape_interval": duration(target.interval),
+        "scrape_timeout": duration(target.interval.min(Duration::from_secs(10))),
+        "metrics_path": target.path,
+        "static_configs": [{
+            "targets": [target.address],
+            "labels": {
+                "instance": target.instance,
+                "service": target.service,
+                "team": target.team,
+                "environment": stack.environment,
+            },
+        }],
+    })
+}

@@ -1,0 +1,251 @@
+//! The checked tree as a [`Stack`]: defaults filled in, paths absolute, references in place of
+//! secrets. Rule files are added by the caller, which reads them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::schema::table;
+use super::tree::Node;
+use super::view::View;
+use crate::model::{
+    Agent, Alertmanager, Alerts, Channel, ComponentPolicy, Defaults, Inbox, LeftOut, Owner, Ports,
+    Prometheus, Routing, RuleOverride, Run, SecretRef, SecretSource, Service, Severity, Smtp,
+    SourceKind, Stack, Systems, Team,
+};
+
+/// What the tree cannot say.
+pub struct Surroundings<'a> {
+    /// Absolute.
+    pub spec_file: &'a Path,
+    /// Absolute; relative paths start here.
+    pub base_dir: &'a Path,
+    pub environment: &'a str,
+}
+
+/// The environment of a spec that declares none.
+pub const DEFAULT_ENVIRONMENT: &str = "local";
+/// The team that gets what nobody owns, when it exists.
+const USUAL_FALLBACK: &str = "platform";
+
+/// Resolves the tree. Values that the checker refused come out as defaults or are left away.
+pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
+    let spec = View::new(Some(tree), &table::STACK);
+    let base_dir = around.base_dir;
+    let metadata = spec.child("metadata");
+    let name = metadata.text("name").unwrap_or_default();
+    let id = metadata.text("id").unwrap_or_else(|| id_from_name(&name));
+    let defaults = Defaults {
+        scrape_interval: spec.child("defaults").duration("scrapeInterval"),
+        evaluation_interval: spec.child("defaults").duration("evaluationInterval"),
+    };
+    let mut left_out = Vec::new();
+    let services = services(spec, &defaults, &mut left_out);
+    let teams = teams(spec, base_dir);
+    Stack {
+        owner: Owner {
+            id,
+            environment: around.environment.to_owned(),
+        },
+        name,
+        environment: around.environment.to_owned(),
+        labels: metadata.text_map("labels"),
+        spec_file: around.spec_file.to_path_buf(),
+        base_dir: base_dir.to_path_buf(),
+        ports: Ports {
+            base: spec.child("ports").port("base"),
+        },
+        defaults,
+        systems: systems(spec.child("systems")),
+        components: components(spec.child("components"), base_dir),
+        agent: Agent {
+            disable_collectors: spec.child("agent").child("collectors").texts("disable"),
+        },
+        services,
+        smtp: spec
+            .given("smtp")
+            .map(|_| smtp(spec.child("smtp"), base_dir)),
+        routing: routing(spec.child("routing"), &teams, base_dir),
+        teams,
+        alerts: Alerts {
+            files: Vec::new(),
+            overrides: overrides(spec.child("alerts")),
+        },
+        left_out,
+    }
+}
+
+/// An id for a spec without one: the same name gives the same id.
+pub fn id_from_name(name: &str) -> String {
+    const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let hash = Sha256::digest(name.as_bytes());
+    hash.iter()
+        .take(10)
+        .map(|byte| char::from(DIGITS[usize::from(byte & 31)]))
+        .collect()
+}
+
+fn systems(systems: View<'_>) -> Systems {
+    let managed = |view: View<'_>| view.text("mode").is_some_and(|mode| mode == "managed");
+    let prometheus = systems.child("prometheus");
+    let alertmanager = systems.child("alertmanager");
+    Systems {
+        prometheus: managed(prometheus).then(|| Prometheus {
+            version: prometheus.text("version"),
+            required: prometheus.boolean("required"),
+            retention: prometheus.duration("retention"),
+        }),
+        alertmanager: managed(alertmanager).then(|| Alertmanager {
+            version: alertmanager.text("version"),
+            required: alertmanager.boolean("required"),
+        }),
+        inbox: managed(systems.child("inbox")).then_some(Inbox {}),
+    }
+}
+
+fn components(view: View<'_>, base_dir: &Path) -> ComponentPolicy {
+    let allowed = view.texts("allow");
+    let mirrors = view.child("mirrors");
+    let mirror = |kind: SourceKind| {
+        let text = mirrors.text(kind.word())?;
+        let is_address = text.contains("://");
+        let place = if is_address {
+            text
+        } else {
+            base_dir.join(text).to_string_lossy().into_owned()
+        };
+        Some((kind, place))
+    };
+    ComponentPolicy {
+        allow: SourceKind::ALL
+            .into_iter()
+            .filter(|kind| allowed.iter().any(|word| word == kind.word()))
+            .collect(),
+        mirrors: SourceKind::ALL.into_iter().filter_map(mirror).collect(),
+        locked: view.boolean("locked"),
+    }
+}
+
+fn services(
+    spec: View<'_>,
+    defaults: &Defaults,
+    left_out: &mut Vec<LeftOut>,
+) -> BTreeMap<String, Service> {
+    let mut services = BTreeMap::new();
+    for (name, view) in spec.children("services") {
+        if view.given("logs").is_some() {
+            left_out.push(LeftOut {
+                key: format!("services.{name}.logs"),
+                why: "log shipping is not in this build".to_owned(),
+            });
+        }
+        let run = view.child("run");
+        let service = Service {
+            name: name.to_owned(),
+            team: view.text("team").unwrap_or_default(),
+            metrics: view.text("metrics"),
+            health: view.text("health"),
+            scrape_interval: view
+                .optional_duration("scrapeInterval")
+                .unwrap_or(defaults.scrape_interval),
+            run: view.given("run").map(|_| Run {
+                component: run.text("component").unwrap_or_default(),
+                args: run.texts("args"),
+                env: run.text_map("env"),
+            }),
+        };
+        services.insert(name.to_owned(), service);
+    }
+    services
+}
+
+fn teams(spec: View<'_>, base_dir: &Path) -> BTreeMap<String, Team> {
+    let team = |(name, view): (&str, View<'_>)| {
+        let team = Team {
+            name: name.to_owned(),
+            pagerduty: secret(view.given("pagerduty"), base_dir),
+            slack: secret(view.given("slack"), base_dir),
+            email: view.text("email"),
+        };
+        (name.to_owned(), team)
+    };
+    spec.children("teams").into_iter().map(team).collect()
+}
+
+/// `{ env: NAME }` or `{ file: PATH }`; nothing when it is neither, which the checker has said.
+fn secret(node: Option<&Node>, base_dir: &Path) -> Option<SecretRef> {
+    let node = node?;
+    let text = |key: &str| node.get(key).and_then(Node::text);
+    let source = match (text("env"), text("file")) {
+        (Some(name), None) => SecretSource::Env(name.to_owned()),
+        (None, Some(path)) => SecretSource::File(base_dir.join(path)),
+        _ => return None,
+    };
+    let rotation = text("rotation").and_then(|t| t.parse().ok()).unwrap_or(0);
+    Some(SecretRef { source, rotation })
+}
+
+fn smtp(view: View<'_>, base_dir: &Path) -> Smtp {
+    Smtp {
+        host: view.text("host").unwrap_or_default(),
+        port: view.port("port"),
+        from: view.text("from").unwrap_or_default(),
+        username: view.text("username"),
+        password: secret(view.given("password"), base_dir),
+    }
+}
+
+fn routing(view: View<'_>, teams: &BTreeMap<String, Team>, base_dir: &Path) -> Routing {
+    let by_severity = view.child("severity");
+    let channels = |severity: Severity| {
+        by_severity
+            .texts(severity.word())
+            .iter()
+            .filter_map(|word| channel(word))
+            .collect()
+    };
+    let usual = || {
+        let only = teams.keys().next().filter(|_| teams.len() == 1);
+        teams
+            .get_key_value(USUAL_FALLBACK)
+            .map(|(name, _)| name)
+            .or(only)
+            .cloned()
+    };
+    Routing {
+        severity: Severity::ALL
+            .into_iter()
+            .map(|s| (s, channels(s)))
+            .collect(),
+        group_by: view.texts("groupBy"),
+        group_wait: view.duration("groupWait"),
+        group_interval: view.duration("groupInterval"),
+        repeat_interval: view.duration("repeatInterval"),
+        fallback_team: view
+            .child("fallback")
+            .text("team")
+            .or_else(usual)
+            .unwrap_or_default(),
+        heartbeat: secret(view.child("deadMansSwitch").given("heartbeat"), base_dir),
+        drill_pagerduty: secret(view.child("drill").given("pagerduty"), base_dir),
+    }
+}
+
+fn channel(word: &str) -> Option<Channel> {
+    [Channel::Pagerduty, Channel::Slack, Channel::Email]
+        .into_iter()
+        .find(|c| c.word() == word)
+}
+
+fn overrides(alerts: View<'_>) -> BTreeMap<String, RuleOverride> {
+    let one = |(name, view): (&str, View<'_>)| {
+        let change = RuleOverride {
+            hold: view.given("for").and_then(Node::text).map(str::to_owned),
+            labels: view.text_map("labels"),
+            disabled: view.boolean("disabled"),
+        };
+        (name.to_owned(), change)
+    };
+    alerts.children("overrides").into_iter().map(one).collect()
+}

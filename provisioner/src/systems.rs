@@ -1,0 +1,9 @@
+//! The systems that hold a stack's resources. Each reads what is there and writes what should be.
+
+pub mod alertmanager;
+pub mod file;
+pub mod ports;
+pub mod proc;
+pub mod process;
+pub mod prometheus;
+pub mod secret;

@@ -1,0 +1,105 @@
+//! Secrets: read from where the spec says, kept in files that only this user reads, and shown to
+//! nobody.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::file::{self, FileError};
+use crate::model::{SecretRef, SecretSource};
+
+/// A secret's value. It has no `Display`, and `Debug` does not show it.
+pub struct Value(String);
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    #[error("the environment variable {0} is not set or empty; set it and run again")]
+    Variable(String),
+    #[error("the secret file {} is empty", .0.display())]
+    Empty(PathBuf),
+    #[error("cannot read the secret file {}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Write(#[from] FileError),
+}
+
+/// Reads the value now, where the spec says that it is.
+pub fn resolve(reference: &SecretRef) -> Result<Value, SecretError> {
+    match &reference.source {
+        SecretSource::Env(name) => std::env::var(name)
+            .ok()
+            .filter(|value| !value.trim().is_empty())
+            .map(Value)
+            .ok_or_else(|| SecretError::Variable(name.clone())),
+        SecretSource::File(path) => {
+            let text = std::fs::read_to_string(path).map_err(|source| SecretError::Read {
+                path: path.clone(),
+                source,
+            })?;
+            let text = text.trim_end_matches(['\n', '\r']);
+            if text.is_empty() {
+                return Err(SecretError::Empty(path.clone()));
+            }
+            Ok(Value(text.to_owned()))
+        }
+    }
+}
+
+/// Mode 0600, in a folder of mode 0700.
+pub fn store(path: &Path, value: &Value) -> Result<(), SecretError> {
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    if let Some(folder) = path.parent() {
+        if !folder.is_dir() {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(file::failed("create the folder", folder))?;
+        }
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+            .map_err(file::failed("protect", folder))?;
+    }
+    file::write(path, value.0.as_bytes(), 0o600)?;
+    Ok(())
+}
+
+/// Whether the file is there, not empty, and readable by its user alone.
+pub fn in_step(path: &Path) -> Result<bool, FileError> {
+    use std::os::unix::fs::MetadataExt as _;
+    match std::fs::metadata(path) {
+        Ok(meta) => Ok(meta.is_file() && meta.mode() & 0o777 == 0o600 && meta.len() > 0),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(file::failed("read", path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_never_shown() {
+        let value = Value("hunter2".into());
+        assert_eq!(format!("{value:?}"), "Secret(…)");
+    }
+
+    #[test]
+    fn a_stored_secret_is_readable_by_its_user_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets/key");
+        assert!(!in_step(&path).unwrap());
+        store(&path, &Value("x".into())).unwrap();
+        assert!(in_step(&path).unwrap());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(!in_step(&path).unwrap());
+    }
+}

@@ -1,0 +1,176 @@
+//! Checks on `systems`, `ports` and `defaults`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Subject, reported};
+use crate::model::{Ports, RuleKind};
+use crate::spec::Findings;
+use crate::spec::address::Address;
+use crate::spec::rules::ReadFile;
+
+pub(super) fn ports_do_not_overlap(subject: &Subject<'_>, findings: &mut Findings) {
+    if reported(findings, &["ports", "base"]) {
+        return;
+    }
+    let ports = subject.stack.ports;
+    let own: BTreeMap<u16, &str> = [
+        (ports.inbox_http(), "the inbox page"),
+        (ports.inbox_smtp(), "the inbox SMTP server"),
+        (ports.prometheus(), "Prometheus"),
+        (ports.alertmanager(), "Alertmanager"),
+        (ports.agent(), "the agent"),
+    ]
+    .into();
+    let last = ports.base.saturating_add(Ports::SPAN - 1);
+    let mut running: BTreeMap<u16, &str> = BTreeMap::new();
+    for service in subject.stack.services.values() {
+        let name = service.name.as_str();
+        let mut mine = None;
+        for (key, page) in [("metrics", &service.metrics), ("health", &service.health)] {
+            let Some(address) = page.as_deref().and_then(|page| Address::parse(page).ok()) else {
+                continue;
+            };
+            if !address.is_loopback() {
+                continue;
+            }
+            let port = address.port;
+            mine.get_or_insert((port, key));
+            let place = subject.at(&["services", name, key]);
+            if let Some(part) = own.get(&port) {
+                let message = format!("port {port} belongs to {part} of this stack");
+                let help = format!(
+                    "let the service listen elsewhere, or move `ports.base` (now {}) away",
+                    ports.base
+                );
+                findings.error("port-taken", place, message).help(help);
+            } else if (ports.base..=last).contains(&port) {
+                let message = format!("port {port} is among the thirty that the stack keeps");
+                let help = format!(
+                    "the stack keeps {} to {last}; later parts will use it",
+                    ports.base
+                );
+                findings.warning("port-taken", place, message).help(help);
+            }
+        }
+        if let (Some((port, key)), Some(_)) = (mine, &service.run)
+            && let Some(other) = running.insert(port, name)
+        {
+            let place = subject.at(&["services", name, key]);
+            let message = format!("service `{other}` listens on port {port} as well");
+            let help = "both are started by the stack; give each its own port";
+            findings.error("port-taken", place, message).help(help);
+        }
+    }
+}
+
+pub(super) fn fit_together(subject: &Subject<'_>, findings: &mut Findings) {
+    let systems = &subject.stack.systems;
+    let (metrics, alerts) = (systems.prometheus.is_some(), systems.alertmanager.is_some());
+    if ["prometheus", "alertmanager"]
+        .iter()
+        .any(|s| reported(findings, &["systems", s, "mode"]))
+    {
+        return;
+    }
+    let at = |system| subject.at(&["systems", system, "mode"]);
+    if alerts && !metrics {
+        findings
+            .error(
+                "systems",
+                at("prometheus"),
+                "Prometheus is off, so nothing raises alerts for Alertmanager",
+            )
+            .help("switch both off, or Prometheus on");
+    }
+    let rules = || subject.rules.files.iter().flat_map(ReadFile::rules);
+    if !metrics && rules().next().is_some() {
+        findings
+            .warning(
+                "systems",
+                at("prometheus"),
+                "Prometheus is off, so no rule is evaluated",
+            )
+            .help("switch Prometheus on, or take `alerts.rules` out");
+    }
+    let raises = rules().any(|rule| matches!(rule.rule.kind, RuleKind::Alert(_)));
+    if metrics && !alerts && raises {
+        findings
+            .warning(
+                "systems",
+                at("alertmanager"),
+                "Alertmanager is off, so alerts reach nobody",
+            )
+            .help("switch Alertmanager on");
+    }
+}
+
+/// Prometheus takes a series for gone after five minutes without a sample
+/// (`--query.lookback-delta`).
+const LOOKBACK: Duration = Duration::from_mins(5);
+
+pub(super) fn series_stay_fresh(subject: &Subject<'_>, findings: &mut Findings) {
+    let stack = subject.stack;
+    let mut warn = |path: &[&str], interval: Duration| {
+        if interval * 2 > LOOKBACK && !reported(findings, path) {
+            findings
+                .warning(
+                    "slow-scrape",
+                    subject.at(path),
+                    "one missed scrape makes the series look gone",
+                )
+                .help("Prometheus looks back five minutes; scrape at least every 2m");
+        }
+    };
+    warn(
+        &["defaults", "scrapeInterval"],
+        stack.defaults.scrape_interval,
+    );
+    for service in stack.services.values() {
+        let path = ["services", service.name.as_str(), "scrapeInterval"];
+        if subject.tree.find(&path).is_some() {
+            warn(&path, service.scrape_interval);
+        }
+    }
+}
+
+/// Labels that the stack sets itself, or that decide where an alert goes.
+const OWN_LABELS: [&str; 10] = [
+    "stack",
+    "environment",
+    "service",
+    "team",
+    "severity",
+    "instance",
+    "job",
+    "alertname",
+    "drill_id",
+    "le",
+];
+
+/// `metadata.labels` become labels of Prometheus, whose names have no `-`, `.` and `/`.
+pub(super) fn labels_stay_apart(subject: &Subject<'_>, findings: &mut Findings) {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for key in subject.stack.labels.keys() {
+        let path = ["metadata", "labels", key.as_str()];
+        if reported(findings, &path) {
+            continue;
+        }
+        let name = key.replace(['-', '.', '/'], "_");
+        let place = subject.key(&path);
+        if OWN_LABELS.contains(&name.as_str()) {
+            findings
+                .error(
+                    "name-taken",
+                    place,
+                    format!("the label `{name}` is set by the stack itself"),
+                )
+                .help(format!("give it another name, for example `my-{key}`"));
+        } else if let Some(other) = seen.insert(name.clone(), key) {
+            let message = format!("`{other}` becomes the label `{name}` as well");
+            findings
+                .error("name-taken", place, message)
+                .help("give one of them another name");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Real systems, end to end: each test stands up a stack of its own through the component chain.
+
+mod business;
+mod crash;
+mod faults;
+mod life;
+mod neighbours;
