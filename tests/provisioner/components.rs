@@ -2,6 +2,12 @@
 //! folders as mirrors, a signed Debian repository, a Go proxy in a folder. Real sources are used by
 //! the tests of the stack, and here with KAI_REAL_COMPONENTS=1.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test that called them"
+)]
+
 mod archive;
 mod concurrent;
 mod debian;

@@ -279,7 +279,12 @@ fn cargo_build(job: &Job<'_>, root: &Path, layout: &Layout, binary: &Path) -> Re
         return Err(no_space(&layout.target_dir, None).into());
     }
     if !finished.success {
-        return pass(coordinate, finished.reason());
+        let reason = finished.reason();
+        // Said aloud, because an older build from PATH may be about to stand in for it.
+        job.context
+            .progress
+            .note(job.name, &format!("{coordinate} failed: {reason}"));
+        return pass(coordinate, reason);
     }
     if !is_executable(binary) {
         return pass(coordinate, format!("cargo made no {}", binary.display()));

@@ -269,7 +269,7 @@ fn a_newer_package_is_found_after_the_list_has_aged_out() {
             .open(folder.join("updated"))
             .expect("open");
         marker
-            .set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(120))
+            .set_modified(std::time::SystemTime::now() - std::time::Duration::from_mins(2))
             .expect("a time");
     }
     assert_eq!(bench.installed("prometheus", None).version, "3.5.4");

@@ -123,3 +123,39 @@ echo {sha1} > "$repo/{FOLDER}/elasticsearch-9.5.3.zip.sha1"
         "-Dartifact=org.elasticsearch.distribution.integ-test-zip:elasticsearch:9.5.3:zip"
     ));
 }
+
+/// Some proxies drop the checksum files: what comes from them is used, but called what it is.
+#[test]
+fn an_artifact_without_checksum_is_unverified_never_pinned_and_not_for_locked_stacks() {
+    let (mut bench, folder) = bench();
+    bench.context.policy.mirrors.clear();
+    let script = format!(
+        r#"#!/bin/sh
+for a in "$@"; do case "$a" in
+  -C) echo '[ERROR] Checksum validation failed, no checksums available'; exit 1;;
+  -DoutputDirectory=*) out=${{a#*=}};;
+esac; done
+cp '{from}/elasticsearch-9.5.3.zip' "$out/"
+"#,
+        from = folder.display(),
+    );
+    super::support::write_program(&bench.path().join("bin/mvn"), &script);
+    let path = std::env::var("PATH").expect("a PATH");
+    let own = bench.path().join("bin").display().to_string();
+    bench.machine.search_path = format!("{own}:{path}").into();
+    let installed = bench.installed("elasticsearch", None);
+    assert!(
+        installed
+            .verification
+            .to_string()
+            .starts_with("unverified: the repository publishes no")
+    );
+    assert!(installed.settled && !bench.context.lock_file.exists());
+    assert!(bench.installed("elasticsearch", None).cached);
+    bench.context.policy.locked = true;
+    let attempts = bench.attempts("elasticsearch", None);
+    for source in [SourceKind::Cache, SourceKind::Maven] {
+        let reason = super::support::reason(&attempts, source);
+        assert!(reason.contains("no pin for"), "{reason}");
+    }
+}

@@ -138,7 +138,7 @@ fn respond(shared: &Shared, mut stream: TcpStream) -> std::io::Result<()> {
     let body = shared.files.lock().expect("lock").get(&path).cloned();
     let (status, cut, trouble) = {
         let mut trouble = shared.trouble.lock().expect("lock");
-        let is_list = path.ends_with(".txt");
+        let is_list = path.contains("sums");
         let status = if trouble.statuses.is_empty() {
             None
         } else {
@@ -207,7 +207,7 @@ fn respond(shared: &Shared, mut stream: TcpStream) -> std::io::Result<()> {
     let end = cut.unwrap_or(part.len()).min(part.len());
     if let Some(stall) = trouble
         .stall_after
-        .filter(|s| *s < end && !path.ends_with(".txt"))
+        .filter(|s| *s < end && !path.contains("sums"))
     {
         stream.write_all(&part[..stall])?;
         stream.flush()?;
