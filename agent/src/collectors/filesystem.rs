@@ -340,4 +340,126 @@ mod tests {
             "transport endpoint is not connected"
         );
     }
+
+    /// A machine of which one mount does not answer until the gate opens.
+    struct Stuck {
+        open: std::sync::Mutex<bool>,
+        opened: std::sync::Condvar,
+        asked: std::sync::atomic::AtomicUsize,
+    }
+
+    const USAGE: FsStat = FsStat {
+        block_size: 4096,
+        blocks: 3,
+        blocks_free: 2,
+        blocks_available: 1,
+        files: 5,
+        files_free: 4,
+    };
+
+    impl Node for Stuck {
+        fn path(&self, _: Tree, name: &str) -> std::path::PathBuf {
+            name.into()
+        }
+
+        fn read(&self, _: Tree, name: &str, into: &mut Vec<u8>) -> io::Result<()> {
+            if name != "1/mountinfo" {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            *into = b"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                2 1 0:40 / /gone rw - nfs4 server:/gone rw\n\
+                3 1 0:41 / /well rw - nfs4 server:/well rw\n"
+                .to_vec();
+            Ok(())
+        }
+
+        fn list(&self, _: Tree, _: &str) -> io::Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+
+        fn statfs(&self, mount_point: &[u8]) -> io::Result<FsStat> {
+            if mount_point == b"/gone" {
+                self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                let open = self.open.lock().unwrap();
+                drop(self.opened.wait_while(open, |open| !*open).unwrap());
+            }
+            Ok(USAGE)
+        }
+
+        fn strip_root<'a>(&self, mount_point: &'a [u8]) -> &'a [u8] {
+            mount_point
+        }
+
+        fn uname(&self) -> crate::node::Uname {
+            crate::node::Uname {
+                sysname: Vec::new(),
+                release: Vec::new(),
+                version: Vec::new(),
+                machine: Vec::new(),
+                nodename: Vec::new(),
+                domainname: Vec::new(),
+            }
+        }
+
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn zone(&self, _: Duration) -> (String, i32) {
+            (String::new(), 0)
+        }
+
+        fn is_live(&self) -> bool {
+            false
+        }
+
+        fn links(&self, _: &mut Vec<crate::procfs::net_dev::Device>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_mount_that_hangs_is_told_and_the_others_are_shown() {
+        let stuck = Arc::new(Stuck {
+            open: std::sync::Mutex::new(false),
+            opened: std::sync::Condvar::new(),
+            asked: std::sync::atomic::AtomicUsize::new(0),
+        });
+        let node: Arc<dyn Node> = stuck.clone();
+        let config = "version: 1\nlisten: 127.0.0.1:1\ncollectors: {timeoutMs: 4000}\n";
+        let settings = Settings::new(&serde_yaml::from_str(config).unwrap()).unwrap();
+        let mut collector = Filesystem::new(&settings, &node);
+        let mut collect = || {
+            let mut page = Page::default();
+            collector.collect(&*node, &mut page).unwrap();
+            let mut out = Vec::new();
+            crate::exposition::merge([&page], &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let gone = "node_filesystem_device_error{device=\"server:/gone\",\
+            device_error=\"mountpoint timeout\",fstype=\"nfs4\",mountpoint=\"/gone\"} 1\n";
+        let size = |device: &str, kind: &str, at: &str| {
+            format!(
+                "node_filesystem_size_bytes{{device=\"{device}\",device_error=\"\",\
+                 fstype=\"{kind}\",mountpoint=\"{at}\"}} 12288\n"
+            )
+        };
+        for _ in 0..3 {
+            let text = collect();
+            assert!(text.contains(gone), "{text}");
+            assert!(text.contains(&size("/dev/sda1", "ext4", "/")), "{text}");
+            assert!(
+                text.contains(&size("server:/well", "nfs4", "/well")),
+                "{text}"
+            );
+        }
+        let asked = stuck.asked.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(asked, 1, "a mount that hangs is not asked again");
+        *stuck.open.lock().unwrap() = true;
+        stuck.opened.notify_all();
+        let back = size("server:/gone", "nfs4", "/gone");
+        while !collect().contains(&back) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
