@@ -98,7 +98,7 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
             text(row.uptime.map(uptime)),
             text(row.resident.map(|bytes| format!("{}M", bytes / 1_048_576))),
             if row.detail.is_empty() {
-                &row.url
+                place(&row.url)
             } else {
                 &row.detail
             },
