@@ -31,6 +31,21 @@ impl Receipts {
         Ok(page.messages)
     }
 
+    /// Why the last notice with this drill id was refused, if one was.
+    pub async fn refused(&self, drill_id: &str) -> Result<Option<String>, String> {
+        let filter = Filter {
+            accepted: Some(false),
+            drill_id: Some(drill_id.to_owned()),
+            ..Filter::default()
+        };
+        let page = self
+            .client
+            .after(&filter, 0, Duration::ZERO)
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok(page.messages.last().map(|message| message.verdict.reasons().join("; ")))
+    }
+
     pub async fn heartbeat(&self, name: &str) -> Result<Option<Heartbeat>, String> {
         let all = self
             .client

@@ -1,13 +1,13 @@
 //! What a notice says. One set of templates serves PagerDuty, Slack and e-mail, so that the same
 //! alert reads the same everywhere; the machine-readable labels let the inbox, and any script at
-//! the receiver, tell which alert it was.
+//! the receiver, tell which alert it was. Links are absolute or Alertmanager's own: PagerDuty and
+//! Slack refuse a notice whose link is a relative path.
 
 use serde_json::{Value, json};
 
 /// `kai.tmpl`. Alertmanager's own functions only.
 pub const TEMPLATE: &str = r#"{{ define "kai.title" -}}
 {{ if eq .Status "resolved" }}Resolved: {{ end -}}
-{{ if .CommonLabels.drill_id }}[drill] {{ end -}}
 {{ if .CommonAnnotations.summary }}{{ .CommonAnnotations.summary }}
 {{- else if .Alerts }}{{ (index .Alerts 0).Annotations.summary }}
 {{- else }}{{ .CommonLabels.alertname }}{{ end -}}
@@ -15,7 +15,7 @@ pub const TEMPLATE: &str = r#"{{ define "kai.title" -}}
 {{ end }}
 
 {{ define "kai.link" -}}
-{{ if .CommonAnnotations.runbook_url }}{{ .CommonAnnotations.runbook_url }}{{ else }}{{ .ExternalURL }}{{ end -}}
+{{ if match "^https?://" .CommonAnnotations.runbook_url }}{{ .CommonAnnotations.runbook_url }}{{ else }}{{ .ExternalURL }}{{ end -}}
 {{ end }}
 
 {{ define "kai.text" -}}

@@ -79,21 +79,8 @@ pub(super) fn teams_exist(subject: &Subject<'_>, findings: &mut Findings) {
                 let help = suggestion(team, teams.keys().map(String::as_str));
                 findings.error("unknown-team", place, message).help(help);
             }
-            // routed nowhere, so nobody needs to own it
-            None if rule
-                .label("severity")
-                .is_some_and(|(word, _)| word == NO_SEVERITY) => {}
-            None => {
-                let fallback = &subject.stack.routing.fallback_team;
-                let message = format!("alert {} has no label `team`", quoted(rule.name()));
-                let help = format!(
-                    "add `team:` to its labels; unless its series carry one, it goes to \
-                     `{fallback}`"
-                );
-                findings
-                    .warning("no-team-label", rule.place(), message)
-                    .help(help);
-            }
+            // Series carry the team of their target; what has none goes to the fallback team.
+            None => {}
         }
     }
 }

@@ -219,6 +219,11 @@ async fn notice_arrives(
 
 /// Why Alertmanager may have kept a notice back.
 pub async fn cause(subject: &Subject<'_>, drill_id: &str) -> String {
+    if let Ok(receipts) = Receipts::new(subject.stack.ports.inbox_http())
+        && let Ok(Some(reasons)) = receipts.refused(drill_id).await
+    {
+        return format!("the receiver refused it: {reasons}");
+    }
     let log = subject.layout.log("alertmanager");
     match subject.alertmanager().alerts(LABEL_DRILL, drill_id).await {
         Err(error) => error.to_string(),
