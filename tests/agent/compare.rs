@@ -9,6 +9,7 @@
 //! counters are held to it. A series that moved and came back is asked again.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -51,7 +52,8 @@ struct NodeExporter {
 impl NodeExporter {
     /// `None`, said aloud, if there is no binary.
     fn start(more: &[String]) -> Option<Self> {
-        let Some(binary) = find() else {
+        let names = ["node_exporter", "prometheus-node-exporter"];
+        let Some(binary) = find("KAI_NODE_EXPORTER", &names) else {
             println!("not run: no node_exporter (set KAI_NODE_EXPORTER or have it on the PATH)");
             return None;
         };
@@ -100,20 +102,21 @@ impl Drop for NodeExporter {
 
 /// HTTP/1.0, so that the answer ends where the connection does.
 fn fetch(mut stream: std::net::TcpStream) -> String {
-    use std::io::{Read, Write};
+    use std::io::Read;
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
     let mut all = String::new();
     stream.read_to_string(&mut all).unwrap();
     all.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
-fn find() -> Option<PathBuf> {
-    if let Some(given) = std::env::var_os("KAI_NODE_EXPORTER") {
+/// The program that the variable names, or the first of these names on the PATH.
+fn find(variable: &str, names: &[&str]) -> Option<PathBuf> {
+    if let Some(given) = std::env::var_os(variable) {
         return Some(given.into());
     }
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
-        .flat_map(|folder| ["node_exporter", "prometheus-node-exporter"].map(|n| folder.join(n)))
+        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
         .find(|candidate| candidate.is_file())
 }
 
@@ -243,5 +246,35 @@ fn compare_with_node_exporter_on_the_fixture_tree() {
         "fixture tree",
         &Agent::start(&roots(Path::new(&tree))),
         &exporter,
+    );
+}
+
+/// promtool's checks, if there is one (`KAI_PROMTOOL` or on the PATH). It complains about
+/// node_exporter's names in camel case, which are the point; about nothing else.
+#[test]
+fn promtool_accepts_the_page() {
+    let Some(promtool) = find("KAI_PROMTOOL", &["promtool"]) else {
+        println!("not run: no promtool (set KAI_PROMTOOL or have it on the PATH)");
+        return;
+    };
+    let page = Agent::start("").get("/metrics");
+    let mut child = Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&page.body).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let expected = |line: &&str| line.starts_with("node_memory_") && line.contains("snake_case");
+    let unexpected: Vec<_> = said.lines().filter(|line| !expected(line)).collect();
+    assert!(unexpected.is_empty(), "{unexpected:#?}");
+    assert!(
+        matches!(output.status.code(), Some(0 | 3)),
+        "{}",
+        output.status
     );
 }

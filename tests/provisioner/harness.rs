@@ -186,14 +186,6 @@ impl Stack {
     pub fn inbox(&self, path: &str) -> Value {
         get_json(&self.url(1, path))
     }
-    pub fn prometheus(&self, query: &str) -> Vec<Value> {
-        let mut url = reqwest::Url::parse(&self.url(3, "/api/v1/query")).unwrap();
-        url.query_pairs_mut().append_pair("query", query);
-        get_json(url.as_str())["data"]["result"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default()
-    }
 }
 
 impl Drop for Stack {

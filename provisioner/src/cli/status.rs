@@ -81,7 +81,7 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
     }
     ui.line(&format!(
         "{:<14} {:<9} {:>7} {:>8} {:>7}  {}",
-        "PROCESS", "STATE", "PID", "UPTIME", "MEMORY", "URL"
+        "PROCESS", "STATE", "PID", "UPTIME", "MEMORY", "ADDRESS"
     ));
     for row in &rows {
         let paint = if row.state == "up" {
@@ -98,7 +98,7 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
             text(row.uptime.map(uptime)),
             text(row.resident.map(|bytes| format!("{}M", bytes / 1_048_576))),
             if row.detail.is_empty() {
-                &row.url
+                place(&row.url)
             } else {
                 &row.detail
             },
@@ -114,6 +114,12 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
     } else {
         exit::UNHEALTHY
     })
+}
+
+/// `http://127.0.0.1:7071/-/ready` → `127.0.0.1:7071`, so that the table fits 80 columns.
+fn place(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
 }
 
 fn uptime(seconds: u64) -> String {

@@ -230,7 +230,7 @@ impl Screen<'_> {
         for event in events {
             match self.output {
                 Output::Text => text.push_str(&render::text(event, self.color)),
-                Output::Json => text.push_str(&render::json(event)),
+                Output::Json => text.push_str(&render::json::line(event)),
             }
         }
         let written = self

@@ -10,6 +10,9 @@ use crate::layout::Layout;
 use crate::model::Stack;
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
 
+/// The agent's own page: node metrics and drills.
+const AGENT_JOB: &str = "kai-agent";
+
 /// One endpoint that Prometheus scrapes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
@@ -35,7 +38,7 @@ pub fn targets(stack: &Stack) -> Vec<Target> {
         team: stack.routing.fallback_team.clone(),
         interval: stack.defaults.scrape_interval,
     };
-    let mut out = vec![own("kai-agent", stack.ports.agent())];
+    let mut out = vec![own(AGENT_JOB, stack.ports.agent())];
     if stack.systems.alertmanager.is_some() {
         out.push(own("alertmanager", stack.ports.alertmanager()));
     }
@@ -193,7 +196,7 @@ fn document(stack: &Stack) -> Value {
 }
 
 fn job(stack: &Stack, target: &Target) -> Value {
-    json!({
+    let mut out = json!({
         "job_name": target.job,
         "scrape_interval": duration(target.interval),
         "scrape_timeout": duration(target.interval.min(Duration::from_secs(10))),
@@ -207,5 +210,10 @@ fn job(stack: &Stack, target: &Target) -> Value {
                 "environment": stack.environment,
             },
         }],
-    })
+    });
+    if target.job == AGENT_JOB {
+        // A drill names its own team; without this it would become `exported_team`.
+        out["honor_labels"] = json!(true);
+    }
+    out
 }

@@ -157,7 +157,8 @@ async fn the_stream_tells_the_way_from_fault_to_resolve() {
         "RECEIVED  PagerDuty Events v2  202  dedup_key=9f1c",
         "after the fault",
         "after active)",
-        "RESOLVED  PaymentFailureRateHigh  same dedup_key; open for ",
+        "RESOLVED  PagerDuty Events v2, same dedup_key; open for ",
+        "PaymentFailureRateHigh · payment",
     ];
     let mut rest = text.as_str();
     for part in expected {

@@ -1,9 +1,9 @@
 //! The lines of the stream. Text fits 80 columns; colour only says again what a word says. What a
 //! sender wrote is printed without control characters: a message must not move the cursor.
 
-use std::fmt::Write as _;
+pub mod json;
 
-use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 
 use super::prometheus::Labels;
 use super::timeline::{Event, Happened};
@@ -134,16 +134,25 @@ pub fn text(event: &Event, color: bool) -> String {
         }
         Happened::Resolved { message, open_ms } => {
             let key = match (&message.facts.dedup_key, message.incident) {
-                (Some(_), Some(_)) => "same dedup_key".to_owned(),
-                _ => arrival(message),
+                (Some(_), Some(_)) => ", same dedup_key",
+                _ => "",
             };
-            let name = message.facts.alertname.as_deref().map(clean);
-            let name = name.map(|name| format!("{name}  ")).unwrap_or_default();
             let open = match open_ms {
-                Some(ms) => format!("; open for {}", duration_words(*ms)),
-                None => "; opened before this stream".to_owned(),
+                Some(ms) => format!("open for {}", duration_words(*ms)),
+                None => "opened before this stream".to_owned(),
             };
-            lines.line(Tone::Green, "RESOLVED", &format!("{name}{key}{open}"));
+            let words = format!("{}{key}; {}", message.channel.title(), together(&open));
+            lines.line(Tone::Green, "RESOLVED", &words);
+            let facts = &message.facts;
+            let parts = [&facts.alertname, &facts.team, &facts.drill_id];
+            let parts: Vec<String> = parts
+                .into_iter()
+                .flatten()
+                .map(|part| clean(part))
+                .collect();
+            if !parts.is_empty() {
+                lines.detail(&parts.join(" · "));
+            }
         }
         Happened::Refused { message } => {
             let words = format!("{}  {}", message.channel.title(), message.verdict.status());
@@ -158,11 +167,17 @@ pub fn text(event: &Event, color: bool) -> String {
 
 fn details(lines: &mut Lines, message: &Message) {
     let facts = &message.facts;
+    let summary = facts.summary.as_deref().unwrap_or_default();
+    // Alertmanager's own summary begins with the name.
+    let name = facts
+        .alertname
+        .clone()
+        .filter(|name| !summary.contains(name.as_str()));
     let parts: Vec<String> = [
         &facts.severity,
         &facts.team,
         &facts.environment,
-        &facts.alertname,
+        &name,
         &facts.summary,
     ]
     .into_iter()
@@ -323,99 +338,6 @@ const NO_BREAK: char = '\u{a0}';
 
 fn together(words: &str) -> String {
     words.replace(' ', "\u{a0}")
-}
-
-/// One event as one line of JSON.
-pub fn json(event: &Event) -> String {
-    let mut map = Map::new();
-    let mut put = |name: &str, value: Value| {
-        if !value.is_null() {
-            map.insert(name.to_owned(), value);
-        }
-    };
-    put("at", json!(event.at.rfc3339()));
-    let word = match &event.what {
-        Happened::Waiting {
-            url,
-            after,
-            prometheus,
-        } => {
-            put("url", json!(url));
-            put("after", json!(after));
-            put("prometheus", json!(prometheus));
-            "waiting"
-        }
-        Happened::Lost { reason } => {
-            put("reason", json!(reason));
-            "inbox_lost"
-        }
-        Happened::Back => "inbox_back",
-        Happened::PrometheusLost { reason } => {
-            put("reason", json!(reason));
-            "prometheus_lost"
-        }
-        Happened::PrometheusBack => "prometheus_back",
-        Happened::Fault { labels } => {
-            put("labels", json!(labels));
-            "fault"
-        }
-        Happened::FaultOff { labels } => {
-            put("labels", json!(labels));
-            "fault_off"
-        }
-        Happened::Pending {
-            labels,
-            value,
-            hold_seconds,
-        } => {
-            put("labels", json!(labels));
-            put("value", json!(value));
-            put("hold_seconds", json!(hold_seconds));
-            "pending"
-        }
-        Happened::Firing {
-            labels,
-            value,
-            active_at,
-            already,
-        } => {
-            put("labels", json!(labels));
-            put("value", json!(value));
-            put("active_at", json!(active_at.rfc3339()));
-            put("already", json!(already));
-            "firing"
-        }
-        Happened::Inactive { labels } => {
-            put("labels", json!(labels));
-            "inactive"
-        }
-        Happened::Received {
-            message,
-            since_fault_ms,
-            since_active_ms,
-        } => {
-            put("since_fault_ms", json!(since_fault_ms));
-            put("since_active_ms", json!(since_active_ms));
-            put("message", json!(message));
-            "received"
-        }
-        Happened::Repeated { message, open_ms } => {
-            put("open_ms", json!(open_ms));
-            put("message", json!(message));
-            "repeated"
-        }
-        Happened::Resolved { message, open_ms } => {
-            put("open_ms", json!(open_ms));
-            put("message", json!(message));
-            "resolved"
-        }
-        Happened::Refused { message } => {
-            put("message", json!(message));
-            "refused"
-        }
-    };
-    map.insert("event".to_owned(), json!(word));
-    format!("{}\n", Value::Object(map))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::*;
 use crate::inbox::time::Instant;
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 fn message(change: &Value) -> Box<Message> {
     let mut base = json!({
@@ -113,7 +114,8 @@ fn the_timeline_reads_like_the_promised_one() {
                       dedup_key=9f1c3f7a…; open for 1m00s
   09:14:45  inactive  PaymentFailureRateHigh  service=payment team=payment
                       severity=critical  condition over
-  09:14:45  RESOLVED  PaymentFailureRateHigh  same dedup_key; open for 5m10s
+  09:14:45  RESOLVED  PagerDuty Events v2, same dedup_key; open for 5m10s
+            PaymentFailureRateHigh · payment
   09:14:45  REFUSED   PagerDuty Events v2  400
             'payload.severity' is missing or blank
   09:14:45  RECEIVED  e-mail  250  to ops@example.org
@@ -146,7 +148,7 @@ fn json_is_one_object_a_line() {
         since_fault_ms: Some(43_000),
         since_active_ms: None,
     };
-    let line = json(&event(what));
+    let line = json::line(&event(what));
     assert_eq!(line.matches('\n').count(), 1);
     let value: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(value["event"], "received");

@@ -49,6 +49,7 @@ function incidents() {
 
 function span(ms) {
   const s = Math.max(0, Math.round(ms / 1000));
+  if (ms < 950) return "under 1s";
   if (s < 60) return `${s}s`;
   if (s < 3600) return `${Math.floor(s / 60)}m${String(s % 60).padStart(2, "0")}s`;
   if (s < 86400) return `${Math.floor(s / 3600)}h${String(Math.floor(s / 60) % 60).padStart(2, "0")}m`;
@@ -74,7 +75,7 @@ function stateOf(m, incident) {
   }
   if (closes(m)) {
     const opened = messages.get(m.incident);
-    const text = opened && opened.id !== m.id ? `open for ${span(new Date(m.received) - new Date(opened.received))}` : "";
+    const text = opened && opened.id !== m.id ? `was open ${span(new Date(m.received) - new Date(opened.received))}` : "";
     return [el("span", { class: "ok" }, "resolved"), text ? el("small", {}, text) : null];
   }
   if (opens(m)) {
@@ -82,7 +83,7 @@ function stateOf(m, incident) {
       return [el("span", {}, "repeated"), el("small", {}, incident && incident.closed ? "since resolved" : "still open")];
     }
     if (incident && incident.closed) {
-      return [el("span", { class: "ok" }, "resolved"), el("small", {}, `after ${span(new Date(incident.closed.received) - new Date(m.received))}`)];
+      return [el("span", {}, "fired"), el("small", {}, `resolved after ${span(new Date(incident.closed.received) - new Date(m.received))}`)];
     }
     const small = el("small", { "data-since": m.received }, `for ${span(now() - new Date(m.received))}`);
     return [el("span", { class: "open" }, "open"), small];
@@ -99,7 +100,7 @@ function who(m) {
 }
 
 function name(m) {
-  return m.alertname || (m.mail && m.mail.subject) || m.summary || (accepted(m) ? "(no title)" : "not readable");
+  return m.alertname || (m.mail && m.mail.subject) || m.summary || (accepted(m) ? "(no title)" : "refused request");
 }
 
 function summary(m) {
@@ -146,7 +147,7 @@ function detail(m, incident) {
     ["received", `${m.received} (message ${m.id})`],
     ["alert", m.alertname], ["severity", m.severity], ["team", m.team], ["service", m.service],
     ["environment", m.environment], ["starts at", m.starts_at], ["drill", m.drill_id],
-    ["dedup key", m.dedup_key], ["runbook", link], ["summary", m.summary],
+    ["dedup key", m.dedup_key], ["runbook", link], ["summary", m.summary === mail.subject ? "" : m.summary],
     ["from", mail.from || mail.mail_from], ["to", mail.to || (mail.rcpt_to || []).join(", ")],
     ["subject", mail.subject], ["dated", mail.date],
     ["attachments", kept.whole && kept.whole.mail && kept.whole.mail.attachments ? kept.whole.mail.attachments.join("\n") : ""],
@@ -287,7 +288,7 @@ function drawBeats() {
   tile.replaceChildren(...beats.heartbeats.slice(0, 6).map((beat) => {
     const age = beat.last_seen ? now() - new Date(beat.last_seen) : null;
     // Three intervals without a beat: the switch would have acted.
-    const late = age === null || beat.status === "resolved" || (beat.interval_ms && age > 3 * beat.interval_ms);
+    const late = age === null || beat.status === "resolved" || (beat.interval_ms && age > 3 * beat.interval_ms + 10000);
     const seen = age === null ? "never" : `${span(age)} ago`;
     const every = beat.interval_ms ? `, every ${span(beat.interval_ms)}` : "";
     return el("div", { class: late ? "late" : null },
