@@ -197,7 +197,7 @@ fn component_step(
     retry: bool,
 ) -> Step {
     match (lookup, tried) {
-        (Some(Lookup::Installed(_)), _) => Step::Keep,
+        (Some(Lookup::Installed(installed)), _) if installed.settled => Step::Keep,
         (_, Some(attempts)) if !retry => {
             Step::Skip(format!("not installed: {}", describe(attempts)))
         }
@@ -205,6 +205,9 @@ fn component_step(
             address: address.clone(),
             action: Action::Fetch,
             reason: match tried {
+                _ if matches!(lookup, Some(Lookup::Installed(_))) => {
+                    "here, and not pinned in observe.lock yet".into()
+                }
                 Some(_) => "could not be had before; tried again".into(),
                 None => "not on this machine yet".into(),
             },

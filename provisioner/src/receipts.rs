@@ -43,7 +43,10 @@ impl Receipts {
             .after(&filter, 0, Duration::ZERO)
             .await
             .map_err(|error| error.to_string())?;
-        Ok(page.messages.last().map(|message| message.verdict.reasons().join("; ")))
+        Ok(page
+            .messages
+            .last()
+            .map(|message| message.verdict.reasons().join("; ")))
     }
 
     pub async fn heartbeat(&self, name: &str) -> Result<Option<Heartbeat>, String> {
