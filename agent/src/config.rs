@@ -129,7 +129,7 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Loaded, ConfigError> {
     };
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         let column = before
             .iter()
             .rev()

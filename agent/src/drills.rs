@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 /// Longest time that a drill stays raised if nobody clears it.
-pub const LONGEST: Duration = Duration::from_secs(3600);
+pub const LONGEST: Duration = Duration::from_hours(1);
 
 /// More at once would be a mistake in a script, and each is a series.
 const MOST: usize = 64;
@@ -169,7 +169,7 @@ mod tests {
             drills.active(start + Duration::from_secs(59))[0].remaining_seconds,
             1
         );
-        assert_eq!(drills.active(start + Duration::from_secs(60)), []);
+        assert_eq!(drills.active(start + Duration::from_mins(1)), []);
     }
 
     #[test]

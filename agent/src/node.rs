@@ -199,7 +199,7 @@ fn read_whole(path: &Path, into: &mut Vec<u8>) -> io::Result<()> {
     loop {
         if filled == into.len() {
             if filled >= LARGEST_FILE {
-                into.clear();
+                *into = Vec::new(); // gives the room back, too
                 return Err(io::Error::new(
                     io::ErrorKind::FileTooLarge,
                     format!("the file has more than {} MiB", LARGEST_FILE >> 20),

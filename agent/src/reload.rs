@@ -1,11 +1,13 @@
 //! Takes a new configuration into force: on a change of its folder, on SIGHUP, on request. A file
 //! that cannot be used is refused as a whole, and what was in force stays.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::ModifyKind;
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::config::{self, ConfigError, Loaded, Located};
@@ -48,25 +50,22 @@ impl Reloader {
         let mut seen = self.seen.lock().await;
         let file = self.state.file.clone();
         // On a thread of its own: the disk may be slow, and patterns take time to compile.
+        let known = (trigger == Trigger::Watch).then(|| seen.clone());
         let read = tokio::task::spawn_blocking(move || {
             let result = config::read(&file);
             let hash = result.as_ref().ok().map(|bytes| config::hash(bytes));
-            (result.and_then(|bytes| config::parse(&file, &bytes)), hash)
-        })
-        .await;
-        let (result, hash) = read.unwrap_or_else(|error| {
-            let source = std::io::Error::other(error);
-            (
-                Err(ConfigError::Read {
-                    file: self.state.file.clone(),
-                    source,
-                }),
-                None,
-            )
+            if known.is_some_and(|known| known == hash) {
+                return None; // something else in the folder changed
+            }
+            Some((result.and_then(|bytes| config::parse(&file, &bytes)), hash))
         });
-        if trigger == Trigger::Watch && hash == *seen {
-            return Ok(false); // something else in the folder changed
-        }
+        let read = read.await.unwrap_or_else(|error| {
+            let (file, source) = (self.state.file.clone(), std::io::Error::other(error));
+            Some((Err(ConfigError::Read { file, source }), None))
+        });
+        let Some((result, hash)) = read else {
+            return Ok(false);
+        };
         *seen = hash;
         match result.and_then(|loaded| self.needs_no_restart(loaded)) {
             Ok(loaded) => Ok(self.accept(loaded, trigger)),
@@ -162,6 +161,8 @@ pub async fn watch(reloader: Arc<Reloader>, mut shutdown: watch::Receiver<bool>)
         );
     }
     loop {
+        // At once the first time: the file may have changed between its reading and the watch.
+        let _ = reloader.reload(Trigger::Watch).await; // it has said what is wrong
         tokio::select! {
             Some(()) = changed.recv() => {
                 tokio::time::sleep(SETTLE).await;
@@ -170,17 +171,19 @@ pub async fn watch(reloader: Arc<Reloader>, mut shutdown: watch::Receiver<bool>)
             () = tokio::time::sleep(LOOK_ANYWAY) => {}
             () = ended(&mut shutdown) => return,
         }
-        let _ = reloader.reload(Trigger::Watch).await; // it has said what is wrong
     }
 }
 
 fn start(file: &Path, events: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Our own reading of the file is an event, too.
-        if event.is_ok_and(|event| event.kind.is_access()) {
-            return;
+    let name = file.file_name().map(ToOwned::to_owned);
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        // An error (a queue that overflowed) may have hidden anything.
+        if event
+            .as_ref()
+            .map_or(true, |event| concerns(event, name.as_deref()))
+        {
+            let _ = events.try_send(()); // full means that a look is due already
         }
-        let _ = events.try_send(()); // full means that a look is due already
     })?;
     let folder = file
         .parent()
@@ -190,4 +193,47 @@ fn start(file: &Path, events: mpsc::Sender<()>) -> notify::Result<RecommendedWat
         RecursiveMode::NonRecursive,
     )?;
     Ok(watcher)
+}
+
+/// Whether an event in the folder can mean another configuration. Reading is none (ours would
+/// wake us for ever), nor is writing into a neighbour, such as a log; but anything that is made,
+/// moved or removed can be a link on the way to the file.
+fn concerns(event: &Event, name: Option<&OsStr>) -> bool {
+    match event.kind {
+        EventKind::Access(_) => false,
+        EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) => event
+            .paths
+            .iter()
+            .any(|path| path.file_name() == name || path.is_symlink()),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{AccessKind, CreateKind, DataChange, RenameMode};
+
+    use super::*;
+
+    #[test]
+    fn a_busy_neighbour_does_not_concern_us() {
+        let about = |kind, path: &str| {
+            concerns(
+                &Event::new(kind).add_path(path.into()),
+                Some(OsStr::new("agent.yaml")),
+            )
+        };
+        let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        assert!(about(data, "/nowhere/agent.yaml"));
+        assert!(!about(data, "/nowhere/agent.log"));
+        assert!(!about(
+            EventKind::Access(AccessKind::Any),
+            "/nowhere/agent.yaml"
+        ));
+        assert!(about(EventKind::Create(CreateKind::Any), "/nowhere/..data"));
+        assert!(about(
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)),
+            "/nowhere/..data"
+        ));
+    }
 }

@@ -9,30 +9,30 @@
 //! Scrapes take turns (a scrape takes milliseconds), so that two Prometheus servers do not find
 //! each other's collectors busy.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::collectors::{self, Collector, Entry};
+use crate::collectors::{self, Entry};
 use crate::exposition::{Kind, Page, merge};
 use crate::node::Node;
 use crate::settings::Settings;
+
+mod desk;
+mod lane;
+
+use desk::Desk;
+use lane::{Job, work};
 
 /// Collectors parse flat files; a small stack suffices and keeps the process small.
 const STACK: usize = 256 << 10;
 
 /// The collectors' threads.
 pub struct Scheduler {
-    lanes: Mutex<Lanes>,
-}
-
-struct Lanes {
-    lanes: Vec<Lane>,
-    done: UnboundedReceiver<Done>,
+    lanes: Mutex<Vec<Lane>>,
+    desk: Arc<Desk>,
 }
 
 /// One collector's thread, seen from outside.
@@ -53,19 +53,6 @@ enum State {
     Gone,
 }
 
-struct Job {
-    settings: Arc<Settings>,
-    node: Arc<dyn Node>,
-    page: Page,
-}
-
-struct Done {
-    lane: usize,
-    page: Page,
-    took: Duration,
-    result: Result<(), String>,
-}
-
 /// How one collector fared in one scrape.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -82,30 +69,12 @@ impl Scheduler {
 
     /// Starts a thread for each of these collectors.
     pub fn with(entries: &'static [Entry]) -> Self {
-        let (outbox, done) = unbounded_channel();
-        let lanes = entries
-            .iter()
-            .enumerate()
-            .map(|(index, entry)| {
-                let (jobs, inbox) = channel();
-                let outbox = outbox.clone();
-                let spawned = std::thread::Builder::new()
-                    .name(format!("c-{}", entry.name))
-                    .stack_size(STACK)
-                    .spawn(move || work(index, entry, &inbox, &outbox));
-                let (state, complaint) = match spawned {
-                    Ok(_) => (State::Idle(Page::default()), None),
-                    Err(error) => {
-                        let complaint = format!("cannot start its thread: {error}");
-                        tracing::error!(collector = entry.name, error = %complaint, "collector failed");
-                        (State::Gone, Some(complaint))
-                    }
-                };
-                Lane { name: entry.name, jobs, state, complaint }
-            })
-            .collect();
+        let desk = Arc::new(Desk::default());
+        let start = |(index, entry)| Lane::start(index, entry, &desk);
+        let lanes = entries.iter().enumerate().map(start).collect();
         Self {
-            lanes: Mutex::new(Lanes { lanes, done }),
+            lanes: Mutex::new(lanes),
+            desk,
         }
     }
 
@@ -120,10 +89,9 @@ impl Scheduler {
         out: &mut Vec<u8>,
     ) -> Vec<Outcome> {
         let mut lanes = self.lanes.lock().await;
-        let outcomes = lanes.run(settings, node, limit).await;
+        let outcomes = self.run(&mut lanes, settings, node, limit).await;
         let fared = fared(&outcomes);
         let pages = lanes
-            .lanes
             .iter()
             .filter(|lane| settings.runs(lane.name))
             .filter_map(|lane| match &lane.state {
@@ -133,50 +101,58 @@ impl Scheduler {
         merge(pages.chain(others).chain([&fared]), out);
         outcomes
     }
-}
 
-impl Lanes {
     async fn run(
-        &mut self,
+        &self,
+        lanes: &mut [Lane],
         settings: &Arc<Settings>,
         node: &Arc<dyn Node>,
         limit: Duration,
     ) -> Vec<Outcome> {
-        // Calls that had hung and have returned since.
-        while let Ok(done) = self.done.try_recv() {
-            let name = self.lanes[done.lane].name;
-            tracing::info!(
-                collector = name,
-                seconds = done.took.as_secs_f64(),
-                "collector answers again"
-            );
-            self.lanes[done.lane].state = State::Idle(done.page);
-        }
+        self.welcome_back(lanes);
         let started = Instant::now();
-        let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(self.lanes.len());
-        let mut waiting = 0;
-        for lane in &mut self.lanes {
-            let (outcome, asked) = lane.ask(settings, node, started);
-            outcomes.push(outcome);
-            waiting += usize::from(asked);
-        }
-        let deadline = tokio::time::Instant::from_std(started + limit);
-        while waiting > 0 {
-            let Ok(Some(done)) = tokio::time::timeout_at(deadline, self.done.recv()).await else {
-                break;
+        let asked: Vec<_> = lanes
+            .iter()
+            .enumerate()
+            .filter(|(_, lane)| settings.runs(lane.name) && matches!(lane.state, State::Idle(_)))
+            .map(|(index, _)| index)
+            .collect();
+        let scrape = self.desk.open(asked.len());
+        for index in asked {
+            let page =
+                match std::mem::replace(&mut lanes[index].state, State::Busy { since: started }) {
+                    State::Idle(page) => page,
+                    State::Busy { .. } | State::Gone => continue, // not asked, see above
+                };
+            let job = Job {
+                scrape,
+                settings: Arc::clone(settings),
+                node: Arc::clone(node),
+                page,
             };
-            waiting -= 1;
-            let lane = &mut self.lanes[done.lane];
-            lane.state = State::Idle(done.page);
-            let error = done.result.err();
-            outcomes[done.lane] = Some(Outcome {
-                collector: lane.name,
-                took: done.took,
-                error,
-            });
+            if lanes[index].jobs.send(job).is_err() {
+                lanes[index].state = State::Gone;
+                self.desk.give_up_one();
+            }
         }
-        let mut all = Vec::with_capacity(self.lanes.len());
-        for (lane, outcome) in self.lanes.iter_mut().zip(outcomes) {
+        let mut outcomes: Vec<Option<Outcome>> = lanes.iter().map(|_| None).collect();
+        for done in self.desk.wait(started + limit).await {
+            let lane = &mut lanes[done.lane];
+            lane.state = State::Idle(done.page);
+            // What an earlier scrape asked for came too late; its lane is asked in the next.
+            if done.scrape == scrape {
+                let error = done.result.err();
+                outcomes[done.lane] = Some(Outcome {
+                    collector: lane.name,
+                    took: done.took,
+                    error,
+                });
+            } else if let State::Idle(page) = &mut lane.state {
+                page.clear();
+            }
+        }
+        let mut all = Vec::with_capacity(lanes.len());
+        for (lane, outcome) in lanes.iter_mut().zip(outcomes) {
             if !settings.runs(lane.name) {
                 continue;
             }
@@ -186,47 +162,59 @@ impl Lanes {
         }
         all
     }
+
+    /// Takes back threads whose calls had hung and have returned since.
+    fn welcome_back(&self, lanes: &mut [Lane]) {
+        for done in self.desk.take() {
+            let lane = &mut lanes[done.lane];
+            let seconds = done.took.as_secs_f64();
+            match done.result {
+                Ok(()) => {
+                    tracing::info!(collector = lane.name, seconds, "collector answers again");
+                }
+                Err(error) => {
+                    tracing::error!(collector = lane.name, seconds, %error, "collector failed late");
+                }
+            }
+            lane.state = State::Idle(done.page);
+        }
+    }
 }
 
 impl Lane {
-    /// Hands the thread its job; an outcome if that cannot be done.
-    fn ask(
-        &mut self,
-        settings: &Arc<Settings>,
-        node: &Arc<dyn Node>,
-        now: Instant,
-    ) -> (Option<Outcome>, bool) {
-        if !settings.runs(self.name) {
-            return (None, false);
-        }
-        match std::mem::replace(&mut self.state, State::Busy { since: now }) {
-            State::Idle(page) => {
-                let job = Job {
-                    settings: Arc::clone(settings),
-                    node: Arc::clone(node),
-                    page,
-                };
-                if self.jobs.send(job).is_ok() {
-                    return (None, true);
-                }
-                self.state = State::Gone;
+    fn start(index: usize, entry: &'static Entry, desk: &Arc<Desk>) -> Self {
+        let (jobs, inbox) = channel();
+        let desk = Arc::clone(desk);
+        let spawned = std::thread::Builder::new()
+            .name(format!("c-{}", entry.name))
+            .stack_size(STACK)
+            .spawn(move || work(index, entry, &inbox, &desk));
+        let (state, complaint) = match spawned {
+            Ok(_) => (State::Idle(Page::default()), None),
+            Err(error) => {
+                let complaint = format!("cannot start its thread: {error}");
+                tracing::error!(collector = entry.name, error = %complaint, "collector failed");
+                (State::Gone, Some(complaint))
             }
-            unchanged => self.state = unchanged,
+        };
+        Self {
+            name: entry.name,
+            jobs,
+            state,
+            complaint,
         }
-        (Some(self.overdue()), false)
     }
 
     /// The outcome of a thread that has not answered.
     fn overdue(&self) -> Outcome {
         let (took, error) = match self.state {
-            State::Busy { since } => {
-                let took = since.elapsed();
-                (
-                    took,
-                    "its call does not return (a device or file that hangs?); skipped until it does",
-                )
-            }
-            State::Idle(_) | State::Gone => (Duration::ZERO, "its thread has ended"),
+            State::Busy { since } => (
+                since.elapsed(),
+                "its call does not return (a device or file that hangs?); skipped until it does",
+            ),
+            // It returned while others were waited for.
+            State::Idle(_) => (Duration::ZERO, "its call returned too late for this scrape"),
+            State::Gone => (Duration::ZERO, "its thread has ended"),
         };
         Outcome {
             collector: self.name,
@@ -239,63 +227,12 @@ impl Lane {
         if outcome.error == self.complaint {
             return;
         }
-        match &outcome.error {
-            Some(error) => {
-                tracing::error!(collector = self.name, error = %error, "collector failed");
-            }
-            None => tracing::info!(collector = self.name, "collector succeeds again"),
+        if let Some(error) = &outcome.error {
+            tracing::error!(collector = self.name, error = %error, "collector failed");
+        } else {
+            tracing::info!(collector = self.name, "collector succeeds again");
         }
         self.complaint.clone_from(&outcome.error);
-    }
-}
-
-/// The body of a collector's thread.
-fn work(lane: usize, entry: &Entry, jobs: &Receiver<Job>, outbox: &UnboundedSender<Done>) {
-    // Built anew when the configuration is: the settings are another object then.
-    let mut built: Option<(Arc<Settings>, Arc<dyn Node>, Box<dyn Collector>)> = None;
-    while let Ok(Job {
-        settings,
-        node,
-        mut page,
-    }) = jobs.recv()
-    {
-        let started = Instant::now();
-        page.clear();
-        let current = built
-            .take()
-            .filter(|(old, seen, _)| Arc::ptr_eq(old, &settings) && Arc::ptr_eq(seen, &node));
-        let mut collector = current.map_or_else(
-            || (entry.build)(&settings, &node),
-            |(_, _, collector)| collector,
-        );
-        let called = catch_unwind(AssertUnwindSafe(|| {
-            let result = collector.collect(&*node, &mut page);
-            (collector, result)
-        }));
-        let result = match called {
-            Ok((collector, result)) => {
-                built = Some((settings, node, collector));
-                result.map_err(|error| error.to_string())
-            }
-            // Its state may be half changed: it begins anew with the next scrape.
-            Err(_) => {
-                Err("it panicked, which is a mistake in the agent; please report it".to_owned())
-            }
-        };
-        if result.is_err() {
-            page.clear(); // nothing is better than half of it
-        }
-        if outbox
-            .send(Done {
-                lane,
-                page,
-                took: started.elapsed(),
-                result,
-            })
-            .is_err()
-        {
-            break;
-        }
     }
 }
 
@@ -334,7 +271,7 @@ mod tests {
     use kai_contract::agent_config::{AgentConfig, Roots};
 
     use super::*;
-    use crate::collectors::CollectError;
+    use crate::collectors::{CollectError, Collector};
     use crate::node::Machine;
 
     struct Good;
@@ -415,7 +352,7 @@ mod tests {
         );
         assert!(!text.contains("half"), "{text}");
         // Asked with an hour's patience, it still does not wait for the one known to hang.
-        let (outcomes, _) = scrape(Duration::from_secs(3600)).await;
+        let (outcomes, _) = scrape(Duration::from_hours(1)).await;
         assert!(
             outcomes[1]
                 .error
@@ -426,7 +363,7 @@ mod tests {
         *GATE.0.lock().unwrap() = true;
         GATE.1.notify_all();
         loop {
-            let (_, text) = scrape(Duration::from_secs(3600)).await;
+            let (_, text) = scrape(Duration::from_hours(1)).await;
             if text.contains("late 1\n") {
                 break;
             }

@@ -27,6 +27,7 @@ struct Config {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[expect(clippy::struct_field_names, reason = "the fields are the labels")]
 struct Drill {
     severity: &'static str,
     drill_id: String,

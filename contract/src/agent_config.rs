@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+mod keys;
 mod problems;
 
-pub use problems::{KEYS, Problem, allowed_keys, nearest};
+pub use keys::{KEYS, allowed_keys, nearest};
+pub use problems::Problem;
 
 /// The version that this build writes.
 pub const VERSION: u32 = 1;

@@ -35,12 +35,21 @@ pub struct Env {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "result")]
 pub enum Outcome {
-    Done { detail: String },
-    Failed { error: String },
+    Done {
+        detail: String,
+    },
+    Failed {
+        error: String,
+    },
     /// A component that no source could give.
-    NotInstalled { attempts: Vec<Attempt> },
+    NotInstalled {
+        attempts: Vec<Attempt>,
+    },
     /// Something that it depends on failed or is not installed.
-    Skipped { because: String, not_installed: bool },
+    Skipped {
+        because: String,
+        not_installed: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,7 +71,11 @@ impl Report {
         self.steps.iter().any(|done| {
             matches!(
                 done.outcome,
-                Outcome::Failed { .. } | Outcome::Skipped { not_installed: false, .. }
+                Outcome::Failed { .. }
+                    | Outcome::Skipped {
+                        not_installed: false,
+                        ..
+                    }
             )
         })
     }
@@ -99,7 +112,9 @@ pub async fn apply(plan: &Plan, env: Arc<Env>) -> Report {
             Some(Ok((index, outcome, millis))) => schedule.end(index, outcome, millis),
             // A step that panicked ended nothing half: its files are written atomically. The run
             // fails because the step never ends.
-            Some(Err(error)) => env.progress.note("apply", &format!("a step broke: {error}")),
+            Some(Err(error)) => env
+                .progress
+                .note("apply", &format!("a step broke: {error}")),
             None if schedule.has_ready() => {}
             None => return schedule.report(&plan.changes),
         }
@@ -135,7 +150,9 @@ impl Schedule {
                 _ => &[],
             };
             let which = |wanted: &dyn Fn(&Change) -> bool| -> Vec<usize> {
-                (0..changes.len()).filter(|index| wanted(&changes[*index])).collect()
+                (0..changes.len())
+                    .filter(|index| wanted(&changes[*index]))
+                    .collect()
             };
             Step {
                 needs: which(&|other| !removes(other.action) && needs.contains(&other.address)),
@@ -151,7 +168,9 @@ impl Schedule {
                 state: State::Waiting,
             }
         });
-        Self { steps: steps.collect() }
+        Self {
+            steps: steps.collect(),
+        }
     }
 
     fn is_ready(&self, step: &Step) -> bool {
@@ -169,8 +188,9 @@ impl Schedule {
 
     /// Steps that can go now; those with an outcome cannot, because of what they depend on.
     fn take_ready(&mut self) -> Vec<(usize, Option<Outcome>)> {
-        let ready: Vec<usize> =
-            (0..self.steps.len()).filter(|index| self.is_ready(&self.steps[*index])).collect();
+        let ready: Vec<usize> = (0..self.steps.len())
+            .filter(|index| self.is_ready(&self.steps[*index]))
+            .collect();
         ready
             .into_iter()
             .map(|index| {
@@ -190,8 +210,15 @@ impl Schedule {
                 State::Ended(Outcome::Skipped { not_installed, .. }, _) => *not_installed,
                 _ => false,
             };
-            let how = if not_installed { "is not installed" } else { "failed" };
-            Some(Outcome::Skipped { because: format!("{} {how}", need.address), not_installed })
+            let how = if not_installed {
+                "is not installed"
+            } else {
+                "failed"
+            };
+            Some(Outcome::Skipped {
+                because: format!("{} {how}", need.address),
+                not_installed,
+            })
         })
     }
 
@@ -203,11 +230,23 @@ impl Schedule {
         let steps = self.steps.into_iter().zip(changes).map(|(step, change)| {
             let (outcome, millis) = match step.state {
                 State::Ended(outcome, millis) => (outcome, millis),
-                _ => (Outcome::Failed { error: "it did not end".to_owned() }, 0),
+                _ => (
+                    Outcome::Failed {
+                        error: "it did not end".to_owned(),
+                    },
+                    0,
+                ),
             };
-            Done { address: step.address, action: change.action, outcome, millis }
+            Done {
+                address: step.address,
+                action: change.action,
+                outcome,
+                millis,
+            }
         });
-        Report { steps: steps.collect() }
+        Report {
+            steps: steps.collect(),
+        }
     }
 }
 

@@ -29,7 +29,10 @@ pub struct Stop {
 
 impl Stop {
     pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
     /// An operational error, exit code 1.
     pub fn error(error: impl std::fmt::Display) -> Self {
@@ -44,7 +47,11 @@ pub fn main() -> u8 {
         Err(error) => {
             let _ = error.print();
             // clap's own 2 means "changes pending" here.
-            return if error.use_stderr() { exit::USAGE } else { exit::OK };
+            return if error.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::OK
+            };
         }
     };
     if let Command::Internal(args::Internal::Launch { command }) = &cli.command {
@@ -76,15 +83,15 @@ async fn run(cli: &Cli, ui: &ui::Ui) -> Result<u8, Stop> {
     match &cli.command {
         Command::Init(args) => init::run(args, common, ui),
         Command::Validate(args) => validate::run(args, common, ui),
-        Command::Plan(args) => plan::run(args, common, ui).await,
-        Command::Provision(args) => provision::run(args, common, ui).await,
-        Command::Verify(args) => verify::run(args, common, ui).await,
-        Command::Status => status::run(common, ui).await,
-        Command::Drift => drift::run(common, ui).await,
-        Command::Destroy(args) => destroy::run(args, common, ui).await,
+        Command::Plan(args) => Box::pin(plan::run(args, common, ui)).await,
+        Command::Provision(args) => Box::pin(provision::run(args, common, ui)).await,
+        Command::Verify(args) => Box::pin(verify::run(args, common, ui)).await,
+        Command::Status => Box::pin(status::run(common, ui)).await,
+        Command::Drift => Box::pin(drift::run(common, ui)).await,
+        Command::Destroy(args) => Box::pin(destroy::run(args, common, ui)).await,
         Command::Render(args) => show::render(args, common, ui),
-        Command::Drill(args) => drill::run(args, common, ui).await,
-        Command::Inbox(args) => inbox::run(args, common, ui).await,
+        Command::Drill(args) => Box::pin(drill::run(args, common, ui)).await,
+        Command::Inbox(args) => Box::pin(inbox::run(args, common, ui)).await,
         Command::Schema(args) => show::schema(args),
         Command::Completions { shell } => {
             show::completions(*shell);
@@ -98,12 +105,17 @@ async fn run(cli: &Cli, ui: &ui::Ui) -> Result<u8, Stop> {
 /// caller's group reaches it. Never returns when it works.
 fn launch(command: &[std::ffi::OsString]) -> u8 {
     use std::os::unix::process::CommandExt as _;
-    let Some((program, arguments)) = command.split_first() else { return exit::USAGE };
+    let Some((program, arguments)) = command.split_first() else {
+        return exit::USAGE;
+    };
     if let Err(error) = rustix::process::setsid() {
         eprintln!("kai-observe: cannot start a session: {error}");
         return exit::ERROR;
     }
     let error = std::process::Command::new(program).args(arguments).exec();
-    eprintln!("kai-observe: cannot start {}: {error}", program.to_string_lossy());
+    eprintln!(
+        "kai-observe: cannot start {}: {error}",
+        program.to_string_lossy()
+    );
     exit::ERROR
 }

@@ -5,6 +5,17 @@
 //! why it was passed over. What is fetched or built is judged by the checksum that its source
 //! publishes, pinned at first use in `observe.lock`, and enters the cache by one rename.
 //!
+//! A mirror stands in for a source's own address (`components.mirrors` of the spec):
+//!
+//! | source | value | what lies there |
+//! |---|---|---|
+//! | archive | `http(s)://…`, `file://…`, folder | `<component>/<version>/<vendor's file>` and the vendor's list of checksums beside it |
+//! | debian | address or folder | a Debian archive (`dists/`, `pool/`) as Debian signed it |
+//! | go | a value for GOPROXY, or a folder | the module proxy protocol |
+//! | maven | address or folder | the repository layout, with `.sha512` or `.sha256` files |
+//!
+//! A relative folder starts at the folder of the spec.
+//!
 //! What cannot be trusted stops the run ([`ComponentError`]); what merely cannot deliver makes the
 //! chain go on ([`Attempt`]).
 

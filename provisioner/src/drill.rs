@@ -94,7 +94,12 @@ pub async fn run(
     };
     let started = Instant::now();
     let mut raised = false;
-    let way = hops::Way { subject, severity, team, drill_id: &drill_id };
+    let way = hops::Way {
+        subject,
+        severity,
+        team,
+        drill_id: &drill_id,
+    };
     let before = way.handed_over().await;
     for hop in [
         Hop::Raise,
@@ -119,7 +124,11 @@ pub async fn run(
                 drill.hops.push(passed);
             }
             Err(cause) => {
-                drill.missed = Some(Missed { hop, within: hop_within.as_secs(), cause });
+                drill.missed = Some(Missed {
+                    hop,
+                    within: hop_within.as_secs(),
+                    cause,
+                });
                 break;
             }
         }
@@ -137,12 +146,19 @@ async fn raise(
     team: &str,
     drill_id: &str,
 ) -> Result<(), String> {
-    let body = json!({ "id": drill_id, "severity": severity.word(), "team": team, "ttlSeconds": 600 });
+    let body =
+        json!({ "id": drill_id, "severity": severity.word(), "team": team, "ttlSeconds": 600 });
     ask(subject, reqwest::Method::POST, "/drill", Some(body)).await
 }
 
 async fn clear(subject: &Subject<'_>, drill_id: &str) -> Result<(), String> {
-    ask(subject, reqwest::Method::DELETE, &format!("/drill/{drill_id}"), None).await
+    ask(
+        subject,
+        reqwest::Method::DELETE,
+        &format!("/drill/{drill_id}"),
+        None,
+    )
+    .await
 }
 
 /// Over the agent's admin socket.

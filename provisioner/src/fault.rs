@@ -7,7 +7,9 @@ use std::io;
 use std::path::Path;
 
 fn asked(kind: &str, matches: impl Fn(&str) -> bool) -> bool {
-    let Ok(list) = std::env::var("KAI_FAULT") else { return false };
+    let Ok(list) = std::env::var("KAI_FAULT") else {
+        return false;
+    };
     list.split(',')
         .filter_map(|entry| entry.split_once(':'))
         .any(|(known, place)| known == kind && matches(place))

@@ -95,7 +95,10 @@ fn environment(name: &str) -> Option<String> {
 /// A client that speaks over a Unix socket; the host in its addresses is ignored.
 pub fn unix_client(socket: &std::path::Path, timeout: Duration) -> reqwest::Result<Client> {
     install_crypto();
-    Client::builder().timeout(timeout).unix_socket(socket).build()
+    Client::builder()
+        .timeout(timeout)
+        .unix_socket(socket)
+        .build()
 }
 
 #[cfg(test)]

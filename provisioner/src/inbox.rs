@@ -6,6 +6,7 @@
 //! `smtp::session`, `heartbeat`) are written from the vendors' published rules, not from their code.
 
 pub mod client;
+pub mod facts;
 pub mod filter;
 pub mod follow;
 pub mod heartbeat;
@@ -23,10 +24,11 @@ use std::io;
 use std::net::SocketAddr;
 
 pub use client::{Client, list, wait_for};
+pub use facts::Facts;
 pub use filter::Filter;
 pub use follow::{Ended, FollowOptions, Followed, Output, follow, follow_to};
 pub use heartbeat::Heartbeat;
-pub use message::{Channel, Facts, Kind, Message, Status, Verdict};
+pub use message::{Channel, Kind, Message, Status, Verdict};
 pub use server::{MailLimits, Running, ServeOptions, VendorRules, serve, start};
 pub use store::{Retention, StoreError};
 

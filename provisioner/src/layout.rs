@@ -22,7 +22,10 @@ pub enum LayoutError {
     )]
     SocketPath { path: PathBuf, length: usize },
     #[error("cannot make {} absolute: {source}", path.display())]
-    Absolute { path: PathBuf, source: std::io::Error },
+    Absolute {
+        path: PathBuf,
+        source: std::io::Error,
+    },
 }
 
 impl Layout {
@@ -38,11 +41,17 @@ impl Layout {
             None => xdg("XDG_DATA_HOME", ".local/share")?.join("kai-observe"),
         };
         let cache = cache_folder(cache)?;
-        let layout = Self { root: home.join("stacks").join(owner.to_string()), cache };
+        let layout = Self {
+            root: home.join("stacks").join(owner.to_string()),
+            cache,
+        };
         let socket = layout.agent_socket();
         let length = socket.as_os_str().len();
         if length > 107 {
-            return Err(LayoutError::SocketPath { path: socket, length });
+            return Err(LayoutError::SocketPath {
+                path: socket,
+                length,
+            });
         }
         Ok(layout)
     }
@@ -70,12 +79,17 @@ pub fn cache_folder(cache: Option<&Path>) -> Result<PathBuf, LayoutError> {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, LayoutError> {
-    std::path::absolute(path)
-        .map_err(|source| LayoutError::Absolute { path: path.to_owned(), source })
+    std::path::absolute(path).map_err(|source| LayoutError::Absolute {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn xdg(variable: &str, below_home: &str) -> Result<PathBuf, LayoutError> {
-    if let Some(path) = std::env::var_os(variable).map(PathBuf::from).filter(|p| p.is_absolute()) {
+    if let Some(path) = std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|p| p.is_absolute())
+    {
         return Ok(path);
     }
     std::env::home_dir()

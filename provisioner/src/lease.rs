@@ -53,7 +53,9 @@ pub fn acquire(path: &Path, command: &str, since: String) -> Result<Lease, Lease
     match file.try_lock() {
         Ok(()) => {}
         Err(std::fs::TryLockError::WouldBlock) => {
-            let holder = std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+            let holder = std::fs::read(path)
+                .ok()
+                .and_then(|text| serde_json::from_slice(&text).ok());
             return Err(match holder {
                 Some(holder) => LeaseError::Held(holder),
                 None => LeaseError::HeldUnknown(path.to_owned()),
@@ -65,10 +67,13 @@ pub fn acquire(path: &Path, command: &str, since: String) -> Result<Lease, Lease
     }
     let holder = Holder {
         pid: std::process::id(),
-        user: std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| {
-            format!("uid {}", rustix::process::getuid().as_raw())
-        }),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        user: std::env::var("USER")
+            .or_else(|_| std::env::var("LOGNAME"))
+            .unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw())),
+        host: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
         command: command.to_owned(),
         since,
     };
@@ -89,8 +94,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/lease");
         let held = acquire(&path, "provision", "2026-01-01T00:00:00Z".into()).unwrap();
-        let error = acquire(&path, "destroy", String::new()).unwrap_err().to_string();
-        assert!(error.contains(&format!("pid {}", std::process::id())), "{error}");
+        let error = acquire(&path, "destroy", String::new())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&format!("pid {}", std::process::id())),
+            "{error}"
+        );
         assert!(error.contains("`provision`"), "{error}");
         drop(held);
         acquire(&path, "destroy", String::new()).unwrap();

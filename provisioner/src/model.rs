@@ -151,7 +151,11 @@ pub struct ComponentPolicy {
 
 impl Default for ComponentPolicy {
     fn default() -> Self {
-        Self { allow: SourceKind::ALL.to_vec(), mirrors: BTreeMap::new(), locked: false }
+        Self {
+            allow: SourceKind::ALL.to_vec(),
+            mirrors: BTreeMap::new(),
+            locked: false,
+        }
     }
 }
 

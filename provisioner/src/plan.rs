@@ -108,7 +108,9 @@ impl Plan {
     }
 
     pub fn change(&self, address: &Address) -> Option<&Change> {
-        self.changes.iter().find(|change| change.address == *address)
+        self.changes
+            .iter()
+            .find(|change| change.address == *address)
     }
 }
 
@@ -162,7 +164,10 @@ pub fn plan(
             Step::Keep => out.in_step += 1,
             Step::Change(change) => out.changes.push(change),
             Step::Skip(why) => {
-                out.skipped.push(Skipped { address: resource.address.clone(), why });
+                out.skipped.push(Skipped {
+                    address: resource.address.clone(),
+                    why,
+                });
             }
         }
     }
@@ -193,7 +198,9 @@ fn component_step(
 ) -> Step {
     match (lookup, tried) {
         (Some(Lookup::Installed(_)), _) => Step::Keep,
-        (_, Some(attempts)) if !retry => Step::Skip(format!("not installed: {}", describe(attempts))),
+        (_, Some(attempts)) if !retry => {
+            Step::Skip(format!("not installed: {}", describe(attempts)))
+        }
         (_, tried) => Step::Change(Change {
             address: address.clone(),
             action: Action::Fetch,
@@ -293,13 +300,15 @@ impl Plan {
     /// `3 to create, 1 to change, 0 to delete; 20 in step`
     pub fn summary(&self) -> String {
         let count = |wanted: &dyn Fn(Action) -> bool| {
-            self.changes.iter().filter(|change| wanted(change.action)).count()
+            self.changes
+                .iter()
+                .filter(|change| wanted(change.action))
+                .count()
         };
         let mut text = if self.is_empty() {
             format!("no changes; {} in step", self.in_step)
         } else {
-            let create =
-                count(&|a| matches!(a, Action::Fetch | Action::Create | Action::Start));
+            let create = count(&|a| matches!(a, Action::Fetch | Action::Create | Action::Start));
             let delete = count(&|a| matches!(a, Action::Stop | Action::Delete));
             format!(
                 "{create} to create, {} to change, {delete} to delete; {} in step",
@@ -308,7 +317,10 @@ impl Plan {
             )
         };
         if !self.held_back.is_empty() {
-            text.push_str(&format!("; {} to delete with --prune", self.held_back.len()));
+            text.push_str(&format!(
+                "; {} to delete with --prune",
+                self.held_back.len()
+            ));
         }
         if !self.skipped.is_empty() {
             text.push_str(&format!("; {} skipped", self.skipped.len()));
@@ -340,14 +352,20 @@ pub fn moved(reviewed: &PlanFile, now: &PlanFile) -> Vec<String> {
         return out;
     }
     if reviewed.owner != now.owner {
-        out.push(format!("the plan is for {}, the spec is {}", reviewed.owner, now.owner));
+        out.push(format!(
+            "the plan is for {}, the spec is {}",
+            reviewed.owner, now.owner
+        ));
         return out;
     }
     if reviewed.desired != now.desired {
         out.push("the spec, or a file that it includes, has changed".to_owned());
     }
     let by_address = |file: &PlanFile| -> BTreeMap<String, Change> {
-        file.changes.iter().map(|c| (format!("{}#{}", c.address, c.action.word()), c.clone())).collect()
+        file.changes
+            .iter()
+            .map(|c| (format!("{}#{}", c.address, c.action.word()), c.clone()))
+            .collect()
     };
     let (before, after) = (by_address(reviewed), by_address(now));
     for (key, change) in &before {
@@ -365,7 +383,11 @@ pub fn moved(reviewed: &PlanFile, now: &PlanFile) -> Vec<String> {
     }
     for (key, change) in &after {
         if !before.contains_key(key) {
-            out.push(format!("{} {} was not reviewed", change.action.word(), change.address));
+            out.push(format!(
+                "{} {} was not reviewed",
+                change.action.word(),
+                change.address
+            ));
         }
     }
     out

@@ -41,9 +41,12 @@ pub fn local(port: u16, path: &str) -> String {
 /// A duration in Prometheus' syntax, in the largest unit that divides it.
 pub fn duration(value: Duration) -> String {
     let millis = value.as_millis();
-    for (unit, size) in
-        [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)]
-    {
+    for (unit, size) in [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+    ] {
         if millis >= size && millis.is_multiple_of(size) {
             return format!("{}{unit}", millis / size);
         }
@@ -55,10 +58,26 @@ pub fn duration(value: Duration) -> String {
 pub fn process_names(stack: &Stack) -> Vec<String> {
     let mut names = vec!["agent".to_owned()];
     names.extend(stack.systems.inbox.iter().map(|_| "inbox".to_owned()));
-    names.extend(stack.systems.alertmanager.iter().map(|_| "alertmanager".to_owned()));
-    names.extend(stack.systems.prometheus.iter().map(|_| "prometheus".to_owned()));
     names.extend(
-        stack.services.values().filter(|service| service.run.is_some()).map(|s| s.name.clone()),
+        stack
+            .systems
+            .alertmanager
+            .iter()
+            .map(|_| "alertmanager".to_owned()),
+    );
+    names.extend(
+        stack
+            .systems
+            .prometheus
+            .iter()
+            .map(|_| "prometheus".to_owned()),
+    );
+    names.extend(
+        stack
+            .services
+            .values()
+            .filter(|service| service.run.is_some())
+            .map(|s| s.name.clone()),
     );
     names.sort();
     names
@@ -67,7 +86,11 @@ pub fn process_names(stack: &Stack) -> Vec<String> {
 fn component(name: &str, version: Option<String>, required: bool) -> Resource {
     Resource {
         address: Address::component(name),
-        document: Document::Component(Component { name: name.to_owned(), version, required }),
+        document: Document::Component(Component {
+            name: name.to_owned(),
+            version,
+            required,
+        }),
         needs: Vec::new(),
     }
 }
@@ -89,6 +112,8 @@ fn inbox(stack: &Stack, layout: &Layout) -> Vec<Resource> {
             format!("--http=127.0.0.1:{http}"),
             format!("--smtp=127.0.0.1:{smtp}"),
             format!("--dir={}", layout.root.join("data/inbox").display()),
+            format!("--prometheus={}", local(stack.ports.prometheus(), "")),
+            format!("--alertmanager={}", local(stack.ports.alertmanager(), "")),
         ],
         env: std::collections::BTreeMap::new(),
         data: vec![PathBuf::from("data/inbox")],
@@ -115,9 +140,13 @@ mod tests {
 
     #[test]
     fn durations_use_the_largest_unit_that_divides() {
-        for (seconds, text) in
-            [(5, "5s"), (60, "1m"), (90, "90s"), (3600, "1h"), (86_400 * 15, "15d")]
-        {
+        for (seconds, text) in [
+            (5, "5s"),
+            (60, "1m"),
+            (90, "90s"),
+            (3600, "1h"),
+            (86_400 * 15, "15d"),
+        ] {
             assert_eq!(duration(Duration::from_secs(seconds)), text);
         }
         assert_eq!(duration(Duration::from_millis(1_500)), "1500ms");

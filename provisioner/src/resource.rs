@@ -131,7 +131,11 @@ pub enum Loaded {
     /// A gauge on its metrics page holds the Unix time of the last accepted load.
     Timestamp { url: String, metric: &'static str },
     /// A label of a series on its metrics page holds the SHA-256 of the file.
-    Digest { url: String, metric: &'static str, label: &'static str },
+    Digest {
+        url: String,
+        metric: &'static str,
+        label: &'static str,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -158,7 +162,11 @@ impl File {
     /// The whole file: mark, then body. The mark holds the digest of the body, so that a later
     /// run can tell "edited by hand" from "the spec has changed".
     pub fn content(&self, owner: &str, address: &Address) -> String {
-        format!("{}{}", self.comment.mark(owner, address, &digest(&self.body)), self.body)
+        format!(
+            "{}{}",
+            self.comment.mark(owner, address, &digest(&self.body)),
+            self.body
+        )
     }
 }
 
@@ -206,7 +214,11 @@ mod tests {
     use super::*;
 
     fn file(comment: Comment) -> File {
-        File { path: "x".into(), body: "a: 1\n".into(), comment }
+        File {
+            path: "x".into(),
+            body: "a: 1\n".into(),
+            comment,
+        }
     }
 
     #[test]
@@ -218,7 +230,11 @@ mod tests {
             assert_eq!(mark.owner, "abc-local");
             assert_eq!(mark.address, "file/x/y.yml");
             assert!(mark.untouched);
-            assert!(!read_mark(&format!("{content}b: 2\n")).expect("marked").untouched);
+            assert!(
+                !read_mark(&format!("{content}b: 2\n"))
+                    .expect("marked")
+                    .untouched
+            );
         }
     }
 

@@ -105,7 +105,11 @@ impl Subject<'_> {
         matches!(
             self.world.components.get(component),
             Some(crate::components::Lookup::Installed(_))
-        ) || self.world.processes.iter().any(|p| p.address == format!("process/{component}"))
+        ) || self
+            .world
+            .processes
+            .iter()
+            .any(|p| p.address == format!("process/{component}"))
     }
     fn has_prometheus(&self) -> bool {
         self.stack.systems.prometheus.is_some() && self.installed("prometheus")
@@ -171,7 +175,13 @@ async fn prove(
         Ok(detail) => (Status::Pass, detail),
         Err(detail) => (Status::Fail, detail),
     };
-    Proof { area, name: name.into(), status, detail, millis }
+    Proof {
+        area,
+        name: name.into(),
+        status,
+        detail,
+        millis,
+    }
 }
 
 /// Asks again until it holds or patience ends; the last answer is the result.

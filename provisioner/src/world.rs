@@ -108,13 +108,14 @@ pub async fn read(
 }
 
 fn path_of<'a>(resources: &'a [Resource], address: &Address) -> Option<&'a PathBuf> {
-    resources.iter().find(|resource| resource.address == *address).and_then(|resource| {
-        match &resource.document {
+    resources
+        .iter()
+        .find(|resource| resource.address == *address)
+        .and_then(|resource| match &resource.document {
             Document::File(file) => Some(&file.path),
             Document::Secret(secret) => Some(&secret.path),
             _ => None,
-        }
-    })
+        })
 }
 
 /// Asks every living process at once.
@@ -122,8 +123,13 @@ async fn health(resources: &[Resource], processes: &[Found]) -> BTreeMap<Address
     let client = http::client(Duration::from_secs(2));
     let mut asked = tokio::task::JoinSet::new();
     for resource in resources {
-        let Document::Process(document) = &resource.document else { continue };
-        let Some(found) = processes.iter().find(|p| p.address == resource.address.as_str()) else {
+        let Document::Process(document) = &resource.document else {
+            continue;
+        };
+        let Some(found) = processes
+            .iter()
+            .find(|p| p.address == resource.address.as_str())
+        else {
             continue;
         };
         let (client, document, address) =
@@ -135,9 +141,15 @@ async fn health(resources: &[Resource], processes: &[Found]) -> BTreeMap<Address
 }
 
 async fn ask(client: &reqwest::Client, document: &Process, age: f64) -> Health {
-    let (answers, loaded) =
-        tokio::join!(process::answers(client, &document.ready), process::loaded(client, document));
-    Health { answers, loaded, age }
+    let (answers, loaded) = tokio::join!(
+        process::answers(client, &document.ready),
+        process::loaded(client, document)
+    );
+    Health {
+        answers,
+        loaded,
+        age,
+    }
 }
 
 /// Files below `config/` with our mark, and secrets, that no resource describes.
@@ -155,16 +167,30 @@ pub fn left_over(resources: &[Resource], layout: &Layout, owner: &str) -> Vec<Le
         if wanted.contains(&path) {
             continue;
         }
-        let Ok(Some(content)) = file::read(&path) else { continue };
-        let Some(mark) = read_mark(&content) else { continue };
+        let Ok(Some(content)) = file::read(&path) else {
+            continue;
+        };
+        let Some(mark) = read_mark(&content) else {
+            continue;
+        };
         if mark.owner == owner {
-            out.push(LeftOver { address: Address::from_marker(&mark.address), path });
+            out.push(LeftOver {
+                address: Address::from_marker(&mark.address),
+                path,
+            });
         }
     }
     for path in file::walk(&layout.root.join("secrets")) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if !wanted.contains(&path) && !name.ends_with(".pending") {
-            out.push(LeftOver { address: Address::secret(&name), path });
+            out.push(LeftOver {
+                address: Address::secret(&name),
+                path,
+            });
         }
     }
     out

@@ -1,1 +1,19 @@
-//! placeholder
+//! The real binary from outside: what it serves, refuses and survives.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::float_cmp,
+    reason = "a test fails by panicking; the values compared are whole numbers"
+)]
+
+mod admin;
+mod cli;
+mod collectors;
+mod compare;
+mod golden;
+mod http;
+mod passthrough;
+mod reload;
+mod support;

@@ -11,13 +11,18 @@ use serde_json::Value;
 
 /// The folder of the workspace.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace")
+        .to_owned()
 }
 
 /// First port of a range of 40 that nobody listens on.
 pub fn free_ports() -> u16 {
     static NEXT: Mutex<u16> = Mutex::new(0);
-    let mut next = NEXT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut next = NEXT
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     if *next == 0 {
         // Test programs run side by side; they start from different places, below the range from
         // which Linux takes the ports of outgoing connections.
@@ -53,7 +58,13 @@ impl Ran {
     }
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout:\n{}\nstderr:\n{}",
+            self.out,
+            self.err
+        );
         self
     }
 }
@@ -73,7 +84,10 @@ impl Stack {
     pub fn new() -> Self {
         let base = free_ports();
         let stack = Self {
-            folder: tempfile::Builder::new().prefix("kai-").tempdir().expect("a folder"),
+            folder: tempfile::Builder::new()
+                .prefix("kai-")
+                .tempdir()
+                .expect("a folder"),
             base,
             id: format!("t{base}x{:05x}", std::process::id() & 0xf_ffff),
             vars: Vec::new(),
@@ -88,7 +102,10 @@ impl Stack {
         let rules = root().join("alert-rules").display().to_string();
         text.replace("k7m2x4qd9t", &self.id)
             .replace("base: 7070", &format!("base: {}", self.base))
-            .replace("127.0.0.1:8080", &format!("127.0.0.1:{}", self.service_port()))
+            .replace(
+                "127.0.0.1:8080",
+                &format!("127.0.0.1:{}", self.service_port()),
+            )
             .replace("../../alert-rules", &rules)
     }
 
@@ -103,7 +120,9 @@ impl Stack {
     }
     /// The stack's own folder.
     pub fn place(&self) -> PathBuf {
-        self.home().join("stacks").join(format!("{}-local", self.id))
+        self.home()
+            .join("stacks")
+            .join(format!("{}-local", self.id))
     }
     pub fn write_spec(&self, text: &str) {
         std::fs::write(self.spec(), text).unwrap();
@@ -128,11 +147,18 @@ impl Stack {
     }
 
     pub fn run(&self, args: &[&str]) -> Ran {
-        self.command(args).output().expect("kai-observe starts").into()
+        self.command(args)
+            .output()
+            .expect("kai-observe starts")
+            .into()
     }
 
     pub fn run_with(&self, vars: &[(&str, &str)], args: &[&str]) -> Ran {
-        self.command(args).envs(vars.iter().copied()).output().expect("kai-observe starts").into()
+        self.command(args)
+            .envs(vars.iter().copied())
+            .output()
+            .expect("kai-observe starts")
+            .into()
     }
 
     /// Process name to pid, from `status`.
@@ -141,7 +167,10 @@ impl Stack {
         let rows = status["processes"].as_array().expect("processes");
         rows.iter()
             .filter_map(|row| {
-                Some((row["process"].as_str()?.to_owned(), row["pid"].as_u64()? as u32))
+                Some((
+                    row["process"].as_str()?.to_owned(),
+                    row["pid"].as_u64()? as u32,
+                ))
             })
             .collect()
     }
@@ -156,11 +185,6 @@ impl Stack {
     }
     pub fn inbox(&self, path: &str) -> Value {
         get_json(&self.url(1, path))
-    }
-    pub fn prometheus(&self, query: &str) -> Vec<Value> {
-        let mut url = reqwest::Url::parse(&self.url(3, "/api/v1/query")).unwrap();
-        url.query_pairs_mut().append_pair("query", query);
-        get_json(url.as_str())["data"]["result"].as_array().cloned().unwrap_or_default()
     }
 }
 
@@ -182,7 +206,10 @@ pub fn kill(pid: u32) {
 }
 
 pub fn request(method: reqwest::Method, url: &str, body: Option<Value>) -> (u16, String) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let client = kai_observe::http::client(Duration::from_secs(10));
         let mut request = client.request(method, url);
@@ -190,7 +217,10 @@ pub fn request(method: reqwest::Method, url: &str, body: Option<Value>) -> (u16,
             request = request.json(&body);
         }
         match request.send().await {
-            Ok(reply) => (reply.status().as_u16(), reply.text().await.unwrap_or_default()),
+            Ok(reply) => (
+                reply.status().as_u16(),
+                reply.text().await.unwrap_or_default(),
+            ),
             Err(error) => (0, error.to_string()),
         }
     })

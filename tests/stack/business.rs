@@ -21,12 +21,23 @@ fn declined_payments_reach_the_payment_team_and_resolve() {
         let all = stack.inbox("/api/messages?verdict=accepted&limit=1000");
         let all = all["messages"].as_array().cloned().unwrap();
         // Probes of `verify` carry a drill id.
-        all.into_iter().filter(|message| message["drill_id"].is_null()).collect::<Vec<_>>()
+        all.into_iter()
+            .filter(|message| message["drill_id"].is_null())
+            .collect::<Vec<_>>()
     };
-    let received = wait_for("the page for declined payments", Duration::from_mins(3), || {
-        of_alert().into_iter().find(|message| message["channel"] == "pagerduty")
-    });
-    assert_eq!(received["alertname"], "PaymentFailureRateHigh", "{received:#}");
+    let received = wait_for(
+        "the page for declined payments",
+        Duration::from_mins(3),
+        || {
+            of_alert()
+                .into_iter()
+                .find(|message| message["channel"] == "pagerduty")
+        },
+    );
+    assert_eq!(
+        received["alertname"], "PaymentFailureRateHigh",
+        "{received:#}"
+    );
     assert_eq!(received["team"], "payment", "{received:#}");
     assert_eq!(received["severity"], "critical", "{received:#}");
 
@@ -39,6 +50,9 @@ fn declined_payments_reach_the_payment_team_and_resolve() {
     });
     assert_eq!(resolved["dedup_key"], received["dedup_key"]);
     for message in of_alert() {
-        assert_eq!(message["alertname"], "PaymentFailureRateHigh", "{message:#}");
+        assert_eq!(
+            message["alertname"], "PaymentFailureRateHigh",
+            "{message:#}"
+        );
     }
 }

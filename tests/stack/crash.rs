@@ -42,7 +42,11 @@ fn killed_at_every_step_it_converges() {
             }
         }
     }
-    assert!(crashes >= steps.len(), "{crashes} crashes in {} steps", steps.len());
+    assert!(
+        crashes >= steps.len(),
+        "{crashes} crashes in {} steps",
+        steps.len()
+    );
     stack.run(&["provision", "--no-verify"]).expect(0);
     stack.run(&["plan"]).expect(0);
     assert_eq!(unique(&stack), 5);

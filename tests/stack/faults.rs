@@ -10,10 +10,21 @@ fn a_taken_port_is_named_with_its_holder_and_nothing_is_started() {
     let stack = Stack::new();
     let taken = TcpListener::bind(("127.0.0.1", stack.base + 4)).unwrap();
     let ran = stack.run(&["provision"]).expect(1);
-    assert!(ran.err.contains(&format!("port {}", stack.base + 4)), "{}", ran.err);
-    assert!(ran.err.contains(&format!("pid {}", std::process::id())), "{}", ran.err);
+    assert!(
+        ran.err.contains(&format!("port {}", stack.base + 4)),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains(&format!("pid {}", std::process::id())),
+        "{}",
+        ran.err
+    );
     assert_eq!(stack.living(), []);
-    assert!(!stack.place().join("config").exists(), "something was written");
+    assert!(
+        !stack.place().join("config").exists(),
+        "something was written"
+    );
     drop(taken);
 }
 
@@ -24,10 +35,19 @@ fn a_full_disk_stops_one_step_and_the_next_run_goes_on() {
     let ran = stack.run_with(&vars, &["provision"]).expect(1);
     assert!(ran.out.contains("alertmanager.yml"), "{}", ran.out);
     assert!(ran.out.contains("free some space"), "{}", ran.out);
-    assert!(ran.out.contains("skipped start process/alertmanager"), "{}", ran.out);
+    assert!(
+        ran.out.contains("skipped start process/alertmanager"),
+        "{}",
+        ran.out
+    );
     let place = stack.place();
     assert!(!place.join("config/alertmanager/alertmanager.yml").exists());
-    assert!(stack.living().iter().any(|found| found.address == "process/prometheus"));
+    assert!(
+        stack
+            .living()
+            .iter()
+            .any(|found| found.address == "process/prometheus")
+    );
     stack.run(&["provision", "--no-verify"]).expect(0);
     stack.run(&["plan"]).expect(0);
 }
@@ -53,7 +73,9 @@ fn a_small_file_system_and_a_folder_that_is_none() {
     }
     let file = stack.folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let ran = stack.run(&["provision", "--home", &file.to_string_lossy()]).expect(1);
+    let ran = stack
+        .run(&["provision", "--home", &file.to_string_lossy()])
+        .expect(1);
     assert!(ran.err.contains("cannot"), "{ran:?}");
     assert_eq!(stack.living(), []);
 }
@@ -63,14 +85,25 @@ fn a_component_without_a_source_is_listed_and_the_rest_goes_on() {
     let stack = Stack::new();
     let cache = stack.folder.path().join("cache");
     let mut stack = stack;
-    stack.vars.push(("KAI_CACHE".into(), cache.to_string_lossy().into_owned()));
+    stack
+        .vars
+        .push(("KAI_CACHE".into(), cache.to_string_lossy().into_owned()));
     let only = "components: { allow: [workspace] }\nteams:";
     stack.write_spec(&stack.example().replacen("teams:", only, 1));
     let ran = stack.run(&["provision"]).expect(0);
     assert!(ran.out.contains("NOT INSTALLED prometheus"), "{}", ran.out);
-    assert!(ran.out.contains("NOT INSTALLED alertmanager"), "{}", ran.out);
+    assert!(
+        ran.out.contains("NOT INSTALLED alertmanager"),
+        "{}",
+        ran.out
+    );
     assert!(ran.out.contains("(incomplete)"), "{}", ran.out);
-    assert!(stack.place().join("config/prometheus/prometheus.yml").exists());
+    assert!(
+        stack
+            .place()
+            .join("config/prometheus/prometheus.yml")
+            .exists()
+    );
     assert_eq!(stack.living().len(), 3);
     // Nothing more can be done: in step, and said so.
     let plan = stack.run(&["plan"]).expect(0);

@@ -24,9 +24,17 @@ fn two_stacks_do_not_touch_each_other() {
         .spawn()
         .expect("kai-observe starts");
     slow.wait().unwrap();
-    let lease = kai_observe::lease::acquire(&two.place().join("lease"), "kai-observe provision", "2026-01-01T00:00:00Z".into()).unwrap();
+    let lease = kai_observe::lease::acquire(
+        &two.place().join("lease"),
+        "kai-observe provision",
+        "2026-01-01T00:00:00Z".into(),
+    )
+    .unwrap();
     let refused = two.run(&["provision"]).expect(1);
-    assert!(refused.err.contains(&format!("pid {}", std::process::id())), "{refused:?}");
+    assert!(
+        refused.err.contains(&format!("pid {}", std::process::id())),
+        "{refused:?}"
+    );
     drop(lease);
 
     two.run(&["destroy", "--yes", "--purge"]).expect(0);
@@ -47,11 +55,17 @@ fn two_provisions_at_once_one_is_refused() {
             .expect("kai-observe starts")
     };
     let both = [start(), start()];
-    let ended: Vec<_> = both.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+    let ended: Vec<_> = both
+        .into_iter()
+        .map(|child| child.wait_with_output().unwrap())
+        .collect();
     let mut codes: Vec<_> = ended.iter().map(|output| output.status.code()).collect();
     codes.sort_unstable();
     assert_eq!(codes, [Some(0), Some(1)], "{ended:?}");
-    let loser = ended.iter().find(|output| output.status.code() == Some(1)).unwrap();
+    let loser = ended
+        .iter()
+        .find(|output| output.status.code() == Some(1))
+        .unwrap();
     let said = String::from_utf8_lossy(&loser.stderr);
     assert!(said.contains("another run holds this stack"), "{said}");
     assert_eq!(stack.living().len(), 5);
@@ -87,10 +101,15 @@ fn a_zombie_is_dead_and_a_child_with_our_marks_is_not_ours() {
         .env(proc::ADDRESS, "process/agent")
         .env(proc::LAUNCH, "x");
     let mut leader = leader.spawn().unwrap();
-    let found = wait_for("the leader is seen", Duration::from_secs(5), || stack.living().pop());
+    let found = wait_for("the leader is seen", Duration::from_secs(5), || {
+        stack.living().pop()
+    });
     assert_eq!(found.pid, leader.id());
     // The same pid with another start time is another process.
-    let recycled = proc::Found { started: found.started + 1, ..found.clone() };
+    let recycled = proc::Found {
+        started: found.started + 1,
+        ..found.clone()
+    };
     assert!(proc::alive(&found) && !proc::alive(&recycled));
     leader.kill().unwrap();
     wait_for("it is a zombie", Duration::from_secs(5), || {

@@ -5,11 +5,9 @@
 //! shown with `device_error="mountpoint timeout"`, is not asked again until it answers, and holds
 //! up nothing else.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::time::Duration;
 
 use regex::bytes::Regex;
 
@@ -18,6 +16,10 @@ use crate::exposition::{Kind, Page};
 use crate::node::{FsStat, Node, Tree};
 use crate::procfs::mountinfo;
 use crate::settings::Settings;
+
+mod prober;
+
+use prober::{Prober, go_message};
 
 /// Mounts as the first process sees them, or else as we do: another user's are not shown to
 /// everyone (`hidepid`, or a process that may not trace it).
@@ -45,14 +47,6 @@ const LOCAL: [&[u8]; 17] = [
     b"rootfs",
 ];
 
-const TIMED_OUT: &str = "mountpoint timeout";
-
-/// Shares of the collector's time limit: for one mount, and for all that hang in one scrape.
-const PATIENCE: u32 = 8;
-const PATIENCE_IN_ALL: u32 = 2;
-
-type Answer = io::Result<FsStat>;
-
 pub struct Filesystem {
     mount_points_exclude: Option<Arc<Regex>>,
     fs_types_exclude: Option<Arc<Regex>>,
@@ -66,14 +60,7 @@ impl Filesystem {
             mount_points_exclude: settings.filesystem_mount_points_exclude.clone(),
             fs_types_exclude: settings.filesystem_fs_types_exclude.clone(),
             buffer: Vec::new(),
-            prober: Prober {
-                node: Arc::clone(node),
-                worker: None,
-                stuck: BTreeMap::new(),
-                patience: settings.timeout / PATIENCE,
-                patience_in_all: settings.timeout / PATIENCE_IN_ALL,
-                spent: Duration::ZERO,
-            },
+            prober: Prober::new(node, settings.timeout),
         }
     }
 }
@@ -239,105 +226,131 @@ fn labels<'a>(row: &'a Row<'_>) -> [(&'static str, &'a [u8]); 4] {
     ]
 }
 
-/// An error as Go names it: without a number, in lower case.
-fn go_message(error: &io::Error) -> String {
-    if error.raw_os_error() == Some(rustix::io::Errno::STALE.raw_os_error()) {
-        return "stale NFS file handle".to_owned(); // the C library's text lost its "NFS"
-    }
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map(|first| first.to_lowercase().chain(letters).collect())
-        .unwrap_or_default()
-}
-
-/// Asks about mounts that may never answer.
-struct Prober {
-    node: Arc<dyn Node>,
-    worker: Option<Worker>,
-    /// Mounts that have not answered, each with the thread that still waits for it. At most one
-    /// thread per mount, however often it is scraped.
-    stuck: BTreeMap<Vec<u8>, Worker>,
-    patience: Duration,
-    patience_in_all: Duration,
-    /// Time lost in this scrape to mounts that did not answer.
-    spent: Duration,
-}
-
-/// A thread that answers one question at a time, and ends when it is no longer asked.
-struct Worker {
-    questions: Sender<Vec<u8>>,
-    answers: Receiver<Answer>,
-}
-
-impl Prober {
-    /// A new scrape: mounts that have answered in the meantime may be asked again.
-    fn begin(&mut self) {
-        self.spent = Duration::ZERO;
-        self.stuck
-            .retain(|_, worker| matches!(worker.answers.try_recv(), Err(TryRecvError::Empty)));
-    }
-
-    fn ask(&mut self, mount_point: &[u8]) -> Result<FsStat, String> {
-        if self.stuck.contains_key(mount_point) || self.spent >= self.patience_in_all {
-            return Err(TIMED_OUT.to_owned());
-        }
-        let worker = match self.worker.take() {
-            Some(worker) => worker,
-            None => Worker::start(&self.node).map_err(|error| go_message(&error))?,
-        };
-        // A worker that is gone shows in the answer.
-        let _ = worker.questions.send(mount_point.to_vec());
-        match worker.answers.recv_timeout(self.patience) {
-            Ok(answer) => {
-                self.worker = Some(worker);
-                answer.map_err(|error| go_message(&error))
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                self.spent += self.patience;
-                self.stuck.insert(mount_point.to_vec(), worker);
-                Err(TIMED_OUT.to_owned())
-            }
-            Err(RecvTimeoutError::Disconnected) => Err("the asking thread ended".to_owned()),
-        }
-    }
-}
-
-impl Worker {
-    fn start(node: &Arc<dyn Node>) -> io::Result<Self> {
-        let (questions, inbox) = channel::<Vec<u8>>();
-        let (outbox, answers) = channel();
-        let node = Arc::clone(node);
-        // Not joined: it may be in a system call that never returns.
-        std::thread::Builder::new()
-            .name("statfs".to_owned())
-            .stack_size(128 << 10)
-            .spawn(move || {
-                while let Ok(mount_point) = inbox.recv() {
-                    if outbox.send(node.statfs(&mount_point)).is_err() {
-                        break;
-                    }
-                }
-            })?;
-        Ok(Self { questions, answers })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
+    /// A machine of which one mount does not answer until the gate opens.
+    struct Stuck {
+        open: std::sync::Mutex<bool>,
+        opened: std::sync::Condvar,
+        asked: std::sync::atomic::AtomicUsize,
+    }
+
+    const USAGE: FsStat = FsStat {
+        block_size: 4096,
+        blocks: 3,
+        blocks_free: 2,
+        blocks_available: 1,
+        files: 5,
+        files_free: 4,
+    };
+
+    impl Node for Stuck {
+        fn path(&self, _: Tree, name: &str) -> std::path::PathBuf {
+            name.into()
+        }
+
+        fn read(&self, _: Tree, name: &str, into: &mut Vec<u8>) -> io::Result<()> {
+            if name != "1/mountinfo" {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            *into = b"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                2 1 0:40 / /gone rw - nfs4 server:/gone rw\n\
+                3 1 0:41 / /well rw - nfs4 server:/well rw\n"
+                .to_vec();
+            Ok(())
+        }
+
+        fn list(&self, _: Tree, _: &str) -> io::Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+
+        fn statfs(&self, mount_point: &[u8]) -> io::Result<FsStat> {
+            if mount_point == b"/gone" {
+                self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                let open = self.open.lock().unwrap();
+                drop(self.opened.wait_while(open, |open| !*open).unwrap());
+            }
+            Ok(USAGE)
+        }
+
+        fn strip_root<'a>(&self, mount_point: &'a [u8]) -> &'a [u8] {
+            mount_point
+        }
+
+        fn uname(&self) -> crate::node::Uname {
+            crate::node::Uname {
+                sysname: Vec::new(),
+                release: Vec::new(),
+                version: Vec::new(),
+                machine: Vec::new(),
+                nodename: Vec::new(),
+                domainname: Vec::new(),
+            }
+        }
+
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn zone(&self, _: Duration) -> (String, i32) {
+            (String::new(), 0)
+        }
+
+        fn is_live(&self) -> bool {
+            false
+        }
+
+        fn links(&self, _: &mut Vec<crate::procfs::net_dev::Device>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
-    fn errors_read_as_in_go() {
-        let text = |errno: rustix::io::Errno| go_message(&errno.into());
-        assert_eq!(text(rustix::io::Errno::NOENT), "no such file or directory");
-        assert_eq!(text(rustix::io::Errno::ACCESS), "permission denied");
-        assert_eq!(text(rustix::io::Errno::STALE), "stale NFS file handle");
-        assert_eq!(
-            text(rustix::io::Errno::NOTCONN),
-            "transport endpoint is not connected"
-        );
+    fn a_mount_that_hangs_is_told_and_the_others_are_shown() {
+        let stuck = Arc::new(Stuck {
+            open: std::sync::Mutex::new(false),
+            opened: std::sync::Condvar::new(),
+            asked: std::sync::atomic::AtomicUsize::new(0),
+        });
+        let node: Arc<dyn Node> = stuck.clone();
+        let config = "version: 1\nlisten: 127.0.0.1:1\ncollectors: {timeoutMs: 4000}\n";
+        let settings = Settings::new(&serde_yaml::from_str(config).unwrap()).unwrap();
+        let mut collector = Filesystem::new(&settings, &node);
+        let mut collect = || {
+            let mut page = Page::default();
+            collector.collect(&*node, &mut page).unwrap();
+            let mut out = Vec::new();
+            crate::exposition::merge([&page], &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let gone = "node_filesystem_device_error{device=\"server:/gone\",\
+            device_error=\"mountpoint timeout\",fstype=\"nfs4\",mountpoint=\"/gone\"} 1\n";
+        let size = |device: &str, kind: &str, at: &str| {
+            format!(
+                "node_filesystem_size_bytes{{device=\"{device}\",device_error=\"\",\
+                 fstype=\"{kind}\",mountpoint=\"{at}\"}} 12288\n"
+            )
+        };
+        for _ in 0..3 {
+            let text = collect();
+            assert!(text.contains(gone), "{text}");
+            assert!(text.contains(&size("/dev/sda1", "ext4", "/")), "{text}");
+            assert!(
+                text.contains(&size("server:/well", "nfs4", "/well")),
+                "{text}"
+            );
+        }
+        let asked = stuck.asked.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(asked, 1, "a mount that hangs is not asked again");
+        *stuck.open.lock().unwrap() = true;
+        stuck.opened.notify_all();
+        let back = size("server:/gone", "nfs4", "/gone");
+        while !collect().contains(&back) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }

@@ -167,7 +167,7 @@ mod tests {
             let value = f64::from_bits(bits);
             prop_assume!(value.is_finite());
             let back: f64 = text(value).parse().unwrap();
-            prop_assert_eq!(back, value);
+            prop_assert!(back.total_cmp(&value).is_eq() || (back == 0.0 && value == 0.0));
         }
 
         #[test]

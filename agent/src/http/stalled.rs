@@ -111,7 +111,7 @@ mod tests {
     #[tokio::test]
     async fn a_slow_client_that_takes_something_is_not() {
         let (ours, mut theirs) = tokio::io::duplex(8);
-        let mut guard = Guard::new(ours, Duration::from_secs(60));
+        let mut guard = Guard::new(ours, Duration::from_mins(1));
         let reader = tokio::spawn(async move {
             let mut all = vec![0; 64];
             theirs.read_exact(&mut all).await.unwrap();

@@ -78,7 +78,14 @@ pub fn parse(text: &[u8]) -> Result<[Option<u64>; FIELDS.len()], ParseError> {
         let shown = String::from_utf8_lossy(name);
         let mut value = expect_number(line, &shown, fields.next())?;
         match (fields.next(), fields.next()) {
-            (None, _) => {}
+            // Only the counts of huge pages have no unit; another field without one is cut off.
+            (None, _) if name.starts_with(b"HugePages_") => {}
+            (None, _) => {
+                return Err(ParseError::new(
+                    line,
+                    format!("{shown} is given without its unit kB"),
+                ));
+            }
             (Some(b"kB"), None) => {
                 value = value.checked_mul(1024).ok_or_else(|| {
                     ParseError::new(line, format!("{shown} is more than 64 bits of bytes"))

@@ -29,10 +29,14 @@ pub struct Counters {
     pub procs_blocked: u64,
 }
 
-/// The `cpuN` lines, added to `into`; offline CPUs have none.
+/// The `cpuN` lines, added to `into`; offline CPUs have none. Other lines must follow them, or the
+/// file is cut off and CPUs are missing.
 pub fn cpus(text: &[u8], into: &mut Vec<Cpu>) -> Result<(), ParseError> {
+    let (mut last, mut complete) = (0, false);
     for (line, content) in lines(text) {
+        last = line;
         let Some(rest) = content.strip_prefix(b"cpu") else {
+            complete = !into.is_empty();
             continue;
         };
         let mut fields = fields(rest);
@@ -65,7 +69,14 @@ pub fn cpus(text: &[u8], into: &mut Vec<Cpu>) -> Result<(), ParseError> {
         }
         into.push(Cpu { number, ticks });
     }
-    Ok(())
+    if complete {
+        Ok(())
+    } else {
+        Err(ParseError::new(
+            last,
+            "the file ends before the list of CPUs does",
+        ))
+    }
 }
 
 /// The counters; an error if one of them is missing.
@@ -195,6 +206,7 @@ mod tests {
                 }
                 text.push('\n');
             }
+            text.push_str("intr 1\n");
             let mut found = Vec::new();
             cpus(text.as_bytes(), &mut found).unwrap();
             let ticks: Vec<_> = found.iter().map(|cpu| cpu.ticks).collect();

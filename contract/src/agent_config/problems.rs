@@ -6,41 +6,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use super::keys::nearest;
 use super::{AgentConfig, COLLECTORS, OLDEST_VERSION, VERSION};
-
-/// Allowed keys by path; `*` stands for any one name or list index.
-pub const KEYS: [(&str, &[&str]); 7] = [
-    (
-        "",
-        &[
-            "version",
-            "listen",
-            "admin",
-            "roots",
-            "collectors",
-            "applications",
-            "rotate",
-        ],
-    ),
-    ("admin", &["socket"]),
-    ("roots", &["proc", "sys", "root", "udevData"]),
-    (
-        "collectors",
-        &[
-            "disable",
-            "timeoutMs",
-            "filesystemMountPointsExclude",
-            "filesystemFsTypesExclude",
-            "diskstatsDeviceExclude",
-            "netdevDeviceExclude",
-            "netdevNetlink",
-            "vmstatFields",
-        ],
-    ),
-    ("applications.*", &["url", "timeoutMs"]),
-    ("rotate.*", &["path", "maxBytes", "keep"]),
-    ("applications", &[]),
-];
 
 /// Longest name of an application.
 const MAX_NAME: usize = 63;
@@ -278,47 +245,6 @@ fn without_userinfo(url: &str) -> String {
     }
 }
 
-/// The keys that may stand in the map at `path`, `None` if its keys are the user's own names.
-pub fn allowed_keys(path: &[&str]) -> Option<&'static [&'static str]> {
-    KEYS.iter()
-        .find(|(pattern, _)| {
-            let parts = pattern.split('.').filter(|part| !part.is_empty());
-            parts.clone().count() == path.len()
-                && parts
-                    .zip(path)
-                    .all(|(part, name)| part == "*" || part == *name)
-        })
-        .map(|(_, keys)| *keys)
-        .filter(|keys| !keys.is_empty())
-}
-
-/// The known name that `given` most probably meant, if one is near enough.
-pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
-    let given = given.to_lowercase();
-    known
-        .iter()
-        .map(|name| (distance(&given, &name.to_lowercase()), *name))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, name)| *distance <= name.len().div_ceil(3))
-        .map(|(_, name)| name)
-}
-
-/// Edit distance in bytes (Levenshtein), one row at a time.
-fn distance(a: &str, b: &str) -> usize {
-    let b = b.as_bytes();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substitute = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,90 +308,5 @@ mod tests {
         let all = format!("{:?}", config.problems());
         assert!(!all.contains("hunter2"), "{all}");
         assert_eq!(config.problems().len(), 2);
-    }
-
-    #[test]
-    fn keys_are_known_by_path() {
-        assert!(allowed_keys(&[]).unwrap().contains(&"listen"));
-        assert!(
-            allowed_keys(&["applications", "booking"])
-                .unwrap()
-                .contains(&"url")
-        );
-        assert!(allowed_keys(&["rotate", "0"]).unwrap().contains(&"keep"));
-        assert_eq!(allowed_keys(&["applications"]), None);
-        assert_eq!(allowed_keys(&["nowhere"]), None);
-    }
-
-    /// [`KEYS`] and the serde types must not drift apart: every key that a full configuration
-    /// writes is listed, and every listed key is written.
-    #[test]
-    fn the_listed_keys_are_the_ones_that_serde_reads() {
-        let full = AgentConfig {
-            version: VERSION,
-            listen: "127.0.0.1:1".into(),
-            admin: crate::agent_config::Admin {
-                socket: Some("/s".into()),
-            },
-            roots: crate::agent_config::Roots {
-                udev_data: Some("/u".into()),
-                ..Default::default()
-            },
-            collectors: crate::agent_config::Collectors {
-                disable: vec!["cpu".into()],
-                timeout_ms: Some(1),
-                filesystem_mount_points_exclude: Some(String::new()),
-                filesystem_fs_types_exclude: Some(String::new()),
-                diskstats_device_exclude: Some(String::new()),
-                netdev_device_exclude: Some(String::new()),
-                netdev_netlink: Some(true),
-                vmstat_fields: Some(String::new()),
-            },
-            applications: [(
-                "a".to_owned(),
-                crate::agent_config::Application {
-                    url: "http://h/".into(),
-                    timeout_ms: 1,
-                },
-            )]
-            .into(),
-            rotate: vec![crate::agent_config::Rotate {
-                path: "/l".into(),
-                max_bytes: 1,
-                keep: 1,
-            }],
-        };
-        let value = serde_json::to_value(&full).unwrap();
-        let keys = |value: &serde_json::Value| {
-            let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
-            keys.sort();
-            keys
-        };
-        let listed = |path: &[&str]| {
-            let mut keys: Vec<String> = allowed_keys(path)
-                .unwrap()
-                .iter()
-                .map(|key| (*key).to_owned())
-                .collect();
-            keys.sort();
-            keys
-        };
-        assert_eq!(keys(&value), listed(&[]));
-        assert_eq!(keys(&value["admin"]), listed(&["admin"]));
-        assert_eq!(keys(&value["roots"]), listed(&["roots"]));
-        assert_eq!(keys(&value["collectors"]), listed(&["collectors"]));
-        assert_eq!(
-            keys(&value["applications"]["a"]),
-            listed(&["applications", "a"])
-        );
-        assert_eq!(keys(&value["rotate"][0]), listed(&["rotate", "0"]));
-    }
-
-    #[test]
-    fn the_nearest_name_is_offered_only_when_near() {
-        assert_eq!(nearest("cpuu", &COLLECTORS), Some("cpu"));
-        assert_eq!(nearest("diskstat", &COLLECTORS), Some("diskstats"));
-        assert_eq!(nearest("zzzzzz", &COLLECTORS), None);
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

@@ -34,6 +34,7 @@ mod metrics;
 mod nearest;
 mod provider;
 mod telemetry;
+mod units;
 mod word;
 
 /// How long requests under way may take once the service was told to stop.
@@ -117,7 +118,9 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         tracing::warn!("stopped with requests still open after {DRAIN:?}");
     }
     // Sends what is queued, on a thread that may block.
-    let _ = tokio::task::spawn_blocking(move || spans.shutdown_with_timeout(DRAIN / 2)).await;
+    let _ =
+        tokio::task::spawn_blocking(move || spans.shutdown_with_timeout(telemetry::EXPORT_TIMEOUT))
+            .await;
     log.flush();
     Ok(())
 }

@@ -4,17 +4,18 @@
 
 use std::sync::atomic::AtomicU64;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::domain::words::{Channel, Method, Outcome, TrainClass};
 use crate::faults::Kind;
 use crate::word::Word;
+
+mod process;
 
 /// What `Registry` writes, in the words of the `Content-Type` header.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -221,7 +222,7 @@ impl Metrics {
             "Unix time at which this process started",
             start,
         );
-        r.register_collector(Box::new(ResidentMemory));
+        r.register_collector(Box::new(process::ResidentMemory));
         Self {
             registry,
             ..metrics
@@ -284,39 +285,6 @@ fn payment_labels(method: Method, outcome: Outcome) -> Words<2> {
     [("method", method.word()), ("outcome", outcome.word())]
 }
 
-/// Reads the memory in use when the page is asked for; without a `/proc` there is no such line.
-#[derive(Debug)]
-struct ResidentMemory;
-
-impl Collector for ResidentMemory {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
-        let Some(bytes) = std::fs::read_to_string("/proc/self/status")
-            .ok()
-            .as_deref()
-            .and_then(resident_bytes)
-        else {
-            return Ok(());
-        };
-        let gauge = ConstGauge::new(bytes as i64);
-        let metric = encoder.encode_descriptor(
-            "process_resident_memory_bytes",
-            "Resident memory of this process",
-            None,
-            prometheus_client::metrics::MetricType::Gauge,
-        )?;
-        gauge.encode(metric)
-    }
-}
-
-/// `VmRSS` of `/proc/<pid>/status` (proc_pid_status(5)), in bytes.
-fn resident_bytes(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,15 +324,5 @@ mod tests {
         let page = metrics.page().unwrap();
         assert!(page.contains("kai_revenue_idr_total{channel=\"web\"} 150000\n"));
         assert!(page.contains("kai_payments_total{method=\"card\",outcome=\"declined\"} 1\n"));
-    }
-
-    #[test]
-    fn reads_resident_memory() {
-        assert_eq!(
-            resident_bytes("Name:\tx\nVmRSS:\t    5120 kB\nVmData: 1 kB\n"),
-            Some(5_242_880)
-        );
-        assert_eq!(resident_bytes("Name:\tx\n"), None);
-        assert_eq!(resident_bytes("VmRSS:\t99999999999999999999 kB\n"), None);
     }
 }

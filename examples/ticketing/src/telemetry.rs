@@ -22,7 +22,8 @@ use crate::metrics::Spans;
 const QUEUE_SPANS: usize = 2048;
 const BATCH_SPANS: usize = 512;
 const SEND_EVERY: Duration = Duration::from_secs(2);
-const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Also the longest that stopping waits for an endpoint that does not answer.
+pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
 
 /// Makes the provider of spans. Without an endpoint spans get their ids and go nowhere. Must be

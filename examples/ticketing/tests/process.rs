@@ -1,6 +1,9 @@
 //! The program as it is started: addresses, exit codes, signals, log file, spans on the wire.
 
-#![expect(clippy::unwrap_used, reason = "in a test a broken promise shall end the test")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test a broken promise shall end the test"
+)]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -15,8 +15,10 @@ const ROOM: u64 = 64 * 1024 * 1024;
 pub fn preflight(plan: &Plan, env: &Env) -> Vec<String> {
     let mut out = Vec::new();
     for change in &plan.changes {
-        let Some(Document::Process(process)) =
-            env.resources.get(&change.address).map(|resource| &resource.document)
+        let Some(Document::Process(process)) = env
+            .resources
+            .get(&change.address)
+            .map(|resource| &resource.document)
         else {
             continue;
         };
@@ -32,20 +34,29 @@ pub fn preflight(plan: &Plan, env: &Env) -> Vec<String> {
                 .as_ref()
                 .and_then(|(pid, _)| env.processes.iter().find(|found| found.pid == *pid));
             let stopping = ours.is_some_and(|found| {
-                plan.changes.iter().any(|c| {
-                    c.action == Action::Stop && c.address.as_str() == found.address
-                })
+                plan.changes
+                    .iter()
+                    .any(|c| c.action == Action::Stop && c.address.as_str() == found.address)
             });
             if stopping {
                 continue;
             }
-            let taken =
-                Taken { port: *port, wanted_by: change.address.as_str().to_owned(), holder };
+            let taken = Taken {
+                port: *port,
+                wanted_by: change.address.as_str().to_owned(),
+                holder,
+            };
             let advice = match ours {
                 Some(found) => {
-                    format!("that is {} of this stack, which nothing asks for; --prune stops it", found.address)
+                    format!(
+                        "that is {} of this stack, which nothing asks for; --prune stops it",
+                        found.address
+                    )
                 }
-                None => "stop it, or choose another ports.base (or the service's own port) in the spec".to_owned(),
+                None => {
+                    "stop it, or choose another ports.base (or the service's own port) in the spec"
+                        .to_owned()
+                }
             };
             out.push(format!("{taken}; {advice}"));
         }
@@ -65,7 +76,10 @@ fn writable(folder: &Path) -> Result<(), String> {
         )
     };
     std::fs::create_dir_all(folder).map_err(say)?;
-    tempfile::Builder::new().prefix(".kai-").tempfile_in(folder).map_err(say)?;
+    tempfile::Builder::new()
+        .prefix(".kai-")
+        .tempfile_in(folder)
+        .map_err(say)?;
     let room = rustix::fs::statvfs(folder).map_err(|error| say(error.into()))?;
     let free = room.f_bavail * room.f_frsize;
     if free < ROOM {

@@ -1,6 +1,7 @@
 //! One step of a plan.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Env, Outcome};
 use crate::components::{Installed, Lookup, Outcome as Obtained};
@@ -11,17 +12,28 @@ use crate::systems::{file, process, secret};
 
 pub async fn run(change: &Change, env: &Arc<Env>) -> Outcome {
     let name = change.address.as_str();
-    env.progress.state(name, change.action.word());
+    let started = Instant::now();
+    if change.action != Action::Fetch {
+        env.progress.state(name, change.action.word());
+    }
     let result = match change.action {
         Action::Fetch => return fetch(change, env).await,
         Action::Stop => stop(change, env).await,
         Action::Delete => delete(change, env),
-        _ => match env.resources.get(&change.address).map(|resource| &resource.document) {
+        _ => match env
+            .resources
+            .get(&change.address)
+            .map(|resource| &resource.document)
+        {
             Some(Document::File(document)) => {
                 let content = document.content(&env.owner, &change.address);
-                file::write(&env.layout.root.join(&document.path), content.as_bytes(), 0o644)
-                    .map(|()| "written".to_owned())
-                    .map_err(|error| error.to_string())
+                file::write(
+                    &env.layout.root.join(&document.path),
+                    content.as_bytes(),
+                    0o644,
+                )
+                .map(|()| "written".to_owned())
+                .map_err(|error| error.to_string())
             }
             Some(Document::Secret(document)) => {
                 let path = env.layout.root.join(&document.path);
@@ -37,25 +49,48 @@ pub async fn run(change: &Change, env: &Arc<Env>) -> Outcome {
         },
     };
     match result {
-        Ok(detail) => Outcome::Done { detail },
-        Err(error) => Outcome::Failed { error },
+        Ok(detail) => {
+            // Files are many and quick; they are counted, not listed.
+            let line = match change.address.kind() {
+                "process" => format!(
+                    "{}: {detail}, {:.1} s",
+                    change.action.word(),
+                    started.elapsed().as_secs_f64()
+                ),
+                _ => String::new(),
+            };
+            env.progress.done(name, &line);
+            Outcome::Done { detail }
+        }
+        Err(error) => {
+            env.progress.done(name, "");
+            Outcome::Failed { error }
+        }
     }
 }
 
 async fn fetch(change: &Change, env: &Arc<Env>) -> Outcome {
-    let Some(Document::Component(component)) =
-        env.resources.get(&change.address).map(|resource| resource.document.clone())
+    let Some(Document::Component(component)) = env
+        .resources
+        .get(&change.address)
+        .map(|resource| resource.document.clone())
     else {
-        return Outcome::Failed { error: format!("{}: no such component", change.address) };
+        return Outcome::Failed {
+            error: format!("{}: no such component", change.address),
+        };
     };
     let worker = Arc::clone(env);
     let wanted = component.clone();
     let obtained = tokio::task::spawn_blocking(move || {
-        worker.components.obtain(&wanted.name, wanted.version.as_deref())
+        worker
+            .components
+            .obtain(&wanted.name, wanted.version.as_deref())
     })
     .await;
     match obtained {
-        Ok(Ok(Obtained::Installed(installed))) => Outcome::Done { detail: summary(&installed) },
+        Ok(Ok(Obtained::Installed(installed))) => Outcome::Done {
+            detail: summary(&installed),
+        },
         Ok(Ok(Obtained::NotInstalled(attempts))) if component.required => Outcome::Failed {
             error: format!(
                 "{} is required and no source could give it: {}",
@@ -64,8 +99,12 @@ async fn fetch(change: &Change, env: &Arc<Env>) -> Outcome {
             ),
         },
         Ok(Ok(Obtained::NotInstalled(attempts))) => Outcome::NotInstalled { attempts },
-        Ok(Err(error)) => Outcome::Failed { error: error.to_string() },
-        Err(error) => Outcome::Failed { error: format!("fetching broke: {error}") },
+        Ok(Err(error)) => Outcome::Failed {
+            error: error.to_string(),
+        },
+        Err(error) => Outcome::Failed {
+            error: format!("fetching broke: {error}"),
+        },
     }
 }
 
@@ -78,12 +117,16 @@ async fn act(change: &Change, document: &Process, env: &Arc<Env>) -> Result<Stri
     let running = env.running(&change.address, &change.before);
     match change.action {
         Action::Await => {
-            process::await_answer(document, &env.layout).await.map_err(text)?;
+            process::await_answer(document, &env.layout)
+                .await
+                .map_err(text)?;
             Ok("answers".to_owned())
         }
         Action::Reload => {
             process::reload(document).await.map_err(text)?;
-            process::await_answer(document, &env.layout).await.map_err(text)?;
+            process::await_answer(document, &env.layout)
+                .await
+                .map_err(text)?;
             Ok("reloaded".to_owned())
         }
         Action::Check => {
@@ -117,13 +160,17 @@ impl Env {
 }
 
 fn installed(document: &Process, env: &Env) -> Result<Installed, String> {
-    let version = env.resources.get(&Address::component(&document.component)).and_then(|resource| {
-        match &resource.document {
+    let version = env
+        .resources
+        .get(&Address::component(&document.component))
+        .and_then(|resource| match &resource.document {
             Document::Component(component) => component.version.clone(),
             _ => None,
-        }
-    });
-    match env.components.lookup(&document.component, version.as_deref()) {
+        });
+    match env
+        .components
+        .lookup(&document.component, version.as_deref())
+    {
         Ok(Lookup::Installed(installed)) => Ok(installed),
         Ok(Lookup::Missing) => Err(format!("{} is not on this machine", document.component)),
         Err(error) => Err(error.to_string()),
@@ -133,19 +180,24 @@ fn installed(document: &Process, env: &Env) -> Result<Installed, String> {
 async fn start(document: &Process, env: &Arc<Env>) -> Result<String, String> {
     let installed = installed(document, env)?;
     let program = installed.programs.get(&document.program).ok_or_else(|| {
-        format!("{} {} has no program {}", installed.name, installed.version, document.program)
+        format!(
+            "{} {} has no program {}",
+            installed.name, installed.version, document.program
+        )
     })?;
     let launch = process::launch(document, &installed.digest);
     let found = process::start(document, program, &launch, &env.owner, &env.layout)
         .await
         .map_err(|error| error.to_string())?;
-    Ok(format!("pid {}, answers on {}", found.pid, document.ready))
+    Ok(format!("pid {}", found.pid))
 }
 
 async fn stop(change: &Change, env: &Arc<Env>) -> Result<String, String> {
     match env.running(&change.address, &change.before) {
         Some(found) => {
-            process::stop(found).await.map_err(|error| error.to_string())?;
+            process::stop(found)
+                .await
+                .map_err(|error| error.to_string())?;
             Ok(format!("pid {} stopped", found.pid))
         }
         None => Ok("already gone".to_owned()),

@@ -33,7 +33,14 @@ pub struct Cli {
 #[derive(Debug, Args)]
 pub struct Common {
     /// The spec
-    #[arg(long, short = 'f', global = true, value_name = "FILE", default_value = "observe.yaml", env = "KAI_SPEC")]
+    #[arg(
+        long,
+        short = 'f',
+        global = true,
+        value_name = "FILE",
+        default_value = "observe.yaml",
+        env = "KAI_SPEC"
+    )]
     pub spec: PathBuf,
     /// The environment; needed when the spec declares environments
     #[arg(long, global = true, value_name = "NAME", env = "KAI_ENV")]
@@ -258,12 +265,20 @@ pub enum InboxCommand {
         /// Folder that keeps what arrived
         #[arg(long)]
         dir: PathBuf,
+        /// Linked from the page
+        #[arg(long, value_name = "URL")]
+        prometheus: Option<String>,
+        /// Linked from the page
+        #[arg(long, value_name = "URL")]
+        alertmanager: Option<String>,
     },
 }
 
 /// `500ms`, `30s`, `5m`, `1h`.
 fn time(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let wrong = || format!("`{text}` is no time; write for example 500ms, 30s, 5m or 1h");
     let number: u64 = number.parse().map_err(|_| wrong())?;
@@ -274,7 +289,10 @@ fn time(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err(wrong()),
     };
-    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)
+    number
+        .checked_mul(millis)
+        .map(Duration::from_millis)
+        .ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -291,7 +309,15 @@ mod tests {
     fn times_need_a_unit() {
         assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(time("5m"), Ok(Duration::from_mins(5)));
-        for wrong in ["", "5", "s", "5 s", "1.5s", "99999999999999999999s", "18446744073709551615h"] {
+        for wrong in [
+            "",
+            "5",
+            "s",
+            "5 s",
+            "1.5s",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
             assert!(time(wrong).is_err(), "{wrong}");
         }
     }

@@ -25,10 +25,12 @@ pub struct Context {
 
 /// Reads and checks the spec; its errors are printed here, all of them.
 pub fn load(common: &Common, ui: &Ui, secrets: spec::Secrets) -> Result<Stack, Stop> {
+    let known = crate::components::known();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let options = spec::Options {
         env: common.env.clone(),
         secrets,
-        known_components: crate::components::known(),
+        known_components: &known,
     };
     match spec::load(&common.spec, &options) {
         Ok(loaded) => {
@@ -49,11 +51,20 @@ pub fn load(common: &Common, ui: &Ui, secrets: spec::Secrets) -> Result<Stack, S
 impl Context {
     pub fn new(common: &Common, ui: &Ui, secrets: spec::Secrets) -> Result<Self, Stop> {
         let stack = load(common, ui, secrets)?;
-        let layout = Layout::new(common.home.as_deref(), common.cache.as_deref(), &stack.owner)
-            .map_err(Stop::error)?;
+        let layout = Layout::new(
+            common.home.as_deref(),
+            common.cache.as_deref(),
+            &stack.owner,
+        )
+        .map_err(Stop::error)?;
         let owner = stack.owner.to_string();
         let resources = render::render(&stack, &layout);
-        Ok(Self { stack, layout, owner, resources })
+        Ok(Self {
+            stack,
+            layout,
+            owner,
+            resources,
+        })
     }
 
     pub fn components(&self, ui: &Ui) -> Components {
@@ -67,15 +78,24 @@ impl Context {
     }
 
     pub async fn world(&self, ui: &Ui) -> Result<World, Stop> {
-        world::read(&self.resources, &self.layout, &self.owner, &Arc::new(self.components(ui)))
-            .await
-            .map_err(Stop::error)
+        world::read(
+            &self.resources,
+            &self.layout,
+            &self.owner,
+            &Arc::new(self.components(ui)),
+        )
+        .await
+        .map_err(Stop::error)
     }
 }
 
 /// The checkout that this program was built from, when it lies in one.
 fn workspace(spec: &Path) -> Option<PathBuf> {
-    let places = [std::env::current_exe().ok(), std::env::current_dir().ok(), Some(spec.to_owned())];
+    let places = [
+        std::env::current_exe().ok(),
+        std::env::current_dir().ok(),
+        Some(spec.to_owned()),
+    ];
     places.into_iter().flatten().find_map(|place| {
         place
             .ancestors()

@@ -38,13 +38,19 @@ pub async fn run(args: &DestroyArgs, common: &Common, ui: &Ui) -> Result<u8, Sto
     let context = Context::new(common, ui, Secrets::AssumePresent)?;
     let root = &context.layout.root;
     if !root.exists() {
-        ui.line(&format!("nothing to destroy: {} is not there", root.display()));
+        ui.line(&format!(
+            "nothing to destroy: {} is not there",
+            root.display()
+        ));
         ui.json(&serde_json::json!({ "done": true, "inventory": null }));
         return Ok(exit::OK);
     }
     let lease = if args.yes {
         let since = clock::rfc3339(SystemTime::now());
-        Some(lease::acquire(&context.layout.lease(), "kai-observe destroy", since).map_err(Stop::error)?)
+        Some(
+            lease::acquire(&context.layout.lease(), "kai-observe destroy", since)
+                .map_err(Stop::error)?,
+        )
     } else {
         None
     };
@@ -62,7 +68,9 @@ pub async fn run(args: &DestroyArgs, common: &Common, ui: &Ui) -> Result<u8, Sto
     }
     if args.purge {
         for kept in &inventory.data {
-            std::fs::remove_dir_all(&kept.path).map_err(file::failed("delete", &kept.path)).map_err(Stop::error)?;
+            std::fs::remove_dir_all(&kept.path)
+                .map_err(file::failed("delete", &kept.path))
+                .map_err(Stop::error)?;
         }
     }
     drop(lease);
@@ -70,9 +78,16 @@ pub async fn run(args: &DestroyArgs, common: &Common, ui: &Ui) -> Result<u8, Sto
     remove_empty_folders(root);
     let left = proc::find(&context.owner, root);
     if !left.is_empty() {
-        return Err(Stop::error(format!("{} processes are still there", left.len())));
+        return Err(Stop::error(format!(
+            "{} processes are still there",
+            left.len()
+        )));
     }
-    let what = if args.purge || inventory.data.is_empty() { "done" } else { "done; the data listed above is kept, --purge removes it" };
+    let what = if args.purge || inventory.data.is_empty() {
+        "done"
+    } else {
+        "done; the data listed above is kept, --purge removes it"
+    };
     ui.line(what);
     ui.json(&serde_json::json!({ "done": true, "inventory": inventory }));
     Ok(exit::OK)
@@ -88,23 +103,40 @@ fn inventory(context: &Context, running: &[Found]) -> Inventory {
             .flatten()
             .and_then(|content| read_mark(&content))
             .is_some_and(|mark| mark.owner == context.owner)
-            || context.resources.iter().any(|resource| match &resource.document {
-                crate::resource::Document::File(file) => root.join(&file.path) == path,
-                _ => false,
-            });
-        if ours { files.push(path) } else { foreign.push(path) }
+            || context
+                .resources
+                .iter()
+                .any(|resource| match &resource.document {
+                    crate::resource::Document::File(file) => root.join(&file.path) == path,
+                    _ => false,
+                });
+        if ours {
+            files.push(path);
+        } else {
+            foreign.push(path);
+        }
     }
     files.extend(file::walk(&root.join("secrets")));
     files.extend(file::walk(&root.join("run")));
-    files.extend([context.layout.not_installed()].into_iter().filter(|path| path.exists()));
+    files.extend(
+        [context.layout.not_installed()]
+            .into_iter()
+            .filter(|path| path.exists()),
+    );
     let data = ["data", "log"]
         .iter()
         .map(|name| root.join(name))
         .filter(|path| path.is_dir())
-        .map(|path| Kept { bytes: size(&path), path })
+        .map(|path| Kept {
+            bytes: size(&path),
+            path,
+        })
         .collect();
     Inventory {
-        processes: running.iter().map(|found| format!("{} (pid {})", found.address, found.pid)).collect(),
+        processes: running
+            .iter()
+            .map(|found| format!("{} (pid {})", found.address, found.pid))
+            .collect(),
         files,
         data,
         foreign,
@@ -146,7 +178,18 @@ async fn stop_all(running: &[Found]) -> Result<(), Stop> {
 
 /// Folders that hold nothing any more, the stack's own last.
 fn remove_empty_folders(root: &std::path::Path) {
-    for name in ["config/prometheus/rules", "config/prometheus", "config/alertmanager", "config/agent", "config", "secrets", "run", "data", "log", "."] {
+    for name in [
+        "config/prometheus/rules",
+        "config/prometheus",
+        "config/alertmanager",
+        "config/agent",
+        "config",
+        "secrets",
+        "run",
+        "data",
+        "log",
+        ".",
+    ] {
         // An error means that something is in it, which stays.
         let _ = std::fs::remove_dir(root.join(name));
     }

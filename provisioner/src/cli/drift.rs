@@ -13,8 +13,13 @@ use crate::spec::Secrets;
 pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
     let context = Context::new(common, ui, Secrets::AssumePresent)?;
     let world = context.world(ui).await?;
-    let plan = plan::plan(&context.resources, &world, &context.owner, Options::default())
-        .map_err(Stop::error)?;
+    let plan = plan::plan(
+        &context.resources,
+        &world,
+        &context.owner,
+        Options::default(),
+    )
+    .map_err(Stop::error)?;
     let (pending, drifted): (Vec<&Change>, Vec<&Change>) =
         plan.changes.iter().partition(|change| is_pending(change));
     for change in &drifted {
@@ -26,14 +31,24 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
     let mut text = if drifted.is_empty() {
         format!("no drift; {} in step", plan.in_step)
     } else {
-        format!("{} drifted; `kai-observe provision` mends it", drifted.len())
+        format!(
+            "{} drifted; `kai-observe provision` mends it",
+            drifted.len()
+        )
     };
     if !pending.is_empty() {
-        text.push_str(&format!("; {} follow from a change of the spec (see plan)", pending.len()));
+        text.push_str(&format!(
+            "; {} follow from a change of the spec (see plan)",
+            pending.len()
+        ));
     }
     ui.line(&text);
     ui.json(&json!({ "drifted": drifted, "pending": pending, "inStep": plan.in_step }));
-    Ok(if drifted.is_empty() { exit::OK } else { exit::CHANGES })
+    Ok(if drifted.is_empty() {
+        exit::OK
+    } else {
+        exit::CHANGES
+    })
 }
 
 /// The spec moved, not the world.

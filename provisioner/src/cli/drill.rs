@@ -14,12 +14,18 @@ use crate::verify::Subject;
 
 pub async fn run(args: &DrillArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> {
     let context = Context::new(common, ui, Secrets::AssumePresent)?;
-    let team = args.team.clone().unwrap_or_else(|| context.stack.routing.fallback_team.clone());
+    let team = args
+        .team
+        .clone()
+        .unwrap_or_else(|| context.stack.routing.fallback_team.clone());
     if !context.stack.teams.contains_key(&team) {
         let known: Vec<&str> = context.stack.teams.keys().map(String::as_str).collect();
         return Err(Stop::new(
             exit::USAGE,
-            format!("no team is called {team}; the spec has {}", known.join(", ")),
+            format!(
+                "no team is called {team}; the spec has {}",
+                known.join(", ")
+            ),
         ));
     }
     let world = context.world(ui).await?;
@@ -47,7 +53,10 @@ pub async fn run(args: &DrillArgs, common: &Common, ui: &Ui) -> Result<u8, Stop>
             passed.detail
         ));
     };
-    ui.line(&format!("{:<8}  {:>6}  {:<8} {:<12}", "TIME", "AFTER", "SEVERITY", "HOP"));
+    ui.line(&format!(
+        "{:<8}  {:>6}  {:<8} {:<12}",
+        "TIME", "AFTER", "SEVERITY", "HOP"
+    ));
     let drills = futures_util::future::join_all(
         severities
             .into_iter()
@@ -60,7 +69,15 @@ pub async fn run(args: &DrillArgs, common: &Common, ui: &Ui) -> Result<u8, Stop>
             None => ui.line(&format!(
                 "{} {}",
                 ui.paint(Paint::Green, "pass"),
-                format_args!("{} to {} and back in {}", drill.severity, drill.team, drill.hops.last().map_or_else(String::new, |hop| short(hop.millis)))
+                format_args!(
+                    "{} to {} and back in {}",
+                    drill.severity,
+                    drill.team,
+                    drill
+                        .hops
+                        .last()
+                        .map_or_else(String::new, |hop| short(hop.millis))
+                )
             )),
             Some(missed) => {
                 failed += 1;
@@ -78,5 +95,9 @@ pub async fn run(args: &DrillArgs, common: &Common, ui: &Ui) -> Result<u8, Stop>
         }
     }
     ui.json(&json!({ "passed": failed == 0, "drills": drills }));
-    Ok(if failed == 0 { exit::OK } else { exit::UNHEALTHY })
+    Ok(if failed == 0 {
+        exit::OK
+    } else {
+        exit::UNHEALTHY
+    })
 }

@@ -21,9 +21,12 @@ pub fn run(args: &InitArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> {
             .and_then(|path| Some(path.parent()?.file_name()?.to_string_lossy().into_owned()));
         slug(&folder.unwrap_or_default())
     });
-    let id = spec::random_id();
+    let id = spec::fresh_id();
     file::write(&common.spec, spec::starter(&name, &id).as_bytes(), 0o644).map_err(Stop::error)?;
-    ui.line(&format!("{} written (stack {name}, id {id})", common.spec.display()));
+    ui.line(&format!(
+        "{} written (stack {name}, id {id})",
+        common.spec.display()
+    ));
     ui.line("next: edit it, then `kai-observe validate`, then `kai-observe provision`");
     ui.json(&serde_json::json!({ "written": common.spec, "name": name, "id": id }));
     Ok(exit::OK)
@@ -38,5 +41,9 @@ fn slug(text: &str) -> String {
         .collect();
     let text: String = text.trim_matches('-').chars().take(40).collect();
     let text = text.trim_end_matches('-');
-    if text.starts_with(|c: char| c.is_ascii_lowercase()) { text.to_owned() } else { format!("stack-{text}").trim_end_matches('-').to_owned() }
+    if text.starts_with(|c: char| c.is_ascii_lowercase()) {
+        text.to_owned()
+    } else {
+        format!("stack-{text}").trim_end_matches('-').to_owned()
+    }
 }

@@ -20,7 +20,7 @@ use crate::world::World;
 
 pub async fn run(args: &ProvisionArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> {
     let started = Instant::now();
-    let context = Context::new(common, ui, Secrets::Check)?;
+    let context = Context::new(common, ui, Secrets::Read)?;
     say_spec(&context, ui);
     let lease = lease::acquire(
         &context.layout.lease(),
@@ -33,7 +33,10 @@ pub async fn run(args: &ProvisionArgs, common: &Common, ui: &Ui) -> Result<u8, S
     let (plan, reviewed) = match &args.plan {
         Some(path) => reviewed(&context, &world, path)?,
         None => {
-            let options = Options { prune: args.prune, retry: true };
+            let options = Options {
+                prune: args.prune,
+                retry: true,
+            };
             let plan = plan::plan(&context.resources, &world, &context.owner, options)
                 .map_err(Stop::error)?;
             (plan, false)
@@ -62,10 +65,18 @@ pub async fn run(args: &ProvisionArgs, common: &Common, ui: &Ui) -> Result<u8, S
         return Ok(exit::OK);
     }
     let verdict = super::verify::prove(&context, ui, &args.proofs, !unchanged).await?;
-    let code = if verdict.failed == 0 { exit::OK } else { exit::UNHEALTHY };
-    super::verify::say(&context, ui, &verdict);
+    let code = if verdict.failed == 0 {
+        exit::OK
+    } else {
+        exit::UNHEALTHY
+    };
+    super::verify::summary(ui, &verdict);
+    super::verify::result(&context, ui, &verdict);
     if unchanged {
-        ui.stage("routes", "not tried again; `kai-observe verify` sends a notice along each");
+        ui.stage(
+            "routes",
+            "not tried again; `kai-observe verify` sends a notice along each",
+        );
     }
     ui.stage("elapsed", &short(millis(started)));
     ui.json(&json!({ "plan": plan.summary(), "apply": report, "verify": verdict }));
@@ -103,18 +114,32 @@ fn reviewed(
     world: &World,
     path: &std::path::Path,
 ) -> Result<(Plan, bool), Stop> {
-    let text = std::fs::read(path)
-        .map_err(|error| Stop::error(format!("cannot read the plan {}: {error}", path.display())))?;
-    let reviewed: PlanFile = serde_json::from_slice(&text).map_err(|error| {
-        Stop::new(exit::BAD_SPEC, format!("{} is no plan file: {error}", path.display()))
+    let text = std::fs::read(path).map_err(|error| {
+        Stop::error(format!("cannot read the plan {}: {error}", path.display()))
     })?;
-    let options = Options { prune: reviewed.pruned, retry: false };
-    let now = plan::plan(&context.resources, world, &context.owner, options).map_err(Stop::error)?;
-    let differences = moved(&reviewed, &super::plan::file_of(context, &now, reviewed.pruned));
+    let reviewed: PlanFile = serde_json::from_slice(&text).map_err(|error| {
+        Stop::new(
+            exit::BAD_SPEC,
+            format!("{} is no plan file: {error}", path.display()),
+        )
+    })?;
+    let options = Options {
+        prune: reviewed.pruned,
+        retry: false,
+    };
+    let now =
+        plan::plan(&context.resources, world, &context.owner, options).map_err(Stop::error)?;
+    let differences = moved(
+        &reviewed,
+        &super::plan::file_of(context, &now, reviewed.pruned),
+    );
     if differences.is_empty() {
         return Ok((now, true));
     }
-    let list: Vec<String> = differences.iter().map(|text| format!("  - {text}")).collect();
+    let list: Vec<String> = differences
+        .iter()
+        .map(|text| format!("  - {text}"))
+        .collect();
     Err(Stop::new(
         exit::ERROR,
         format!(
@@ -155,13 +180,21 @@ async fn carry_out(
     ui.stage("plan", &format!("{}{note}", plan.summary()));
     for change in &plan.changes {
         if change.reason.starts_with("changed") {
-            ui.line(&format!("    {:<36} {}", change.address.as_str(), change.reason));
+            ui.line(&format!(
+                "    {:<36} {}",
+                change.address.as_str(),
+                change.reason
+            ));
         }
     }
     ui.stage("apply", &format!("{} steps", plan.changes.len()));
     let report = apply::apply(plan, env).await;
     remember(context, &report)?;
-    let done = report.steps.iter().filter(|s| matches!(s.outcome, Outcome::Done { .. })).count();
+    let done = report
+        .steps
+        .iter()
+        .filter(|s| matches!(s.outcome, Outcome::Done { .. }))
+        .count();
     ui.stage("applied", &format!("{done}/{}", report.steps.len()));
     for (name, attempts) in report.not_installed() {
         ui.line(&format!(
@@ -206,13 +239,19 @@ fn say_failures(ui: &Ui, report: &Report) -> String {
                     eprintln!("{} {}: {error}", step.action.word(), step.address);
                 }
             }
-            Outcome::Skipped { because, not_installed: false } => {
+            Outcome::Skipped {
+                because,
+                not_installed: false,
+            } => {
                 skipped += 1;
-                ui.line(&format!("    skipped {} {}: {because}", step.action.word(), step.address));
+                ui.line(&format!(
+                    "    skipped {} {}: {because}",
+                    step.action.word(),
+                    step.address
+                ));
             }
             _ => {}
         }
     }
     format!("{failed} steps failed, {skipped} were skipped because of them")
 }
-

@@ -14,8 +14,15 @@ pub fn render(args: &RenderArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> {
     let context = Context::new(common, ui, Secrets::AssumePresent)?;
     let mut written = Vec::new();
     for resource in &context.resources {
-        let Document::File(document) = &resource.document else { continue };
-        let path = args.out.join(document.path.strip_prefix("config").unwrap_or(&document.path));
+        let Document::File(document) = &resource.document else {
+            continue;
+        };
+        let path = args.out.join(
+            document
+                .path
+                .strip_prefix("config")
+                .unwrap_or(&document.path),
+        );
         let content = document.content(&context.owner, &resource.address);
         file::write(&path, content.as_bytes(), 0o644).map_err(Stop::error)?;
         ui.line(&path.display().to_string());
@@ -38,5 +45,10 @@ pub fn schema(args: &SchemaArgs) -> Result<u8, Stop> {
 
 pub fn completions(shell: clap_complete::Shell) {
     use clap::CommandFactory as _;
-    clap_complete::generate(shell, &mut Cli::command(), "kai-observe", &mut std::io::stdout());
+    clap_complete::generate(
+        shell,
+        &mut Cli::command(),
+        "kai-observe",
+        &mut std::io::stdout(),
+    );
 }

@@ -30,9 +30,14 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
     let world = context.world(ui).await?;
     let mut rows = Vec::new();
     for resource in &context.resources {
-        let Document::Process(process) = &resource.document else { continue };
-        let all: Vec<_> =
-            world.processes.iter().filter(|p| p.address == resource.address.as_str()).collect();
+        let Document::Process(process) = &resource.document else {
+            continue;
+        };
+        let all: Vec<_> = world
+            .processes
+            .iter()
+            .filter(|p| p.address == resource.address.as_str())
+            .collect();
         let missing = world.not_installed.contains_key(&process.component);
         let (state, detail) = match (all.as_slice(), world.health.get(&resource.address)) {
             ([], _) if missing => ("not installed", "no source could give it".to_owned()),
@@ -49,14 +54,20 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
             process: process.name.clone(),
             state,
             pid: found.map(|found| found.pid),
-            uptime: found.and_then(|found| proc::age(found)).map(|age| age as u64),
+            uptime: found
+                .and_then(|found| proc::age(found))
+                .map(|age| age as u64),
             resident: found.map(|found| found.resident),
             url: process.ready.clone(),
             detail,
         });
     }
     for found in &world.processes {
-        if !context.resources.iter().any(|r| r.address.as_str() == found.address) {
+        if !context
+            .resources
+            .iter()
+            .any(|r| r.address.as_str() == found.address)
+        {
             rows.push(Row {
                 process: Address::from_marker(&found.address).name().to_owned(),
                 state: "left over",
@@ -68,9 +79,16 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
             });
         }
     }
-    ui.line(&format!("{:<14} {:<9} {:>7} {:>8} {:>7}  {}", "PROCESS", "STATE", "PID", "UPTIME", "MEMORY", "URL"));
+    ui.line(&format!(
+        "{:<14} {:<9} {:>7} {:>8} {:>7}  {}",
+        "PROCESS", "STATE", "PID", "UPTIME", "MEMORY", "ADDRESS"
+    ));
     for row in &rows {
-        let paint = if row.state == "up" { Paint::Green } else { Paint::Red };
+        let paint = if row.state == "up" {
+            Paint::Green
+        } else {
+            Paint::Red
+        };
         let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         ui.line(&format!(
             "{:<14} {} {:>7} {:>8} {:>7}  {}",
@@ -79,7 +97,11 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
             text(row.pid.map(|pid| pid.to_string())),
             text(row.uptime.map(uptime)),
             text(row.resident.map(|bytes| format!("{}M", bytes / 1_048_576))),
-            if row.detail.is_empty() { &row.url } else { &row.detail },
+            if row.detail.is_empty() {
+                place(&row.url)
+            } else {
+                &row.detail
+            },
         ));
     }
     let ill = rows.iter().filter(|row| row.state != "up").count();
@@ -87,7 +109,17 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
         ui.line(&format!("{ill} of {} not as they should be", rows.len()));
     }
     ui.json(&json!({ "healthy": ill == 0, "processes": rows }));
-    Ok(if ill == 0 && !rows.is_empty() { exit::OK } else { exit::UNHEALTHY })
+    Ok(if ill == 0 && !rows.is_empty() {
+        exit::OK
+    } else {
+        exit::UNHEALTHY
+    })
+}
+
+/// `http://127.0.0.1:7071/-/ready` → `127.0.0.1:7071`, so that the table fits 80 columns.
+fn place(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
 }
 
 fn uptime(seconds: u64) -> String {

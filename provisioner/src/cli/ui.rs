@@ -87,7 +87,10 @@ impl Ui {
 
     /// The receiver of progress for long work.
     pub fn progress(&self) -> Arc<dyn Progress> {
-        Arc::new(Reporter { ui: self.clone(), bars: Mutex::new(BTreeMap::new()) })
+        Arc::new(Reporter {
+            ui: self.clone(),
+            bars: Mutex::new(BTreeMap::new()),
+        })
     }
 }
 
@@ -109,10 +112,13 @@ struct Reporter {
 impl Reporter {
     fn with_bar(&self, name: &str, act: impl FnOnce(&ProgressBar)) {
         let Some(all) = &self.ui.bars else { return };
-        let Ok(mut bars) = self.bars.lock() else { return };
+        let Ok(mut bars) = self.bars.lock() else {
+            return;
+        };
         let bar = bars.entry(name.to_owned()).or_insert_with(|| {
             let bar = all.add(ProgressBar::new_spinner());
-            if let Ok(style) = ProgressStyle::with_template("    {spinner} {prefix:<26} {wide_msg}") {
+            if let Ok(style) = ProgressStyle::with_template("    {spinner} {prefix:<26} {wide_msg}")
+            {
                 bar.set_style(style);
             }
             bar.set_prefix(name.to_owned());
@@ -149,7 +155,8 @@ impl Progress for Reporter {
     }
 
     fn note(&self, name: &str, line: &str) {
-        self.ui.line(&self.ui.paint(Paint::Dim, &format!("    {name:<26} {line}")));
+        self.ui
+            .line(&self.ui.paint(Paint::Dim, &format!("    {name:<26} {line}")));
     }
 }
 

@@ -10,9 +10,18 @@ use super::ui::Ui;
 use crate::spec::Secrets;
 
 pub fn run(args: &ValidateArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> {
-    let secrets = if args.offline { Secrets::AssumePresent } else { Secrets::Check };
+    let secrets = if args.offline {
+        Secrets::AssumePresent
+    } else {
+        Secrets::Read
+    };
     let stack = context::load(common, ui, secrets)?;
-    ui.line(&format!("{} is valid: stack {}, environment {}", common.spec.display(), stack.name, stack.environment));
+    ui.line(&format!(
+        "{} is valid: stack {}, environment {}",
+        common.spec.display(),
+        stack.name,
+        stack.environment
+    ));
     for left in &stack.left_out {
         ui.line(&format!("  {} is left out: {}", left.key, left.why));
     }

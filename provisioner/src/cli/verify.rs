@@ -11,14 +11,19 @@ use crate::systems::file;
 use crate::verify::{Proof, Status, Subject, Verdict, verify};
 
 /// Columns of the detail; the whole table fits 80.
-const DETAIL: usize = 42;
+const DETAIL: usize = 34;
 
 pub async fn run(args: &VerifyArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> {
     let context = Context::new(common, ui, Secrets::AssumePresent)?;
     let verdict = prove(&context, ui, &args.proofs, true).await?;
-    say(&context, ui, &verdict);
+    table(ui, &verdict);
+    result(&context, ui, &verdict);
     ui.json(&verdict);
-    Ok(if verdict.failed == 0 { exit::OK } else { exit::UNHEALTHY })
+    Ok(if verdict.failed == 0 {
+        exit::OK
+    } else {
+        exit::UNHEALTHY
+    })
 }
 
 /// Runs the proofs; `routes` sends a test notice along every route.
@@ -45,13 +50,61 @@ pub async fn prove(
     Ok(verdict)
 }
 
-pub fn say(context: &Context, ui: &Ui, verdict: &Verdict) {
+/// Every proof in a row of its own.
+pub fn table(ui: &Ui, verdict: &Verdict) {
     let mut area = "";
     for proof in &verdict.proofs {
         let shown = if proof.area == area { "" } else { proof.area };
         area = proof.area;
-        say_proof(ui, shown, proof);
+        row(
+            ui,
+            shown,
+            &proof.name,
+            &proof.detail,
+            proof.status,
+            proof.millis,
+        );
     }
+}
+
+/// One row for each area that passed, and every proof that did not.
+pub fn summary(ui: &Ui, verdict: &Verdict) {
+    let mut areas: Vec<&str> = Vec::new();
+    for proof in &verdict.proofs {
+        if !areas.contains(&proof.area) {
+            areas.push(proof.area);
+        }
+    }
+    for area in areas {
+        let (passed, other): (Vec<&Proof>, Vec<&Proof>) = verdict
+            .proofs
+            .iter()
+            .filter(|proof| proof.area == area)
+            .partition(|proof| proof.status == Status::Pass);
+        let count = format!("{}/{}", passed.len(), passed.len() + other.len());
+        let names: Vec<&str> = passed.iter().map(|proof| proof.name.as_str()).collect();
+        if let Some(slowest) = passed.iter().map(|proof| proof.millis).max() {
+            row(ui, area, &count, &names.join(", "), Status::Pass, slowest);
+        }
+        for (index, proof) in other.iter().enumerate() {
+            let area = if passed.is_empty() && index == 0 {
+                area
+            } else {
+                ""
+            };
+            row(
+                ui,
+                area,
+                &proof.name,
+                &proof.detail,
+                proof.status,
+                proof.millis,
+            );
+        }
+    }
+}
+
+pub fn result(context: &Context, ui: &Ui, verdict: &Verdict) {
     let mut text = format!(
         "{} passed, {} failed, {} not run",
         verdict.passed, verdict.failed, verdict.not_run
@@ -59,7 +112,11 @@ pub fn say(context: &Context, ui: &Ui, verdict: &Verdict) {
     if !verdict.complete {
         text.push_str(" (incomplete)");
     }
-    let paint = if verdict.failed == 0 { Paint::Green } else { Paint::Red };
+    let paint = if verdict.failed == 0 {
+        Paint::Green
+    } else {
+        Paint::Red
+    };
     ui.stage("result", &ui.paint(paint, &text));
     if context.stack.systems.inbox.is_some() {
         let port = context.stack.ports.inbox_http();
@@ -67,22 +124,25 @@ pub fn say(context: &Context, ui: &Ui, verdict: &Verdict) {
     }
 }
 
-fn say_proof(ui: &Ui, area: &str, proof: &Proof) {
-    let paint = match proof.status {
+fn row(ui: &Ui, area: &str, name: &str, detail: &str, status: Status, millis: u64) {
+    let paint = match status {
         Status::Pass => Paint::Green,
         Status::Fail => Paint::Red,
         Status::NotInstalled | Status::NotRun => Paint::Yellow,
     };
-    let lines = wrap(&proof.detail, DETAIL);
-    let status = ui.paint(paint, proof.status.word());
-    let time = if proof.millis == 0 { String::new() } else { short(proof.millis) };
+    let lines = wrap(detail, DETAIL);
+    let status = ui.paint(paint, status.word());
+    let time = if millis == 0 {
+        String::new()
+    } else {
+        format!(" {}", short(millis))
+    };
     ui.line(&format!(
-        "    {area:<10} {:<16.16} {:<DETAIL$} {status} {time}",
-        proof.name,
+        "    {area:<10} {name:<17} {:<DETAIL$} {status}{time}",
         lines.first().map_or("", String::as_str),
     ));
     for line in lines.iter().skip(1) {
-        ui.line(&format!("{:32}{line}", ""));
+        ui.line(&format!("{:33}{line}", ""));
     }
 }
 
@@ -154,8 +214,14 @@ mod tests {
             proof(Status::Fail, "x & \"y\"\u{1}"),
             proof(Status::NotRun, "later"),
         ]));
-        assert!(text.contains("tests=\"3\" failures=\"1\" skipped=\"1\" time=\"4.500\""), "{text}");
-        assert!(text.contains("<failure message=\"x &amp; &quot;y&quot;\u{fffd}\"/>"), "{text}");
+        assert!(
+            text.contains("tests=\"3\" failures=\"1\" skipped=\"1\" time=\"4.500\""),
+            "{text}"
+        );
+        assert!(
+            text.contains("<failure message=\"x &amp; &quot;y&quot;\u{fffd}\"/>"),
+            "{text}"
+        );
         assert!(text.contains("name=\"a&lt;b\""), "{text}");
     }
 }

@@ -94,12 +94,10 @@ fn published(
     let text = match (download::text(sums), pinned) {
         (Ok(text), _) => text,
         (Err(FetchError::Absent(_)), Some(pinned)) => return Ok(pinned.clone()),
-        (Err(FetchError::Absent(why) | FetchError::Unavailable(why)), _) => {
-            return pass(
-                coordinate,
-                format!("its checksums could not be had from {sums}: {why}"),
-            );
+        (Err(FetchError::Absent(why)), _) => {
+            return pass(coordinate, format!("no checksums at {sums}: {why}"));
         }
+        (Err(FetchError::Unavailable(why)), _) => return pass(coordinate, why),
         (Err(FetchError::Stop(error)), _) => return Err(error.into()),
     };
     let sum = match find_sum(&text, file, algorithm) {

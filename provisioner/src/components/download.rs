@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
@@ -183,7 +184,16 @@ fn block_on<T>(work: impl Future<Output = Result<T, FetchError>>) -> Result<T, F
 }
 
 fn client(url: &Url) -> Result<Client, FetchError> {
-    Client::builder()
+    let host = url.host_str().unwrap_or_default();
+    let local = host == "localhost"
+        || host
+            .trim_matches(['[', ']'])
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback());
+    let builder = Client::builder();
+    // A proxy cannot reach this machine's own loopback.
+    let builder = if local { builder.no_proxy() } else { builder };
+    builder
         .user_agent(concat!("kai-observe/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(STALL_TIMEOUT)
@@ -274,7 +284,7 @@ impl Transfer<'_> {
                         };
                         return Err(FetchError::Unavailable(format!("{why}{kept}")));
                     }
-                    tokio::time::sleep(BACKOFF * 2u32.pow(idle)).await;
+                    tokio::time::sleep(BACKOFF * 2u32.pow(idle.saturating_sub(1))).await;
                 }
             }
         }

@@ -293,7 +293,7 @@ impl Build<'_> {
         }
         pass(
             &self.coordinate,
-            format!("go could not build it: {}", finished.reason()),
+            format!("go could not build it: {}", said(&finished)),
         )
     }
 
@@ -335,6 +335,22 @@ impl Build<'_> {
         }
         Ok(())
     }
+}
+
+/// What go itself says with the indented lines that belong to it, else the most telling line.
+fn said(finished: &Finished) -> String {
+    let own = |l: &String| l.starts_with("go: ") && !l.starts_with("go: downloading");
+    let Some(at) = finished.tail.iter().rposition(own) else {
+        return finished.reason();
+    };
+    let rest = finished.tail[at + 1..]
+        .iter()
+        .take_while(|l| l.starts_with(char::is_whitespace));
+    let lines: Vec<&str> = std::iter::once(&finished.tail[at])
+        .chain(rest)
+        .map(|l| l.trim())
+        .collect();
+    shorten(&lines.join(" "), 300)
 }
 
 /// The value for GOPROXY: a list or an address as it is, a folder as an address.

@@ -205,7 +205,8 @@ impl<'a> Job<'a> {
         }
         let main = self.component.main();
         let key = self.key(entry.source, &manifest.release);
-        let settled = pin || self.pins.get(&key) == Some(&manifest.published);
+        let settled =
+            pin || manifest.published.is_empty() || self.pins.has(&key, &manifest.published);
         Ok(Installed {
             name: self.name.into(),
             version: manifest.version.clone(),

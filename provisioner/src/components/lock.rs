@@ -10,7 +10,7 @@ mod format;
 
 pub use format::is_checksum;
 
-use super::error::{ChecksumDiffers, ComponentError};
+use super::error::{ChecksumDiffers, ComponentError, is_no_space, no_space};
 use super::guard::Guard;
 use super::machine::Platform;
 use super::place::write_atomically;
@@ -79,6 +79,12 @@ impl Pins {
 
     pub fn get(&self, key: &PinKey) -> Option<&Checksums> {
         self.0.get(key)
+    }
+
+    /// Whether all of `checksums` are pinned under `key`.
+    pub fn has(&self, key: &PinKey, checksums: &Checksums) -> bool {
+        self.get(key)
+            .is_some_and(|pinned| checksums.iter().all(|(k, v)| pinned.get(k) == Some(v)))
     }
 
     pub fn insert(&mut self, key: PinKey, checksums: Checksums) {
@@ -152,7 +158,7 @@ pub fn pin(
     key: PinKey,
     checksums: &Checksums,
 ) -> Result<(), ComponentError> {
-    if checksums.is_empty() || Pins::read(file)?.get(&key) == Some(checksums) {
+    if checksums.is_empty() || Pins::read(file)?.has(&key, checksums) {
         return Ok(());
     }
     let name = format!(
@@ -162,11 +168,16 @@ pub fn pin(
     let _guard = Guard::acquire(cache, &name, &mut |_| {})?;
     let mut pins = Pins::read(file)?;
     compare(&pins, &key, checksums, "the source publishes")?;
-    if pins.get(&key) == Some(checksums) {
+    if pins.has(&key, checksums) {
         return Ok(());
     }
-    pins.insert(key, checksums.clone());
-    write_atomically(file, pins.render().as_bytes()).map_err(|source| {
+    pins.0.entry(key).or_default().extend(checksums.clone());
+    // A link stays a link: the file that it leads to is what is kept in version control.
+    let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_path_buf());
+    write_atomically(&target, pins.render().as_bytes()).map_err(|source| {
+        if is_no_space(&source) {
+            return no_space(&target, None);
+        }
         ComponentError::LockUnwritable {
             path: file.into(),
             source,
@@ -262,8 +273,12 @@ mod tests {
             "{reason}"
         );
         assert_eq!(at("").2, "the file is empty");
-        let (line, ..) = at("lockVersion: 1\ncomponents:\n  p: {}\n  p: {}\n");
-        assert_eq!(line, 4, "a component twice");
+        // The parser tells where the map begins; the key is named.
+        let (line, _, reason) = at("lockVersion: 1\ncomponents:\n  p: {}\n  p: {}\n");
+        assert_eq!(
+            (line, reason.as_str()),
+            (3, "components: `p` is there twice")
+        );
     }
 
     #[test]

@@ -175,16 +175,39 @@ impl Artifact<'_> {
             repository: &repository,
             work,
         };
-        client.copy(&self.source.extension)?;
+        let checked = self.fetch(&client)?;
         let path = work.join(&self.file);
         if !path.is_file() {
             return pass(&self.coordinate, format!("mvn copied no {}", self.file));
         }
-        let got = self.judge(&client, &path);
+        let got = if checked {
+            self.judge(&client, &path)
+        } else {
+            Ok(self.unverified())
+        };
         // The plug-in stays for the next time; the artifact is about to be in the cache.
         let _ = fs::remove_dir_all(repository.join(self.folder()));
         let (published, verification) = got?;
         Ok((path, published, verification))
+    }
+
+    /// Whether the client could compare a checksum. A repository without any is taken, and what
+    /// comes from it called unverified: neither pinned nor allowed where only pinned ones are.
+    fn fetch(&self, client: &Client<'_>) -> Result<bool, Refusal> {
+        match client.copy(&self.source.extension, true) {
+            Ok(()) => Ok(true),
+            Err(Refusal::PassedOver { reason, .. })
+                if reason.contains("no checksums available") && !self.job.context.policy.locked =>
+            {
+                client.copy(&self.source.extension, false).map(|()| false)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    fn unverified(&self) -> (Checksums, Verification) {
+        let why = format!("the repository publishes no checksum of {}", self.file);
+        (Checksums::new(), Verification::Unverified { why })
     }
 
     /// The client has compared SHA-1 or MD5, whichever the repository has, and refuses a wrong one.
@@ -196,7 +219,7 @@ impl Artifact<'_> {
     ) -> Result<(Checksums, Verification), Refusal> {
         let word = Algorithm::Sha512.word();
         let extension = format!("{}.{word}", self.source.extension);
-        if client.copy(&extension).is_ok()
+        if client.copy(&extension, true).is_ok()
             && let Ok(text) = fs::read_to_string(client.work.join(format!("{}.{word}", self.file)))
             && let Ok(sum) = find_sum(&text, &self.file, Algorithm::Sha512)
         {
@@ -257,8 +280,9 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// Copies the artifact with this extension into the work folder.
-    fn copy(&self, extension: &str) -> Result<(), Refusal> {
+    /// Copies the artifact with this extension into the work folder. When `strict`, a checksum
+    /// that differs or is not there is an error.
+    fn copy(&self, extension: &str, strict: bool) -> Result<(), Refusal> {
         let Artifact {
             job,
             source,
@@ -270,8 +294,7 @@ impl Client<'_> {
         let mut command = job.machine.command(&self.mvn);
         command
             .current_dir(self.work)
-            // -C: a checksum that differs is an error and not a warning.
-            .args(["-q", "-B", "-C"])
+            .args(["-q", "-B", if strict { "-C" } else { "-c" }])
             .arg(format!("-Dmaven.repo.local={}", self.repository.display()))
             .arg(COPY)
             .arg(format!("-Dartifact={what}"))
@@ -283,8 +306,7 @@ impl Client<'_> {
         .or_else(|e| pass(coordinate, format!("mvn cannot be started: {e}")))?;
         // Maven says what went wrong on standard output.
         let said = tool::Finished {
-            tail: finished
-                .stdout
+            tail: tool::plain(&finished.stdout)
                 .lines()
                 .chain(finished.tail.iter().map(String::as_str))
                 .map(String::from)

@@ -53,7 +53,7 @@ impl Finished {
             })
             .or_else(|| lines.last());
         match best {
-            Some(line) => redact(&shorten(line, 300)),
+            Some(line) => redact(&shorten(line, 400)),
             None => self.status.clone(),
         }
     }
@@ -166,6 +166,23 @@ fn wait(
     }
 }
 
+/// Text without the escape sequences that colour a terminal (`ESC [ … letter`).
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '\u{1b}' {
+            out.push(c);
+            continue;
+        }
+        if chars.next() == Some('[') {
+            // Ends with the first letter.
+            let _ = chars.by_ref().find(char::is_ascii_alphabetic);
+        }
+    }
+    out
+}
+
 fn read_blocks(mut from: impl Read, to: &Sender<Said>) {
     let mut block = vec![0; 64 * 1024];
     while let Ok(n) = from.read(&mut block) {
@@ -183,7 +200,7 @@ fn read_lines(from: impl Read, to: &Sender<Said>) {
         if n == 0 {
             return;
         }
-        let text = String::from_utf8_lossy(&line).trim_end().to_string();
+        let text = plain(String::from_utf8_lossy(&line).trim_end());
         line.clear();
         if to.send(Said::Err(text)).is_err() {
             return;
@@ -265,6 +282,12 @@ mod tests {
             shell("exit 7", Duration::from_secs(9)).reason(),
             "exit status: 7"
         );
+    }
+
+    #[test]
+    fn colours_are_taken_out() {
+        assert_eq!(plain("\u{1b}[0m\u{1b}[1;31m[ERROR]\u{1b}[m x"), "[ERROR] x");
+        assert_eq!(plain("cut \u{1b}["), "cut ");
     }
 
     #[test]

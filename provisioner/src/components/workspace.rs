@@ -52,6 +52,11 @@ pub fn find(job: &Job<'_>, build: bool) -> Result<Installed, Refusal> {
     }
     job.state(&format!("building it, because {stale}"));
     cargo_build(job, root, &layout, &binary)?;
+    // Something was written while it was built: Cargo.lock by cargo itself, or a source by its
+    // author. Asking cargo again settles both, and costs little when there is nothing to do.
+    if staleness(job, root, &layout, &binary).is_some() {
+        cargo_build(job, root, &layout, &binary)?;
+    }
     found(job, binary, "built from this checkout")
 }
 
@@ -229,16 +234,13 @@ fn cargo_build(job: &Job<'_>, root: &Path, layout: &Layout, binary: &Path) -> Re
     let Some(cargo) = job.machine.which("cargo") else {
         return pass(main, "it has to be built and cargo is not on PATH");
     };
-    let package = job
-        .component
-        .workspace
-        .as_ref()
-        .map_or(main, |w| w.package.as_str());
     let mut command = job.machine.command(&cargo);
     without_cargos_own_variables(&mut command);
     command
         .current_dir(root)
-        .args(["build", "--color", "never", "-p", package, "--bin", main])
+        // `--workspace` so that features are unified as in every other build of the checkout: with
+        // `-p` cargo would compile shared crates again with fewer.
+        .args(["build", "--color", "never", "--workspace", "--bin", main])
         .arg("--target-dir")
         .arg(&layout.target_dir);
     match layout.profile.as_str() {
@@ -253,7 +255,7 @@ fn cargo_build(job: &Job<'_>, root: &Path, layout: &Layout, binary: &Path) -> Re
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| d.as_nanos() as i128);
     let mut compiled = 0u32;
-    let coordinate = format!("cargo build -p {package}");
+    let coordinate = format!("cargo build --bin {main}");
     let finished = tool::run(
         &mut command,
         DEADLINE,
@@ -277,7 +279,12 @@ fn cargo_build(job: &Job<'_>, root: &Path, layout: &Layout, binary: &Path) -> Re
         return Err(no_space(&layout.target_dir, None).into());
     }
     if !finished.success {
-        return pass(coordinate, finished.reason());
+        let reason = finished.reason();
+        // Said aloud, because an older build from PATH may be about to stand in for it.
+        job.context
+            .progress
+            .note(job.name, &format!("{coordinate} failed: {reason}"));
+        return pass(coordinate, reason);
     }
     if !is_executable(binary) {
         return pass(coordinate, format!("cargo made no {}", binary.display()));

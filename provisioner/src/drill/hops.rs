@@ -6,7 +6,7 @@ use kai_contract::signals::{DRILL_ACTIVE, LABEL_DRILL};
 
 use super::{Hop, clear, raise};
 use crate::model::{Channel, Severity};
-use crate::receipts::Inbox;
+use crate::receipts::{Receipts, arrived_by, is_resolved};
 use crate::render::receivers;
 use crate::systems::alertmanager::Alertmanager;
 use crate::verify::Subject;
@@ -63,16 +63,26 @@ impl Way<'_> {
     async fn metric(&self) -> Result<String, String> {
         let prometheus = self.subject.prometheus();
         let expr = format!("{DRILL_ACTIVE}{{{LABEL_DRILL}=\"{}\"}} == 1", self.drill_id);
-        let found = prometheus.query(&expr).await.map_err(|error| error.to_string())?;
+        let found = prometheus
+            .query(&expr)
+            .await
+            .map_err(|error| error.to_string())?;
         if !found.is_empty() {
             return Ok(format!("{DRILL_ACTIVE} is 1 in Prometheus"));
         }
-        let targets = prometheus.targets().await.map_err(|error| error.to_string())?;
-        match targets.iter().find(|t| t.labels.get("job").is_some_and(|job| job == "kai-agent")) {
+        let targets = prometheus
+            .targets()
+            .await
+            .map_err(|error| error.to_string())?;
+        match targets
+            .iter()
+            .find(|t| t.labels.get("job").is_some_and(|job| job == "kai-agent"))
+        {
             None => Err("Prometheus does not scrape kai-agent; see `kai-observe drift`".to_owned()),
-            Some(target) if target.health != "up" => {
-                Err(format!("Prometheus cannot scrape kai-agent: {}", target.last_error))
-            }
+            Some(target) if target.health != "up" => Err(format!(
+                "Prometheus cannot scrape kai-agent: {}",
+                target.last_error
+            )),
             Some(_) => Err(format!("{DRILL_ACTIVE} has not arrived in Prometheus")),
         }
     }
@@ -80,15 +90,24 @@ impl Way<'_> {
     async fn rule(&self) -> Result<String, String> {
         let prometheus = self.subject.prometheus();
         let name = self.alert_name();
-        let alerts = prometheus.alerts().await.map_err(|error| error.to_string())?;
-        let ours = alerts
-            .iter()
-            .find(|alert| alert.labels.get(LABEL_DRILL).is_some_and(|id| id == self.drill_id));
+        let alerts = prometheus
+            .alerts()
+            .await
+            .map_err(|error| error.to_string())?;
+        let ours = alerts.iter().find(|alert| {
+            alert
+                .labels
+                .get(LABEL_DRILL)
+                .is_some_and(|id| id == self.drill_id)
+        });
         match ours {
             Some(alert) if alert.state == "firing" => Ok(format!("{name} fires")),
             Some(alert) => Err(format!("{name} is {}", alert.state)),
             None => {
-                let groups = prometheus.rules().await.map_err(|error| error.to_string())?;
+                let groups = prometheus
+                    .rules()
+                    .await
+                    .map_err(|error| error.to_string())?;
                 let loaded = groups
                     .iter()
                     .flat_map(|group| &group.rules)
@@ -113,11 +132,16 @@ impl Way<'_> {
         let found = alertmanager
             .alerts(LABEL_DRILL, self.drill_id)
             .await
-            .map_err(|error| format!("{error}; is Alertmanager running? see `kai-observe status`"))?;
+            .map_err(|error| {
+                format!("{error}; is Alertmanager running? see `kai-observe status`")
+            })?;
         match found.first() {
             Some(alert) => {
-                let to: Vec<&str> =
-                    alert.receivers.iter().map(|receiver| receiver.name.as_str()).collect();
+                let to: Vec<&str> = alert
+                    .receivers
+                    .iter()
+                    .map(|receiver| receiver.name.as_str())
+                    .collect();
                 Ok(format!("taken by Alertmanager, for {}", to.join(", ")))
             }
             None => {
@@ -130,7 +154,10 @@ impl Way<'_> {
                 Err(if known.is_empty() {
                     "Prometheus sends to no Alertmanager; see `kai-observe drift`".to_owned()
                 } else {
-                    format!("Prometheus sends to {}, where it has not arrived", known.join(", "))
+                    format!(
+                        "Prometheus sends to {}, where it has not arrived",
+                        known.join(", ")
+                    )
                 })
             }
         }
@@ -149,7 +176,10 @@ impl Way<'_> {
         let outside = !every_stand_in
             && channels.contains(&Channel::Pagerduty)
             && self.subject.stack.routing.drill_pagerduty.is_some();
-        (channels, !outside && self.subject.stack.systems.inbox.is_some())
+        (
+            channels,
+            !outside && self.subject.stack.systems.inbox.is_some(),
+        )
     }
 
     /// Notices that Alertmanager has handed over and that failed, for a receiver outside.
@@ -162,9 +192,14 @@ impl Way<'_> {
     }
 
     async fn count(&self, channels: &[Channel]) -> Result<(f64, f64), String> {
-        let integration = channels.first().map_or("pagerduty", |channel| channel.word());
+        let integration = channels
+            .first()
+            .map_or("pagerduty", |channel| channel.word());
         let alertmanager: Alertmanager = self.subject.alertmanager();
-        alertmanager.notifications(integration).await.map_err(|error| error.to_string())
+        alertmanager
+            .notifications(integration)
+            .await
+            .map_err(|error| error.to_string())
     }
 
     async fn receiver(&self, before: Option<(f64, f64)>) -> Result<String, String> {
@@ -187,10 +222,10 @@ impl Way<'_> {
                 Err("Alertmanager has not handed it over".to_owned())
             };
         }
-        let receipts =
-            Inbox::new(self.subject.stack.ports.inbox_http()).of_drill(self.drill_id).await?;
+        let inbox = Receipts::new(self.subject.stack.ports.inbox_http())?;
+        let notices = inbox.of_drill(self.drill_id).await?;
         for channel in &channels {
-            if !receipts.iter().any(|receipt| receipt.channel == channel.word()) {
+            if !notices.iter().any(|notice| arrived_by(notice, *channel)) {
                 return Err(format!(
                     "no notice by {}; {}",
                     channel.word(),
@@ -217,10 +252,12 @@ impl Way<'_> {
                 Err("Alertmanager still has it as active".to_owned())
             };
         }
-        let receipts =
-            Inbox::new(self.subject.stack.ports.inbox_http()).of_drill(self.drill_id).await?;
+        let inbox = Receipts::new(self.subject.stack.ports.inbox_http())?;
+        let notices = inbox.of_drill(self.drill_id).await?;
         let all = channels.iter().all(|channel| {
-            receipts.iter().any(|receipt| receipt.resolved && receipt.channel == channel.word())
+            notices
+                .iter()
+                .any(|notice| is_resolved(notice) && arrived_by(notice, *channel))
         });
         if all {
             Ok("resolved notice received".to_owned())

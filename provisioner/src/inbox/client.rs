@@ -32,6 +32,17 @@ pub struct Page {
     pub more: bool,
 }
 
+impl Page {
+    /// What to ask after next. An inbox whose ids began anew has nothing that was seen before.
+    pub fn next(&self, after: u64) -> u64 {
+        if self.last_id < after {
+            0
+        } else {
+            self.last_id
+        }
+    }
+}
+
 /// A connection to one inbox. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -169,10 +180,11 @@ pub async fn wait_for(
         match client.after(filter, after, left).await {
             Ok(page) => {
                 answered = true;
+                let next = page.next(after);
                 if let Some(first) = page.messages.into_iter().next() {
                     return Ok(Some(first));
                 }
-                after = after.max(page.last_id);
+                after = next;
                 if left.is_zero() {
                     return Ok(None);
                 }

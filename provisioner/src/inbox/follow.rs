@@ -173,7 +173,7 @@ async fn run(
                                 screen.show(&events)?;
                             }
                         }
-                        after = after.max(page.last_id);
+                        after = page.next(after);
                         for message in &page.messages {
                             let events = timeline.message(message);
                             if !screen.show(&events)? {
@@ -230,7 +230,7 @@ impl Screen<'_> {
         for event in events {
             match self.output {
                 Output::Text => text.push_str(&render::text(event, self.color)),
-                Output::Json => text.push_str(&render::json(event)),
+                Output::Json => text.push_str(&render::json::line(event)),
             }
         }
         let written = self

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::message::{Facts, Status};
+use super::facts::Facts;
+use super::message::Status;
 use super::time::Instant;
 
 /// Alertmanager's webhook bodies grow with the number of alerts in the group.

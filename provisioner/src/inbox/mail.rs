@@ -3,7 +3,8 @@
 
 use mail_parser::{Address, MessageParser, MimeHeaders};
 
-use super::message::{Facts, Mail};
+use super::facts::Facts;
+use super::message::Mail;
 
 /// Longest part kept decoded beside the raw message, in bytes.
 const MAX_PART: usize = 256 * 1024;

@@ -1,6 +1,8 @@
 //! Tokens never reach the disk, the page or the log: an integration key or a webhook token is cut
 //! to `…` and its last four characters, which is enough to tell two apart.
 
+use std::fmt;
+
 use serde_json::Value;
 
 /// Keys whose values are secrets wherever they stand in a body.
@@ -17,6 +19,33 @@ const SECRET_KEYS: [&str; 8] = [
 
 /// Shorter values are too small to show a part of.
 const SHOWN_FROM: usize = 8;
+
+/// A secret in memory: whatever prints it prints `…` and the last four characters.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    pub fn new(secret: &str) -> Self {
+        Self(secret.to_owned())
+    }
+
+    /// The whole of it, to compare and to cut by. Not for keeping.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&token(&self.0))
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 /// `…abcd`, or `…` for a short one.
 pub fn token(secret: &str) -> String {
@@ -105,6 +134,10 @@ mod tests {
         assert_eq!(token("e93facc04764012d7bfb002500d5d1a6"), "…d1a6");
         assert_eq!(token("short"), "…");
         assert_eq!(token(""), "…");
+        assert_eq!(
+            format!("{:?}", Token::new("e93facc04764012d7bfb002500d5d1a6")),
+            "…d1a6"
+        );
     }
 
     #[test]

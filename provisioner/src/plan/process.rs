@@ -4,19 +4,14 @@
 use super::{Action, Change, Plan, Step};
 use crate::components::Lookup;
 use crate::resource::{Address, Document, Loaded, Process, Reload, Resource, digest};
-use crate::systems::process::launch;
 use crate::systems::proc::Found;
+use crate::systems::process::launch;
 use crate::world::{Actual, World};
 
 /// A process may take this long to answer after it started; later silence is a fault.
 const STARTING: f64 = 60.0;
 
-pub(super) fn step(
-    resource: &Resource,
-    document: &Process,
-    world: &World,
-    so_far: &Plan,
-) -> Step {
+pub(super) fn step(resource: &Resource, document: &Process, world: &World, so_far: &Plan) -> Step {
     let address = &resource.address;
     let component = Address::component(&document.component);
     let wanted = match world.components.get(&document.component) {
@@ -35,7 +30,11 @@ pub(super) fn step(
         })
     };
     let Some(found) = found else {
-        if so_far.skipped.iter().any(|skipped| skipped.address == component) {
+        if so_far
+            .skipped
+            .iter()
+            .any(|skipped| skipped.address == component)
+        {
             return Step::Skip(format!("{component} is not installed"));
         }
         return Step::Change(Change {
@@ -63,13 +62,25 @@ pub(super) fn step(
         && let Err(why) = &health.answers
     {
         return if health.age > STARTING {
-            change(Action::Restart, format!("runs but does not work: {why}"), found)
+            change(
+                Action::Restart,
+                format!("runs but does not work: {why}"),
+                found,
+            )
         } else {
             change(Action::Await, format!("starting: {why}"), found)
         };
     }
-    let reload = if document.reload == Reload::Restart { Action::Restart } else { Action::Reload };
-    if let Some(file) = document.config.iter().find(|file| so_far.change(file).is_some()) {
+    let reload = if document.reload == Reload::Restart {
+        Action::Restart
+    } else {
+        Action::Reload
+    };
+    if let Some(file) = document
+        .config
+        .iter()
+        .find(|file| so_far.change(file).is_some())
+    {
         return change(reload, format!("{file} changes"), found);
     }
     if let Some(why) = stale(document, world, address) {
@@ -100,21 +111,29 @@ fn stale(document: &Process, world: &World, address: &Address) -> Option<String>
 
 /// Of several with the same address, the one to keep: started as wanted, then the oldest.
 fn chosen<'a>(address: &Address, world: &'a World, wanted: Option<&str>) -> Option<&'a Found> {
-    let mut all = world.processes.iter().filter(|found| found.address == address.as_str());
+    let mut all = world
+        .processes
+        .iter()
+        .filter(|found| found.address == address.as_str());
     let first = all.clone().next();
-    all.find(|found| wanted == Some(found.launch.as_str())).or(first)
+    all.find(|found| wanted == Some(found.launch.as_str()))
+        .or(first)
 }
 
 /// Processes that run beside the one that is kept.
 pub(super) fn doubles(resources: &[Resource], world: &World) -> Vec<Change> {
     let mut out = Vec::new();
     for resource in resources {
-        let Document::Process(document) = &resource.document else { continue };
+        let Document::Process(document) = &resource.document else {
+            continue;
+        };
         let wanted = match world.components.get(&document.component) {
             Some(Lookup::Installed(installed)) => Some(launch(document, &installed.digest)),
             _ => None,
         };
-        let Some(keep) = chosen(&resource.address, world, wanted.as_deref()) else { continue };
+        let Some(keep) = chosen(&resource.address, world, wanted.as_deref()) else {
+            continue;
+        };
         out.extend(
             world
                 .processes
@@ -132,7 +151,9 @@ pub(super) fn left_over(resources: &[Resource], world: &World) -> Vec<Change> {
         .processes
         .iter()
         .filter(|found| {
-            !resources.iter().any(|resource| resource.address.as_str() == found.address)
+            !resources
+                .iter()
+                .any(|resource| resource.address.as_str() == found.address)
         })
         .map(|found| stop(found, "nothing asks for it any more"))
         .collect()

@@ -39,7 +39,10 @@ fn process(config: &[&str]) -> Process {
         ready_within: Duration::from_secs(1),
         ports: vec![1],
         config: config.iter().map(|name| Address::file(name)).collect(),
-        loaded: Loaded::Timestamp { url: "http://127.0.0.1:1/".into(), metric: "loaded" },
+        loaded: Loaded::Timestamp {
+            url: "http://127.0.0.1:1/".into(),
+            metric: "loaded",
+        },
         reload: Reload::Http("http://127.0.0.1:1/-/reload".into()),
     }
 }
@@ -88,17 +91,25 @@ fn in_step(resources: &[Resource]) -> World {
             }
             Document::File(file) => {
                 let content = file.content(OWNER, &resource.address);
-                world.files.insert(resource.address.clone(), Actual::Present(content));
+                world
+                    .files
+                    .insert(resource.address.clone(), Actual::Present(content));
             }
             Document::Secret(_) => {
-                world.secrets.insert(resource.address.clone(), Actual::Present(()));
+                world
+                    .secrets
+                    .insert(resource.address.clone(), Actual::Present(()));
             }
             Document::Process(document) => {
                 world.processes.push(found(10, document));
                 world.config_changed.insert(resource.address.clone(), 100.0);
                 world.health.insert(
                     resource.address.clone(),
-                    Health { answers: Ok(()), loaded: Some("100.5".into()), age: 5.0 },
+                    Health {
+                        answers: Ok(()),
+                        loaded: Some("100.5".into()),
+                        age: 5.0,
+                    },
                 );
             }
         }
@@ -111,7 +122,10 @@ fn planned(resources: &[Resource], world: &World) -> Plan {
 }
 
 fn words(plan: &Plan) -> Vec<String> {
-    plan.changes.iter().map(|c| format!("{} {}", c.action.word(), c.address)).collect()
+    plan.changes
+        .iter()
+        .map(|c| format!("{} {}", c.action.word(), c.address))
+        .collect()
 }
 
 #[test]
@@ -121,7 +135,11 @@ fn nothing_there_means_everything_is_created_in_order() {
     world.components.insert("server".into(), Lookup::Missing);
     assert_eq!(
         words(&planned(&resources, &world)),
-        ["fetch component/server", "create file/a.yml", "start process/server"]
+        [
+            "fetch component/server",
+            "create file/a.yml",
+            "start process/server"
+        ]
     );
 }
 
@@ -149,17 +167,29 @@ fn a_file_edited_by_hand_is_told_from_a_changed_spec() {
     content.push_str("b: 3\n");
     let plan = planned(&before, &world);
     assert_eq!(plan.changes[0].reason, "changed by hand");
-    assert!(plan.changes[0].diff.as_ref().unwrap().contains("\n-b: 3\n"), "{plan:?}");
+    assert!(
+        plan.changes[0].diff.as_ref().unwrap().contains("\n-b: 3\n"),
+        "{plan:?}"
+    );
 
-    world.files.insert(Address::file("a.yml"), Actual::Present("a: 1\n".into()));
-    assert!(planned(&before, &world).changes[0].reason.contains("author unknown"));
+    world
+        .files
+        .insert(Address::file("a.yml"), Actual::Present("a: 1\n".into()));
+    assert!(
+        planned(&before, &world).changes[0]
+            .reason
+            .contains("author unknown")
+    );
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_an_error_not_absent() {
     let resources = resources(&[("a.yml", "a: 1\n")]);
     let mut world = in_step(&resources);
-    world.files.insert(Address::file("a.yml"), Actual::Unreadable("cannot read a.yml".into()));
+    world.files.insert(
+        Address::file("a.yml"),
+        Actual::Unreadable("cannot read a.yml".into()),
+    );
     let error = plan(&resources, &world, OWNER, Options::default()).unwrap_err();
     assert_eq!(error.to_string(), "cannot plan: cannot read a.yml");
 }
@@ -173,22 +203,41 @@ fn a_process_is_started_restarted_reloaded_or_awaited_for_its_own_reason() {
     let mut world = good();
     world.processes.clear();
     world.health.clear();
-    assert_eq!(words(&planned(&resources, &world)), ["start process/server"]);
+    assert_eq!(
+        words(&planned(&resources, &world)),
+        ["start process/server"]
+    );
 
     let mut world = good();
     world.processes[0].launch = "other".into();
-    assert_eq!(words(&planned(&resources, &world)), ["restart process/server"]);
+    assert_eq!(
+        words(&planned(&resources, &world)),
+        ["restart process/server"]
+    );
 
     let mut world = good();
     world.config_changed.insert(address.clone(), 101.0);
-    assert_eq!(words(&planned(&resources, &world)), ["reload process/server"]);
+    assert_eq!(
+        words(&planned(&resources, &world)),
+        ["reload process/server"]
+    );
 
     let mut world = good();
-    let ill = |age| Health { answers: Err("no answer in time".into()), loaded: None, age };
+    let ill = |age| Health {
+        answers: Err("no answer in time".into()),
+        loaded: None,
+        age,
+    };
     world.health.insert(address.clone(), ill(5.0));
-    assert_eq!(words(&planned(&resources, &world)), ["await process/server"]);
+    assert_eq!(
+        words(&planned(&resources, &world)),
+        ["await process/server"]
+    );
     world.health.insert(address.clone(), ill(500.0));
-    assert_eq!(words(&planned(&resources, &world)), ["restart process/server"]);
+    assert_eq!(
+        words(&planned(&resources, &world)),
+        ["restart process/server"]
+    );
 
     let mut world = good();
     world.components.insert("server".into(), Lookup::Missing);
@@ -221,7 +270,10 @@ fn deletions_wait_for_prune() {
     let plan = planned(&before, &world);
     assert!(plan.is_empty());
     assert_eq!(plan.held_back.len(), 1);
-    let options = Options { prune: true, retry: false };
+    let options = Options {
+        prune: true,
+        retry: false,
+    };
     let plan = super::plan(&before, &world, OWNER, options).unwrap();
     assert_eq!(words(&plan), ["delete file/old.yml"]);
 }
@@ -236,9 +288,15 @@ fn what_is_not_installed_is_skipped_until_it_is_tried_again() {
     let plan = planned(&resources, &world);
     assert!(plan.is_empty(), "{plan}");
     assert_eq!(plan.skipped.len(), 2);
-    let options = Options { prune: false, retry: true };
+    let options = Options {
+        prune: false,
+        retry: true,
+    };
     let plan = super::plan(&resources, &world, OWNER, options).unwrap();
-    assert_eq!(words(&plan), ["fetch component/server", "start process/server"]);
+    assert_eq!(
+        words(&plan),
+        ["fetch component/server", "start process/server"]
+    );
 }
 
 #[test]
@@ -279,8 +337,12 @@ fn carry_out(resources: &[Resource], world: &mut World, plan: &Plan) {
                 world.components.insert(address.name().into(), installed());
             }
             Action::Create | Action::Update => {
-                world.files.insert(address.clone(), good.files[address].clone());
-                world.config_changed.insert(Address::process("server"), 200.0);
+                world
+                    .files
+                    .insert(address.clone(), good.files[address].clone());
+                world
+                    .config_changed
+                    .insert(Address::process("server"), 200.0);
             }
             Action::Stop => {
                 world.processes.retain(|found| {
@@ -297,7 +359,11 @@ fn carry_out(resources: &[Resource], world: &mut World, plan: &Plan) {
             Action::Reload | Action::Await => {}
         }
         if change.address.kind() == "process" && change.action != Action::Stop {
-            let health = Health { answers: Ok(()), loaded: Some("300".into()), age: 1.0 };
+            let health = Health {
+                answers: Ok(()),
+                loaded: Some("300".into()),
+                age: 1.0,
+            };
             world.health.insert(address.clone(), health);
         }
     }

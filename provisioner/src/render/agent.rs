@@ -23,7 +23,10 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         name: "agent".into(),
         component: "kai-agent".into(),
         program: "kai-agent".into(),
-        args: vec!["run".into(), format!("--config={}", layout.root.join(&path).display())],
+        args: vec![
+            "run".into(),
+            format!("--config={}", layout.root.join(&path).display()),
+        ],
         env: std::collections::BTreeMap::new(),
         data: vec![PathBuf::from("run")],
         ready: local(port, "/ready"),
@@ -60,7 +63,9 @@ fn config(stack: &Stack, layout: &Layout) -> AgentConfig {
     AgentConfig {
         version: VERSION,
         listen: format!("127.0.0.1:{}", stack.ports.agent()),
-        admin: Admin { socket: Some(layout.agent_socket()) },
+        admin: Admin {
+            socket: Some(layout.agent_socket()),
+        },
         roots: Roots::default(),
         collectors: Collectors {
             disable: stack.agent.disable_collectors.clone(),

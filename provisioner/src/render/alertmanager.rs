@@ -36,12 +36,19 @@ pub fn receivers(stack: &Stack) -> Vec<Receiver> {
     let mut out = Vec::new();
     for team in stack.teams.values() {
         for severity in Severity::ALL {
-            let channels = stack.routing.severity.get(&severity).cloned().unwrap_or_default();
+            let channels = stack
+                .routing
+                .severity
+                .get(&severity)
+                .cloned()
+                .unwrap_or_default();
             out.push(Receiver {
                 name: format!("{}-{}", team.name, severity.word()),
                 team: team.name.clone(),
                 severity,
-                stand_in: channels.iter().all(|channel| stands_in(stack, team, *channel)),
+                stand_in: channels
+                    .iter()
+                    .all(|channel| stands_in(stack, team, *channel)),
                 channels,
             });
         }
@@ -58,9 +65,18 @@ fn stands_in(stack: &Stack, team: &Team, channel: Channel) -> bool {
 }
 
 pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
-    let Some(settings) = &stack.systems.alertmanager else { return Vec::new() };
-    let mut out = vec![component("alertmanager", settings.version.clone(), settings.required)];
-    let mut secrets = Secrets { root: layout.root.clone(), found: Vec::new() };
+    let Some(settings) = &stack.systems.alertmanager else {
+        return Vec::new();
+    };
+    let mut out = vec![component(
+        "alertmanager",
+        settings.version.clone(),
+        settings.required,
+    )];
+    let mut secrets = Secrets {
+        root: layout.root.clone(),
+        found: Vec::new(),
+    };
     let document = document(stack, &mut secrets);
     let main = Address::file("alertmanager/alertmanager.yml");
     let template = Address::file("alertmanager/kai.tmpl");
@@ -76,7 +92,11 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         needs: Vec::new(),
     });
     for (address, secret) in secrets.found {
-        out.push(Resource { address, document: Document::Secret(secret), needs: Vec::new() });
+        out.push(Resource {
+            address,
+            document: Document::Secret(secret),
+            needs: Vec::new(),
+        });
     }
     let path = PathBuf::from("config/alertmanager/alertmanager.yml");
     out.push(Resource {
@@ -100,7 +120,10 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
             program: "alertmanager".into(),
             args: vec![
                 format!("--config.file={}", layout.root.join(path).display()),
-                format!("--storage.path={}", layout.root.join("data/alertmanager").display()),
+                format!(
+                    "--storage.path={}",
+                    layout.root.join("data/alertmanager").display()
+                ),
                 format!("--web.listen-address=127.0.0.1:{port}"),
                 format!("--web.external-url={}", local(port, "/")),
                 // One instance: without this it opens a gossip port on every interface.
@@ -137,7 +160,13 @@ impl Secrets {
         let absolute = self.root.join(&path).display().to_string();
         let address = Address::secret(&name);
         if !self.found.iter().any(|(known, _)| *known == address) {
-            self.found.push((address, Secret { path, reference: reference.clone() }));
+            self.found.push((
+                address,
+                Secret {
+                    path,
+                    reference: reference.clone(),
+                },
+            ));
         }
         absolute
     }
@@ -148,7 +177,9 @@ fn document(stack: &Stack, secrets: &mut Secrets) -> Value {
     let real = receivers(stack).iter().any(|receiver| !receiver.stand_in);
     list.push(heartbeat(stack, secrets));
     for receiver in receivers(stack) {
-        let Some(team) = stack.teams.get(&receiver.team) else { continue };
+        let Some(team) = stack.teams.get(&receiver.team) else {
+            continue;
+        };
         list.push(receiver_of(stack, secrets, &receiver, team));
     }
     if real {
@@ -201,7 +232,10 @@ fn route(stack: &Stack, drills_apart: bool) -> Value {
     // What is left has no team, or one that nobody knows.
     routes.extend(severities(&routing.fallback_team));
     let mut group_by = routing.group_by.clone();
-    if !group_by.iter().any(|label| label == LABEL_DRILL || label == "...") {
+    if !group_by
+        .iter()
+        .any(|label| label == LABEL_DRILL || label == "...")
+    {
         // Two drills, or a drill and an incident, never share a notice.
         group_by.push(LABEL_DRILL.to_owned());
     }
@@ -219,7 +253,10 @@ fn heartbeat(stack: &Stack, secrets: &mut Secrets) -> Value {
     let mut webhook = serde_json::Map::new();
     match &stack.routing.heartbeat {
         Some(reference) => {
-            webhook.insert("url_file".into(), json!(secrets.file("heartbeat", reference)));
+            webhook.insert(
+                "url_file".into(),
+                json!(secrets.file("heartbeat", reference)),
+            );
         }
         None => {
             let path = format!("/heartbeat/{}", stack.owner);
@@ -233,12 +270,7 @@ fn heartbeat(stack: &Stack, secrets: &mut Secrets) -> Value {
     json!({ "name": "heartbeat", "webhook_configs": [webhook] })
 }
 
-fn receiver_of(
-    stack: &Stack,
-    secrets: &mut Secrets,
-    receiver: &Receiver,
-    team: &Team,
-) -> Value {
+fn receiver_of(stack: &Stack, secrets: &mut Secrets, receiver: &Receiver, team: &Team) -> Value {
     let mut out = serde_json::Map::new();
     out.insert("name".into(), json!(receiver.name));
     for channel in &receiver.channels {
@@ -263,7 +295,10 @@ fn receiver_of(
                 out.insert("slack_configs".into(), json!([config]));
             }
             Channel::Email => {
-                let to = team.email.clone().unwrap_or_else(|| format!("{}@localhost", team.name));
+                let to = team
+                    .email
+                    .clone()
+                    .unwrap_or_else(|| format!("{}@localhost", team.name));
                 out.insert("email_configs".into(), json!([email(stack, secrets, &to)]));
             }
         }
@@ -284,7 +319,10 @@ fn drill_receiver(stack: &Stack, secrets: &mut Secrets, severity: Severity) -> V
                 out.insert("pagerduty_configs".into(), json!([config]));
             }
             (Channel::Pagerduty, None) if inbox => {
-                out.insert("pagerduty_configs".into(), json!([pagerduty(stack, "drill")]));
+                out.insert(
+                    "pagerduty_configs".into(),
+                    json!([pagerduty(stack, "drill")]),
+                );
             }
             (Channel::Slack, _) if inbox => {
                 out.insert("slack_configs".into(), json!([slack(stack, "drill")]));
@@ -335,7 +373,11 @@ fn pagerduty(stack: &Stack, team: &str) -> Value {
 }
 
 fn slack(stack: &Stack, team: &str) -> Value {
-    let path = format!("/services/T00000KAI/B{}/{}", slug(team), &inbox_key(stack, team)[..24]);
+    let path = format!(
+        "/services/T00000KAI/B{}/{}",
+        slug(team),
+        &inbox_key(stack, team)[..24]
+    );
     json!({
         "send_resolved": true,
         "api_url": local(stack.ports.inbox_http(), &path),
@@ -349,7 +391,10 @@ fn slack(stack: &Stack, team: &str) -> Value {
 }
 
 fn slug(team: &str) -> String {
-    team.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_uppercase()
+    team.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect::<String>()
+        .to_uppercase()
 }
 
 fn email(stack: &Stack, secrets: &mut Secrets, to: &str) -> Value {

@@ -58,7 +58,10 @@ const LABELS: [(&str, &str); 8] = [
     ("service", "{{ .CommonLabels.service }}"),
     ("environment", "{{ .CommonLabels.environment }}"),
     ("drill_id", "{{ .CommonLabels.drill_id }}"),
-    ("starts_at", "{{ with index .Alerts 0 }}{{ .StartsAt.UTC.Format \"2006-01-02T15:04:05.000Z\" }}{{ end }}"),
+    (
+        "starts_at",
+        "{{ with index .Alerts 0 }}{{ .StartsAt.UTC.Format \"2006-01-02T15:04:05.000Z\" }}{{ end }}",
+    ),
 ];
 
 /// PagerDuty's `custom_details`.

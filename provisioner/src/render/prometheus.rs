@@ -10,6 +10,9 @@ use crate::layout::Layout;
 use crate::model::Stack;
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
 
+/// The agent's own page: node metrics and drills.
+const AGENT_JOB: &str = "kai-agent";
+
 /// One endpoint that Prometheus scrapes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
@@ -35,7 +38,7 @@ pub fn targets(stack: &Stack) -> Vec<Target> {
         team: stack.routing.fallback_team.clone(),
         interval: stack.defaults.scrape_interval,
     };
-    let mut out = vec![own("kai-agent", stack.ports.agent())];
+    let mut out = vec![own(AGENT_JOB, stack.ports.agent())];
     if stack.systems.alertmanager.is_some() {
         out.push(own("alertmanager", stack.ports.alertmanager()));
     }
@@ -44,7 +47,9 @@ pub fn targets(stack: &Stack) -> Vec<Target> {
     }
     out.push(own("prometheus", stack.ports.prometheus()));
     for service in stack.services.values() {
-        let Some(url) = &service.metrics else { continue };
+        let Some(url) = &service.metrics else {
+            continue;
+        };
         out.push(Target {
             job: service.name.clone(),
             address: format!("127.0.0.1:{}", stack.ports.agent()),
@@ -59,7 +64,9 @@ pub fn targets(stack: &Stack) -> Vec<Target> {
 }
 
 fn instance_of(url: &str) -> String {
-    let Ok(parsed) = reqwest::Url::parse(url) else { return url.to_owned() };
+    let Ok(parsed) = reqwest::Url::parse(url) else {
+        return url.to_owned();
+    };
     match (parsed.host_str(), parsed.port_or_known_default()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         _ => url.to_owned(),
@@ -67,8 +74,14 @@ fn instance_of(url: &str) -> String {
 }
 
 pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
-    let Some(settings) = &stack.systems.prometheus else { return Vec::new() };
-    let mut out = vec![component("prometheus", settings.version.clone(), settings.required)];
+    let Some(settings) = &stack.systems.prometheus else {
+        return Vec::new();
+    };
+    let mut out = vec![component(
+        "prometheus",
+        settings.version.clone(),
+        settings.required,
+    )];
     let mut config = vec![Address::file("prometheus/prometheus.yml")];
     for file in &stack.alerts.files {
         let address = Address::file(&format!("prometheus/rules/{}", file.name));
@@ -106,10 +119,17 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
             program: "prometheus".into(),
             args: vec![
                 format!("--config.file={}", layout.root.join(main).display()),
-                format!("--storage.tsdb.path={}", layout.root.join("data/prometheus").display()),
-                format!("--storage.tsdb.retention.time={}", duration(settings.retention)),
+                format!(
+                    "--storage.tsdb.path={}",
+                    layout.root.join("data/prometheus").display()
+                ),
+                format!(
+                    "--storage.tsdb.retention.time={}",
+                    duration(settings.retention)
+                ),
                 format!("--web.listen-address=127.0.0.1:{port}"),
                 format!("--web.external-url={}", local(port, "/")),
+                format!("--rules.alert.resend-delay={}", duration(resend(stack))),
                 "--web.enable-lifecycle".into(),
                 "--enable-feature=exemplar-storage".into(),
                 // Our own detection is the lease; a lock file left by `kill -9` only adds noise.
@@ -131,6 +151,13 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     out
 }
 
+/// An alert that fires before Alertmanager is discovered (Prometheus takes up to 5 s) is sent again
+/// only after this delay; its default of a minute would make every start look broken. Alertmanager
+/// takes an alert for ended after four times this or the evaluation interval, so it is not tiny.
+fn resend(stack: &Stack) -> Duration {
+    (stack.defaults.evaluation_interval * 2).max(Duration::from_secs(10))
+}
+
 fn rule_path(name: &str) -> PathBuf {
     PathBuf::from("config/prometheus/rules").join(name)
 }
@@ -141,9 +168,16 @@ fn document(stack: &Stack) -> Value {
         external.insert(name.replace(['-', '.', '/'], "_"), json!(value));
     }
     external.insert("stack".into(), json!(stack.name));
-    let scrape: Vec<Value> = targets(stack).iter().map(|target| job(stack, target)).collect();
-    let rules: Vec<String> =
-        stack.alerts.files.iter().map(|file| format!("rules/{}", file.name)).collect();
+    let scrape: Vec<Value> = targets(stack)
+        .iter()
+        .map(|target| job(stack, target))
+        .collect();
+    let rules: Vec<String> = stack
+        .alerts
+        .files
+        .iter()
+        .map(|file| format!("rules/{}", file.name))
+        .collect();
     let mut out = json!({
         "global": {
             "scrape_interval": duration(stack.defaults.scrape_interval),
@@ -162,7 +196,7 @@ fn document(stack: &Stack) -> Value {
 }
 
 fn job(stack: &Stack, target: &Target) -> Value {
-    json!({
+    let mut out = json!({
         "job_name": target.job,
         "scrape_interval": duration(target.interval),
         "scrape_timeout": duration(target.interval.min(Duration::from_secs(10))),
@@ -176,5 +210,10 @@ fn job(stack: &Stack, target: &Target) -> Value {
                 "environment": stack.environment,
             },
         }],
-    })
+    });
+    if target.job == AGENT_JOB {
+        // A drill names its own team; without this it would become `exported_team`.
+        out["honor_labels"] = json!(true);
+    }
+    out
 }

@@ -9,8 +9,12 @@ pub fn effective_groups(stack: &Stack, file: &RuleFile) -> Vec<RuleGroup> {
     let mut groups = file.groups.clone();
     for group in &mut groups {
         group.rules.retain_mut(|rule| {
-            let RuleKind::Alert(name) = &rule.kind else { return true };
-            let Some(change) = stack.alerts.overrides.get(name) else { return true };
+            let RuleKind::Alert(name) = &rule.kind else {
+                return true;
+            };
+            let Some(change) = stack.alerts.overrides.get(name) else {
+                return true;
+            };
             if let Some(hold) = &change.hold {
                 rule.hold = Some(hold.clone());
             }

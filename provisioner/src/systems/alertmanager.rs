@@ -65,11 +65,15 @@ impl Alertmanager {
         path: &str,
         request: reqwest::RequestBuilder,
     ) -> Result<T, ApiError> {
-        let reply =
-            request.send().await.map_err(|error| ApiError::no_answer(&self.base, &error))?;
+        let reply = request
+            .send()
+            .await
+            .map_err(|error| ApiError::no_answer(&self.base, &error))?;
         let status = reply.status();
-        let body =
-            reply.bytes().await.map_err(|error| ApiError::no_answer(&self.base, &error))?;
+        let body = reply
+            .bytes()
+            .await
+            .map_err(|error| ApiError::no_answer(&self.base, &error))?;
         if !status.is_success() {
             return Err(ApiError::Refused {
                 base: self.base.clone(),
@@ -89,7 +93,11 @@ impl Alertmanager {
     pub async fn version(&self) -> Result<String, ApiError> {
         let path = "/api/v2/status";
         let request = self.client.get(format!("{}{path}", self.base));
-        Ok(self.read::<Status>(path, request).await?.version_info.version)
+        Ok(self
+            .read::<Status>(path, request)
+            .await?
+            .version_info
+            .version)
     }
 
     /// Alerts whose label has this value.
@@ -137,12 +145,16 @@ impl Alertmanager {
         let sum = |metric: &str| -> f64 {
             page.lines()
                 .filter(|line| {
-                    line.strip_prefix(metric).is_some_and(|rest| rest.starts_with('{'))
+                    line.strip_prefix(metric)
+                        .is_some_and(|rest| rest.starts_with('{'))
                         && line.contains(&label)
                 })
                 .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
                 .sum()
         };
-        Ok((sum("alertmanager_notifications_total"), sum("alertmanager_notifications_failed_total")))
+        Ok((
+            sum("alertmanager_notifications_total"),
+            sum("alertmanager_notifications_failed_total"),
+        ))
     }
 }

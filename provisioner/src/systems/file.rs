@@ -30,7 +30,11 @@ pub fn failed<'a>(
     doing: &'static str,
     path: &'a Path,
 ) -> impl FnOnce(std::io::Error) -> FileError + 'a {
-    move |source| FileError { doing, path: path.to_owned(), source }
+    move |source| FileError {
+        doing,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// The content, or `None` when there is no such file.
@@ -60,7 +64,9 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
         .and_then(|()| pending.write_all(content))
         .and_then(|()| pending.as_file().sync_all())
         .map_err(failed("write", path))?;
-    pending.persist(path).map_err(|error| failed("write", path)(error.error))?;
+    pending
+        .persist(path)
+        .map_err(|error| failed("write", path)(error.error))?;
     // The rename itself must survive a power cut.
     std::fs::File::open(folder)
         .and_then(|folder| folder.sync_all())
@@ -90,7 +96,9 @@ pub fn walk(folder: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
         for entry in entries.flatten() {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(entry.path()),
@@ -106,7 +114,9 @@ pub fn walk(folder: &Path) -> Vec<PathBuf> {
 /// Unix time of the last change of a file, with fractions.
 pub fn modified(path: &Path) -> Option<f64> {
     let time = std::fs::metadata(path).ok()?.modified().ok()?;
-    time.duration_since(std::time::UNIX_EPOCH).ok().map(|age| age.as_secs_f64())
+    time.duration_since(std::time::UNIX_EPOCH)
+        .ok()
+        .map(|age| age.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -121,7 +131,10 @@ mod tests {
         write(&path, b"one", 0o600).unwrap();
         write(&path, b"two", 0o600).unwrap();
         assert_eq!(read(&path).unwrap().as_deref(), Some("two"));
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(walk(folder.path()), [path.clone()]);
         remove(&path).unwrap();
         remove(&path).unwrap();

@@ -17,7 +17,11 @@ pub struct Taken {
 
 impl fmt::Display for Taken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "port {} (for {}) is taken by ", self.port, self.wanted_by)?;
+        write!(
+            f,
+            "port {} (for {}) is taken by ",
+            self.port, self.wanted_by
+        )?;
         match &self.holder {
             Some((pid, name)) => write!(f, "{name} (pid {pid})"),
             None => write!(f, "a process of another user"),
@@ -37,17 +41,28 @@ pub fn holder(port: u16) -> Option<(u32, String)> {
         .filter_map(|path| std::fs::read_to_string(path).ok())
         .flat_map(|text| listening(&text, port))
         .collect();
-    let wanted: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
+    let wanted: Vec<String> = inodes
+        .iter()
+        .map(|inode| format!("socket:[{inode}]"))
+        .collect();
     if wanted.is_empty() {
         return None;
     }
     proc::pids().find_map(|pid| {
         let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
         let holds = entries.flatten().any(|entry| {
-            std::fs::read_link(entry.path())
-                .is_ok_and(|link| wanted.iter().any(|socket| link.as_os_str() == socket.as_str()))
+            std::fs::read_link(entry.path()).is_ok_and(|link| {
+                wanted
+                    .iter()
+                    .any(|socket| link.as_os_str() == socket.as_str())
+            })
         });
-        holds.then(|| (pid, proc::stat(pid).map_or_else(|| "?".to_owned(), |stat| stat.name)))
+        holds.then(|| {
+            (
+                pid,
+                proc::stat(pid).map_or_else(|| "?".to_owned(), |stat| stat.name),
+            )
+        })
     })
 }
 

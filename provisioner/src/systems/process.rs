@@ -25,15 +25,30 @@ pub enum ProcessError {
     #[error(transparent)]
     File(#[from] FileError),
     #[error("cannot start {}: {source}", program.display())]
-    Start { program: PathBuf, source: std::io::Error },
+    Start {
+        program: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{name} ended while starting ({status}); its last output in {}:\n{tail}", log.display())]
-    Ended { name: String, status: String, log: PathBuf, tail: String },
+    Ended {
+        name: String,
+        status: String,
+        log: PathBuf,
+        tail: String,
+    },
     #[error(
         "{name} did not answer on {url} within {} s ({last}); its last output in {}:\n{tail}",
         within.as_secs(),
         log.display()
     )]
-    NotReady { name: String, url: String, within: Duration, last: String, log: PathBuf, tail: String },
+    NotReady {
+        name: String,
+        url: String,
+        within: Duration,
+        last: String,
+        log: PathBuf,
+        tail: String,
+    },
     #[error("{name} (pid {pid}) is still there {} s after SIGKILL", STOP_WITHIN.as_secs())]
     WouldNotStop { name: String, pid: u32 },
     #[error("{name} refused to reload: {reason}")]
@@ -56,8 +71,20 @@ pub fn launch(process: &Process, program_digest: &str) -> String {
 /// Variables of the caller that a component may need; nothing else is passed on, so that no secret
 /// of the caller's environment ends in a component's.
 const PASSED_ON: [&str; 14] = [
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE",
-    "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy", "RUST_BACKTRACE",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "RUST_BACKTRACE",
 ];
 
 /// Starts the process and waits until it answers.
@@ -76,15 +103,21 @@ pub async fn start(
     let output = open_log(&log)?;
     let from = output.metadata().map_or(0, |meta| meta.len());
     let address = Address::process(&process.name);
-    let launcher = std::env::current_exe()
-        .map_err(|source| ProcessError::Start { program: program.to_owned(), source })?;
+    let launcher = std::env::current_exe().map_err(|source| ProcessError::Start {
+        program: program.to_owned(),
+        source,
+    })?;
     let mut command = Command::new(launcher);
     command
         .args(["internal", "launch", "--"])
         .arg(program)
         .args(&process.args)
         .env_clear()
-        .envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .envs(
+            PASSED_ON
+                .iter()
+                .filter_map(|name| Some((name, std::env::var_os(name)?))),
+        )
         .envs(&process.env)
         .env(proc::OWNER, owner)
         .env(proc::STACK, &layout.root)
@@ -94,9 +127,10 @@ pub async fn start(
         .stdin(Stdio::null())
         .stdout(output.try_clone().map_err(file::failed("open", &log))?)
         .stderr(output);
-    let mut child = command
-        .spawn()
-        .map_err(|source| ProcessError::Start { program: program.to_owned(), source })?;
+    let mut child = command.spawn().map_err(|source| ProcessError::Start {
+        program: program.to_owned(),
+        source,
+    })?;
     await_ready(process, &mut child, &log, from).await?;
     let pid = child.id();
     // Reaps it should it end while this program still runs; it is never waited for otherwise.
@@ -199,12 +233,18 @@ pub async fn stop(found: &Found) -> Result<(), ProcessError> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    Err(ProcessError::WouldNotStop { name, pid: found.pid })
+    Err(ProcessError::WouldNotStop {
+        name,
+        pid: found.pid,
+    })
 }
 
 /// Asks a running process to read its configuration again, and waits for its word that it did.
 pub async fn reload(process: &Process) -> Result<(), ProcessError> {
-    let refused = |reason: String| ProcessError::Reload { name: process.name.clone(), reason };
+    let refused = |reason: String| ProcessError::Reload {
+        name: process.name.clone(),
+        reason,
+    };
     let client = http::client(Duration::from_secs(30));
     let reply = match &process.reload {
         Reload::Restart => return Ok(()),
@@ -234,7 +274,8 @@ pub async fn loaded(client: &reqwest::Client, process: &Process) -> Option<Strin
     };
     let page = client.get(url).send().await.ok()?.text().await.ok()?;
     let line = page.lines().find(|line| {
-        line.strip_prefix(metric).is_some_and(|rest| rest.starts_with([' ', '{']))
+        line.strip_prefix(metric)
+            .is_some_and(|rest| rest.starts_with([' ', '{']))
     })?;
     match &process.loaded {
         Loaded::Digest { label, .. } => {
@@ -253,7 +294,11 @@ fn open_log(log: &Path) -> Result<File, FileError> {
         let aside = log.with_extension("log.1");
         std::fs::rename(log, &aside).map_err(file::failed("move aside", log))?;
     }
-    OpenOptions::new().create(true).append(true).open(log).map_err(file::failed("open", log))
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log)
+        .map_err(file::failed("open", log))
 }
 
 /// The last lines written after `from`, indented.
@@ -263,7 +308,9 @@ pub fn tail(log: &Path, from: u64) -> String {
     let mut text = Vec::new();
     let read = File::open(log).and_then(|mut file| {
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(from.min(length).max(length.saturating_sub(BYTES))))?;
+        file.seek(SeekFrom::Start(
+            from.min(length).max(length.saturating_sub(BYTES)),
+        ))?;
         file.read_to_end(&mut text)
     });
     if read.is_err() || text.is_empty() {
@@ -272,5 +319,9 @@ pub fn tail(log: &Path, from: u64) -> String {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
     let start = lines.len().saturating_sub(LINES);
-    lines[start..].iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+    lines[start..]
+        .iter()
+        .map(|line| format!("    {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

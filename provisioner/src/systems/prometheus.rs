@@ -21,9 +21,18 @@ pub enum ApiError {
     #[error("{base} does not answer: {reason}")]
     NoAnswer { base: String, reason: String },
     #[error("{base}{path} answered {status}: {body}")]
-    Refused { base: String, path: String, status: u16, body: String },
+    Refused {
+        base: String,
+        path: String,
+        status: u16,
+        body: String,
+    },
     #[error("{base}{path} answered something else than expected: {reason}")]
-    Unexpected { base: String, path: String, reason: String },
+    Unexpected {
+        base: String,
+        path: String,
+        reason: String,
+    },
 }
 
 impl ApiError {
@@ -35,7 +44,10 @@ impl ApiError {
         } else {
             "the connection broke"
         };
-        Self::NoAnswer { base: base.to_owned(), reason: reason.to_owned() }
+        Self::NoAnswer {
+            base: base.to_owned(),
+            reason: reason.to_owned(),
+        }
     }
 }
 
@@ -159,8 +171,10 @@ impl Prometheus {
             .await
             .map_err(|error| ApiError::no_answer(&self.base, &error))?;
         let status = reply.status();
-        let body =
-            reply.bytes().await.map_err(|error| ApiError::no_answer(&self.base, &error))?;
+        let body = reply
+            .bytes()
+            .await
+            .map_err(|error| ApiError::no_answer(&self.base, &error))?;
         if !status.is_success() {
             return Err(ApiError::Refused {
                 base: self.base.clone(),
@@ -169,21 +183,27 @@ impl Prometheus {
                 body: String::from_utf8_lossy(&body).chars().take(300).collect(),
             });
         }
-        serde_json::from_slice::<Envelope<T>>(&body).map(|envelope| envelope.data).map_err(
-            |error| ApiError::Unexpected {
+        serde_json::from_slice::<Envelope<T>>(&body)
+            .map(|envelope| envelope.data)
+            .map_err(|error| ApiError::Unexpected {
                 base: self.base.clone(),
                 path: path.to_owned(),
                 reason: error.to_string(),
-            },
-        )
+            })
     }
 
     pub async fn version(&self) -> Result<String, ApiError> {
-        Ok(self.get::<Build>("/api/v1/status/buildinfo", &[]).await?.version)
+        Ok(self
+            .get::<Build>("/api/v1/status/buildinfo", &[])
+            .await?
+            .version)
     }
 
     pub async fn targets(&self) -> Result<Vec<ActiveTarget>, ApiError> {
-        Ok(self.get::<Targets>("/api/v1/targets", &[("state", "active")]).await?.active_targets)
+        Ok(self
+            .get::<Targets>("/api/v1/targets", &[("state", "active")])
+            .await?
+            .active_targets)
     }
 
     pub async fn rules(&self) -> Result<Vec<Group>, ApiError> {
@@ -196,12 +216,21 @@ impl Prometheus {
 
     /// An instant vector.
     pub async fn query(&self, expr: &str) -> Result<Vec<Sample>, ApiError> {
-        Ok(self.get::<Vector>("/api/v1/query", &[("query", expr)]).await?.result)
+        Ok(self
+            .get::<Vector>("/api/v1/query", &[("query", expr)])
+            .await?
+            .result)
     }
 
     /// Addresses of the Alertmanagers that it sends to.
     pub async fn alertmanagers(&self) -> Result<Vec<String>, ApiError> {
-        let found = self.get::<Alertmanagers>("/api/v1/alertmanagers", &[]).await?;
-        Ok(found.active_alertmanagers.into_iter().map(|one| one.url).collect())
+        let found = self
+            .get::<Alertmanagers>("/api/v1/alertmanagers", &[])
+            .await?;
+        Ok(found
+            .active_alertmanagers
+            .into_iter()
+            .map(|one| one.url)
+            .collect())
     }
 }

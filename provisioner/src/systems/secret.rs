@@ -23,7 +23,10 @@ pub enum SecretError {
     #[error("the secret file {} is empty", .0.display())]
     Empty(PathBuf),
     #[error("cannot read the secret file {}: {source}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error(transparent)]
     Write(#[from] FileError),
 }
@@ -37,8 +40,10 @@ pub fn resolve(reference: &SecretRef) -> Result<Value, SecretError> {
             .map(Value)
             .ok_or_else(|| SecretError::Variable(name.clone())),
         SecretSource::File(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| SecretError::Read { path: path.clone(), source })?;
+            let text = std::fs::read_to_string(path).map_err(|source| SecretError::Read {
+                path: path.clone(),
+                source,
+            })?;
             let text = text.trim_end_matches(['\n', '\r']);
             if text.is_empty() {
                 return Err(SecretError::Empty(path.clone()));

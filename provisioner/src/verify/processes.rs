@@ -13,7 +13,9 @@ pub async fn prove(subject: &Subject<'_>) -> Vec<Proof> {
     );
     let mut out = Vec::new();
     for resource in subject.resources {
-        let Document::Process(process) = &resource.document else { continue };
+        let Document::Process(process) = &resource.document else {
+            continue;
+        };
         if !subject.installed(&process.component) {
             continue;
         }
@@ -37,7 +39,7 @@ pub async fn prove(subject: &Subject<'_>) -> Vec<Proof> {
             {
                 return Err(format!("{}: {}", change.action.word(), change.reason));
             }
-            Ok(format!("pid {}, answers on {}", found.pid, process.ready))
+            Ok(format!("pid {}, {}", found.pid, process.ready))
         };
         out.push(super::prove("processes", process.name.clone(), work).await);
     }

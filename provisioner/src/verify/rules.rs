@@ -19,7 +19,9 @@ pub async fn prove(subject: &Subject<'_>) -> Vec<Proof> {
         let loaded = timed(
             "rules",
             file.name.clone(),
-            eventually(subject.patience, || healthy(&prometheus, &file.name, &groups)),
+            eventually(subject.patience, || {
+                healthy(&prometheus, &file.name, &groups)
+            }),
         );
         let series = timed(
             "series",
@@ -43,7 +45,10 @@ async fn healthy(
     file: &str,
     groups: &[RuleGroup],
 ) -> Result<String, String> {
-    let loaded = prometheus.rules().await.map_err(|error| error.to_string())?;
+    let loaded = prometheus
+        .rules()
+        .await
+        .map_err(|error| error.to_string())?;
     let mut rules = 0;
     for group in groups {
         let found = loaded
@@ -61,7 +66,10 @@ async fn healthy(
         for (rule, found) in group.rules.iter().zip(&found.rules) {
             let name = name_of(&rule.kind);
             if found.name != name {
-                return Err(format!("Prometheus has {} where the spec has {name}", found.name));
+                return Err(format!(
+                    "Prometheus has {} where the spec has {name}",
+                    found.name
+                ));
             }
             if found.health != "ok" {
                 let why = match found.last_error.as_deref() {
@@ -86,24 +94,36 @@ async fn series_exist(prometheus: &Prometheus, groups: &[RuleGroup]) -> Result<S
         match selectors(&rule.expr) {
             Ok(found) => {
                 for selector in found {
-                    wanted.entry(selector).or_default().push(name_of(&rule.kind));
+                    wanted
+                        .entry(selector)
+                        .or_default()
+                        .push(name_of(&rule.kind));
                 }
             }
             // promql-parser knows less than Prometheus; Prometheus has evaluated the rule.
             Err(_) => unread.push(name_of(&rule.kind)),
         }
     }
-    let names: BTreeSet<&str> = wanted.keys().map(|selector| selector.metric.as_str()).collect();
+    let names: BTreeSet<&str> = wanted
+        .keys()
+        .map(|selector| selector.metric.as_str())
+        .collect();
     let present = present(prometheus, &names).await?;
     let mut missing = Vec::new();
     for (selector, rules) in &wanted {
         if !present.contains(&selector.metric) {
-            missing.push(format!("{} reads {}, which no target exports", rules[0], selector.metric));
+            missing.push(format!(
+                "{} reads {}, which no target exports",
+                rules[0], selector.metric
+            ));
             continue;
         }
         for label in &selector.labels {
             let expr = format!("count({}{{{label}!=\"\"}})", selector.metric);
-            let found = prometheus.query(&expr).await.map_err(|error| error.to_string())?;
+            let found = prometheus
+                .query(&expr)
+                .await
+                .map_err(|error| error.to_string())?;
             if found.is_empty() {
                 missing.push(format!(
                     "{} selects {} by {label}, a label that no series of it has",
@@ -132,8 +152,15 @@ async fn present(
     for some in all.chunks(40) {
         // Metric names hold no character that a regular expression would read differently.
         let expr = format!("group by (__name__) ({{__name__=~\"{}\"}})", some.join("|"));
-        let found = prometheus.query(&expr).await.map_err(|error| error.to_string())?;
-        out.extend(found.into_iter().filter_map(|sample| sample.metric.get("__name__").cloned()));
+        let found = prometheus
+            .query(&expr)
+            .await
+            .map_err(|error| error.to_string())?;
+        out.extend(
+            found
+                .into_iter()
+                .filter_map(|sample| sample.metric.get("__name__").cloned()),
+        );
     }
     Ok(out)
 }

@@ -5,7 +5,10 @@ use crate::render::{Target, targets};
 use crate::systems::prometheus::Prometheus;
 
 async fn target_up(prometheus: &Prometheus, target: &Target) -> Result<String, String> {
-    let found = prometheus.targets().await.map_err(|error| error.to_string())?;
+    let found = prometheus
+        .targets()
+        .await
+        .map_err(|error| error.to_string())?;
     let active = found
         .iter()
         .find(|active| {
@@ -14,7 +17,11 @@ async fn target_up(prometheus: &Prometheus, target: &Target) -> Result<String, S
         })
         .ok_or_else(|| format!("Prometheus does not know the target {}", target.instance))?;
     if active.health != "up" {
-        let why = if active.last_error.is_empty() { "not scraped yet" } else { &active.last_error };
+        let why = if active.last_error.is_empty() {
+            "not scraped yet"
+        } else {
+            &active.last_error
+        };
         return Err(format!("{} is {}: {why}", active.scrape_url, active.health));
     }
     // Up with an empty page is not up.
@@ -22,7 +29,10 @@ async fn target_up(prometheus: &Prometheus, target: &Target) -> Result<String, S
         "scrape_samples_scraped{{job=\"{}\",instance=\"{}\"}}",
         target.job, target.instance
     );
-    let samples = prometheus.query(&expr).await.map_err(|error| error.to_string())?;
+    let samples = prometheus
+        .query(&expr)
+        .await
+        .map_err(|error| error.to_string())?;
     let count: f64 = samples
         .first()
         .and_then(|sample| sample.value.1.parse().ok())
@@ -30,7 +40,7 @@ async fn target_up(prometheus: &Prometheus, target: &Target) -> Result<String, S
     if count < 1.0 {
         return Err(format!("{} answered with an empty page", active.scrape_url));
     }
-    Ok(format!("up, {count} samples from {}", active.scrape_url))
+    Ok(format!("{count} samples, {}", active.scrape_url))
 }
 
 async fn all_targets(subject: &Subject<'_>, prometheus: &Prometheus) -> Vec<Proof> {
@@ -48,7 +58,10 @@ pub async fn prove(subject: &Subject<'_>) -> Vec<Proof> {
     }
     let prometheus = subject.prometheus();
     let version = timed("metrics", "prometheus", async {
-        let version = prometheus.version().await.map_err(|error| error.to_string())?;
+        let version = prometheus
+            .version()
+            .await
+            .map_err(|error| error.to_string())?;
         Ok(format!("version {version} answers"))
     })
     .await;

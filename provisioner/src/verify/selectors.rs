@@ -49,7 +49,10 @@ fn walk(expr: &Expr, out: &mut Vec<Selector>) {
 }
 
 fn read(selector: &VectorSelector) -> Option<Selector> {
-    let metric = selector.name.clone().or_else(|| name_matcher(&selector.matchers))?;
+    let metric = selector
+        .name
+        .clone()
+        .or_else(|| name_matcher(&selector.matchers))?;
     // Written by Prometheus itself once an alert is active.
     if matches!(metric.as_str(), "ALERTS" | "ALERTS_FOR_STATE") {
         return None;
@@ -84,7 +87,11 @@ mod tests {
     use super::*;
 
     fn names(expr: &str) -> Vec<String> {
-        selectors(expr).unwrap().into_iter().map(|selector| selector.metric).collect()
+        selectors(expr)
+            .unwrap()
+            .into_iter()
+            .map(|selector| selector.metric)
+            .collect()
     }
 
     #[test]
@@ -100,7 +107,10 @@ mod tests {
 
     #[test]
     fn what_may_be_absent_is_not_asked_for() {
-        assert_eq!(names("absent(up{job=\"x\"}) or absent_over_time(a[5m]) or ALERTS"), Vec::<String>::new());
+        assert_eq!(
+            names("absent(up{job=\"x\"}) or absent_over_time(a[5m]) or ALERTS"),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

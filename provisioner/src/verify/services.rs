@@ -10,12 +10,21 @@ use crate::render::local;
 use crate::systems::process;
 
 pub async fn prove(subject: &Subject<'_>) -> Vec<Proof> {
-    let mut out = vec![timed("agent", "collectors", eventually(subject.patience, || collectors(subject))).await];
+    let mut out = vec![
+        timed(
+            "agent",
+            "collectors",
+            eventually(subject.patience, || collectors(subject)),
+        )
+        .await,
+    ];
     let client = http::client(Duration::from_secs(5));
     for service in subject.stack.services.values() {
         let Some(url) = &service.health else { continue };
         let work = eventually(subject.patience, || async {
-            process::answers(&client, url).await.map_err(|why| format!("{url}: {why}"))
+            process::answers(&client, url)
+                .await
+                .map_err(|why| format!("{url}: {why}"))
         });
         let work = async { work.await.map(|()| format!("{url} answers")) };
         out.push(timed("services", service.name.clone(), work).await);
@@ -27,16 +36,28 @@ async fn collectors(subject: &Subject<'_>) -> Result<String, String> {
     let url = local(subject.stack.ports.agent(), "/metrics");
     let client = http::client(Duration::from_secs(5));
     let page = match client.get(&url).send().await {
-        Ok(reply) => reply.text().await.map_err(|_| format!("{url}: the connection broke"))?,
+        Ok(reply) => reply
+            .text()
+            .await
+            .map_err(|_| format!("{url}: the connection broke"))?,
         Err(_) => return Err(format!("{url} does not answer")),
     };
     let (mut good, mut bad) = (0, Vec::new());
     for line in page.lines() {
-        let Some(rest) = line.strip_prefix(signals::COLLECTOR_SUCCESS) else { continue };
-        let Some(name) = rest.strip_prefix("{collector=\"").and_then(|r| r.split('"').next()) else {
+        let Some(rest) = line.strip_prefix(signals::COLLECTOR_SUCCESS) else {
             continue;
         };
-        if line.ends_with(" 1") { good += 1 } else { bad.push(name.to_owned()) }
+        let Some(name) = rest
+            .strip_prefix("{collector=\"")
+            .and_then(|r| r.split('"').next())
+        else {
+            continue;
+        };
+        if line.ends_with(" 1") {
+            good += 1
+        } else {
+            bad.push(name.to_owned())
+        }
     }
     match (good, bad.is_empty()) {
         (0, true) => Err(format!("{url} lists no collector")),

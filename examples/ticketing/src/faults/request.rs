@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::Kind;
 use crate::nearest::nearest;
+use crate::units::{parse_bytes, parse_duration, show_bytes, show_duration};
 use crate::word::Word;
 
 /// How long a fault lasts when the request does not say.
@@ -205,52 +206,9 @@ fn duration(name: &str, value: &Value, example: &str) -> Result<Duration, Reques
     })
 }
 
-/// `300ms`, `10s`, `5m`, `1h`: a whole number and one unit.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let number: u64 = text[..digits].parse().ok()?;
-    let ms = match &text[digits..] {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    Some(Duration::from_millis(number.checked_mul(ms)?))
-}
-
-/// The inverse of `parse_duration`, in the largest unit that is exact.
-pub fn show_duration(duration: Duration) -> String {
-    let ms = duration.as_millis();
-    match ms {
-        0 => "0s".to_owned(),
-        _ if ms.is_multiple_of(3_600_000) => format!("{}h", ms / 3_600_000),
-        _ if ms.is_multiple_of(60_000) => format!("{}m", ms / 60_000),
-        _ if ms.is_multiple_of(1_000) => format!("{}s", ms / 1_000),
-        _ => format!("{ms}ms"),
-    }
-}
-
-const BYTE_UNITS: [(&str, u64); 5] = [
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("MB", 1_000_000),
-    ("kB", 1_000),
-    ("B", 1),
-];
-
 fn leak(name: &str, value: &Value) -> Result<u64, RequestError> {
-    let read = value.as_str().and_then(|text| {
-        let text = text.strip_suffix("/s").unwrap_or(text);
-        let digits = text.find(|c: char| !c.is_ascii_digit())?;
-        let number: u64 = text[..digits].parse().ok()?;
-        let unit = BYTE_UNITS
-            .iter()
-            .find(|(unit, _)| *unit == &text[digits..])?
-            .1;
-        number.checked_mul(unit)
-    });
-    match read {
+    let rate = |text: &str| parse_bytes(text.strip_suffix("/s").unwrap_or(text));
+    match value.as_str().and_then(rate) {
         Some(rate @ 1..=MAX_LEAK) => Ok(rate),
         Some(_) => Err(RequestError::new(
             name,
@@ -263,15 +221,6 @@ fn leak(name: &str, value: &Value) -> Result<u64, RequestError> {
             ),
         )),
     }
-}
-
-fn show_bytes(bytes: u64) -> String {
-    let exact = BYTE_UNITS
-        .iter()
-        .find(|(_, unit)| bytes.is_multiple_of(*unit));
-    exact.map_or_else(String::new, |(name, unit)| {
-        format!("{}{name}", bytes / unit)
-    })
 }
 
 #[cfg(test)]

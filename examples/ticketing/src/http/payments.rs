@@ -50,7 +50,8 @@ async fn pay(
     span.record("kai.payment.method", method.word());
     let (payment, booking) = info_span!("bookings.reserve_payment")
         .in_scope(|| app.railway(|railway, now| railway.begin_payment(now, booking_id, amount)))?;
-    super::bookings::record(&span, booking_id, &booking);
+    span.record("kai.booking.channel", booking.channel.word());
+    super::bookings::record(&span, &booking);
     span.record("kai.payment.id", payment.to_string());
 
     let (outcome, delay) = app.provider.answer(app.faults.payment_decline());

@@ -12,6 +12,7 @@ use super::error::ApiError;
 use super::fields::Fields;
 use crate::app::Shared;
 use crate::domain::ids::Kind;
+use crate::word::Word;
 
 const FIELDS: &[&str] = &["booking_id"];
 
@@ -25,7 +26,8 @@ pub async fn create(
     let (refund, booking) = info_span!("bookings.refund")
         .in_scope(|| app.railway(|railway, now| railway.refund(now, id)))?;
     app.metrics.refunds.inc();
-    super::bookings::record(&span, id, &booking);
+    span.record("kai.booking.channel", booking.channel.word());
+    super::bookings::record(&span, &booking);
     span.record("kai.refund.id", refund.id.to_string());
     let reply = json!({
         "refund_id": refund.id.to_string(),

@@ -1,9 +1,9 @@
 //! The lines of the stream. Text fits 80 columns; colour only says again what a word says. What a
 //! sender wrote is printed without control characters: a message must not move the cursor.
 
-use std::fmt::Write as _;
+pub mod json;
 
-use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 
 use super::prometheus::Labels;
 use super::timeline::{Event, Happened};
@@ -86,11 +86,8 @@ pub fn text(event: &Event, color: bool) -> String {
             let mut words = alert(labels);
             let _ = write!(words, "  value {}", number(value));
             if let Some(hold) = hold_seconds {
-                let _ = write!(
-                    words,
-                    ", held for {}",
-                    duration_words((hold * 1000.0) as i64)
-                );
+                let hold = format!("held for {}", duration_words((hold * 1000.0) as i64));
+                let _ = write!(words, ", {}", together(&hold));
             }
             lines.line(Tone::Yellow, "pending", &words);
         }
@@ -103,7 +100,7 @@ pub fn text(event: &Event, color: bool) -> String {
             let since = if *already {
                 format!("  already, active since {} UTC", active_at.hms())
             } else {
-                "  Prometheus → Alertmanager".to_owned()
+                format!("  {}", together("Prometheus → Alertmanager"))
             };
             lines.line(Tone::Red, "firing", &format!("{}{since}", alert(labels)));
         }
@@ -125,28 +122,37 @@ pub fn text(event: &Event, color: bool) -> String {
             .flatten()
             .collect();
             if !since.is_empty() {
-                let _ = write!(words, "  ({})", since.join(", "));
+                let _ = write!(words, "  {}", together(&format!("({})", since.join(", "))));
             }
             lines.line(tone(message), "RECEIVED", &words);
             details(&mut lines, message);
         }
         Happened::Repeated { message, open_ms } => {
-            let open = open_ms.map(|ms| format!("; open for {}", duration_words(ms)));
+            let open = open_ms.map(|ms| together(&format!("; open for {}", duration_words(ms))));
             let words = format!("{}{}", arrival(message), open.unwrap_or_default());
             lines.line(Tone::Dim, "repeated", &words);
         }
         Happened::Resolved { message, open_ms } => {
             let key = match (&message.facts.dedup_key, message.incident) {
-                (Some(_), Some(_)) => "same dedup_key".to_owned(),
-                _ => arrival(message),
+                (Some(_), Some(_)) => ", same dedup_key",
+                _ => "",
             };
-            let name = message.facts.alertname.as_deref().map(clean);
-            let name = name.map(|name| format!("{name}  ")).unwrap_or_default();
             let open = match open_ms {
-                Some(ms) => format!("; open for {}", duration_words(*ms)),
-                None => "; opened before this stream".to_owned(),
+                Some(ms) => format!("open for {}", duration_words(*ms)),
+                None => "opened before this stream".to_owned(),
             };
-            lines.line(Tone::Green, "RESOLVED", &format!("{name}{key}{open}"));
+            let words = format!("{}{key}; {}", message.channel.title(), together(&open));
+            lines.line(Tone::Green, "RESOLVED", &words);
+            let facts = &message.facts;
+            let parts = [&facts.alertname, &facts.team, &facts.drill_id];
+            let parts: Vec<String> = parts
+                .into_iter()
+                .flatten()
+                .map(|part| clean(part))
+                .collect();
+            if !parts.is_empty() {
+                lines.detail(&parts.join(" · "));
+            }
         }
         Happened::Refused { message } => {
             let words = format!("{}  {}", message.channel.title(), message.verdict.status());
@@ -161,11 +167,17 @@ pub fn text(event: &Event, color: bool) -> String {
 
 fn details(lines: &mut Lines, message: &Message) {
     let facts = &message.facts;
+    let summary = facts.summary.as_deref().unwrap_or_default();
+    // Alertmanager's own summary begins with the name.
+    let name = facts
+        .alertname
+        .clone()
+        .filter(|name| !summary.contains(name.as_str()));
     let parts: Vec<String> = [
         &facts.severity,
         &facts.team,
         &facts.environment,
-        &facts.alertname,
+        &name,
         &facts.summary,
     ]
     .into_iter()
@@ -227,7 +239,7 @@ fn arrival(message: &Message) -> String {
     let place = match message.channel {
         Channel::Pagerduty => {
             let key = message.facts.dedup_key.as_deref().map(clean);
-            key.map(|key| format!("dedup_key={}", short(&key, 12)))
+            key.map(|key| format!("dedup_key={}", short(&key, 8)))
         }
         Channel::Slack => message.endpoint.strip_prefix("/services/").map(clean),
         Channel::Email => Some(format!("to {}", short(&clean(&message.endpoint), 40))),
@@ -316,99 +328,16 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
     }
     lines.push(line.trim_end().to_owned());
     lines
+        .iter()
+        .map(|line| line.replace(NO_BREAK, " "))
+        .collect()
 }
 
-/// One event as one line of JSON.
-pub fn json(event: &Event) -> String {
-    let mut map = Map::new();
-    let mut put = |name: &str, value: Value| {
-        if !value.is_null() {
-            map.insert(name.to_owned(), value);
-        }
-    };
-    put("at", json!(event.at.rfc3339()));
-    let word = match &event.what {
-        Happened::Waiting {
-            url,
-            after,
-            prometheus,
-        } => {
-            put("url", json!(url));
-            put("after", json!(after));
-            put("prometheus", json!(prometheus));
-            "waiting"
-        }
-        Happened::Lost { reason } => {
-            put("reason", json!(reason));
-            "inbox_lost"
-        }
-        Happened::Back => "inbox_back",
-        Happened::PrometheusLost { reason } => {
-            put("reason", json!(reason));
-            "prometheus_lost"
-        }
-        Happened::PrometheusBack => "prometheus_back",
-        Happened::Fault { labels } => {
-            put("labels", json!(labels));
-            "fault"
-        }
-        Happened::FaultOff { labels } => {
-            put("labels", json!(labels));
-            "fault_off"
-        }
-        Happened::Pending {
-            labels,
-            value,
-            hold_seconds,
-        } => {
-            put("labels", json!(labels));
-            put("value", json!(value));
-            put("hold_seconds", json!(hold_seconds));
-            "pending"
-        }
-        Happened::Firing {
-            labels,
-            value,
-            active_at,
-            already,
-        } => {
-            put("labels", json!(labels));
-            put("value", json!(value));
-            put("active_at", json!(active_at.rfc3339()));
-            put("already", json!(already));
-            "firing"
-        }
-        Happened::Inactive { labels } => {
-            put("labels", json!(labels));
-            "inactive"
-        }
-        Happened::Received {
-            message,
-            since_fault_ms,
-            since_active_ms,
-        } => {
-            put("since_fault_ms", json!(since_fault_ms));
-            put("since_active_ms", json!(since_active_ms));
-            put("message", json!(message));
-            "received"
-        }
-        Happened::Repeated { message, open_ms } => {
-            put("open_ms", json!(open_ms));
-            put("message", json!(message));
-            "repeated"
-        }
-        Happened::Resolved { message, open_ms } => {
-            put("open_ms", json!(open_ms));
-            put("message", json!(message));
-            "resolved"
-        }
-        Happened::Refused { message } => {
-            put("message", json!(message));
-            "refused"
-        }
-    };
-    map.insert("event".to_owned(), json!(word));
-    format!("{}\n", Value::Object(map))
+/// `wrap` does not break here. What a sender wrote has none: `clean` makes them spaces.
+const NO_BREAK: char = '\u{a0}';
+
+fn together(words: &str) -> String {
+    words.replace(' ', "\u{a0}")
 }
 
 #[cfg(test)]

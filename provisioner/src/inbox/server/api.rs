@@ -25,7 +25,8 @@ const MAX_WAIT: u64 = 60;
 struct Listing {
     /// Oldest first.
     messages: Vec<Message>,
-    /// Ask again with `after` set to this: nothing is missed and nothing comes twice.
+    /// Ask again with `after` set to this: nothing is missed and nothing comes twice. Lower than
+    /// the `after` that was asked for, it says that the messages were deleted and the ids began anew.
     last_id: u64,
     /// There are more that match.
     more: bool,
@@ -107,7 +108,8 @@ pub async fn messages(
     loop {
         newest.borrow_and_update();
         let (found, listing) = look(&app, &asked_now);
-        if !found.is_empty() || asked.wait == 0 || *stopping.borrow() {
+        let anew = asked.after.is_some_and(|after| listing.last_id < after);
+        if !found.is_empty() || asked.wait == 0 || anew || *stopping.borrow() {
             return listed(&app, &asked, found, listing).await;
         }
         // What was looked at need not be looked at again.
@@ -151,7 +153,7 @@ fn look(app: &App, asked: &Asked) -> (Found, Listing) {
         // Where more follow, the next question begins behind the last one given.
         let last_id = match found.last() {
             Some((message, _)) if more && asked.after.is_some() => message.id,
-            _ => index.newest().max(asked.after.unwrap_or(0)),
+            _ => index.newest(),
         };
         (
             found,

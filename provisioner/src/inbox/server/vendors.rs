@@ -14,9 +14,11 @@ use rand::Rng as _;
 use serde_json::{Value, json};
 
 use super::state::{App, lock};
+use crate::inbox::facts::Facts;
 use crate::inbox::heartbeat;
-use crate::inbox::message::{Channel, Draft, Facts, Kind, Verdict};
+use crate::inbox::message::{Channel, Draft, Kind, Verdict};
 use crate::inbox::pagerduty::{self, Endpoint};
+use crate::inbox::redact::Token;
 use crate::inbox::slack::{self, Hook, SlackError};
 use crate::inbox::time;
 
@@ -77,7 +79,7 @@ async fn pagerduty(app: &App, endpoint: Endpoint, body: Body) -> Response {
         }
     };
     let mut judged = pagerduty::judge(endpoint, &body);
-    let place = pagerduty::endpoint_text(endpoint, judged.routing_key.as_deref());
+    let place = pagerduty::endpoint_text(endpoint, judged.routing_key.as_ref());
     let mut draft = Draft {
         channel: Channel::Pagerduty,
         endpoint: place,
@@ -96,8 +98,12 @@ async fn pagerduty(app: &App, endpoint: Endpoint, body: Body) -> Response {
         };
         return json_answer(app, draft, reply).await;
     }
-    let key = judged.routing_key.unwrap_or_default();
-    let taken = lock(&app.pagerduty_rate).take(&key, Instant::now());
+    let key = judged
+        .routing_key
+        .as_ref()
+        .map(Token::expose)
+        .unwrap_or_default();
+    let taken = lock(&app.pagerduty_rate).take(key, Instant::now());
     if taken.is_err() {
         let reasons = vec!["more events a minute than this integration key may send".to_owned()];
         draft.verdict = Verdict::Refused {

@@ -67,11 +67,10 @@ pub fn load(dir: &Path, first: u64, newest: bool) -> io::Result<Loaded> {
         if line.last() != Some(&b'\n') {
             loaded.torn_bytes = line.len() as u64;
             if newest {
+                // On a full disk the piece is given up; the whole records are what counts.
                 let torn = dir.join("torn.part");
-                super::options()
-                    .truncate(true)
-                    .open(torn)?
-                    .write_all(&line)?;
+                let kept = super::options().truncate(true).open(torn);
+                drop(kept.and_then(|mut file| file.write_all(&line)));
                 let file = File::options().write(true).open(&path)?;
                 file.set_len(loaded.bytes)?;
                 file.sync_all()?;

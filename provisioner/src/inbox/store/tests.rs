@@ -1,6 +1,7 @@
 //! The store against restarts, crashes, damage and its own limits.
 
-use super::super::message::{Channel, Facts, Kind, Verdict};
+use super::super::facts::Facts;
+use super::super::message::{Channel, Kind, Verdict};
 use super::*;
 
 fn draft(summary: &str) -> Draft {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::inbox::time::Instant;
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 fn message(change: &Value) -> Box<Message> {
     let mut base = json!({
@@ -97,23 +98,24 @@ fn the_timeline_reads_like_the_promised_one() {
         .into_iter()
         .map(|what| text(&event(what), false))
         .collect();
-    let expected = "\
+    let expected = "
   waiting at http://127.0.0.1:7071, after message 6; times are UTC
   09:14:45  fault     payment_decline in booking switched on
   09:14:45  pending   PaymentFailureRateHigh  service=payment team=payment
                       severity=critical  value 0.61, held for 30s
   09:14:45  firing    PaymentFailureRateHigh  service=payment team=payment
                       severity=critical  Prometheus → Alertmanager
-  09:14:45  RECEIVED  PagerDuty Events v2  202  dedup_key=9f1c3f7a55d2…  (43s
-                      after the fault, 35s after active)
+  09:14:45  RECEIVED  PagerDuty Events v2  202  dedup_key=9f1c3f7a…
+                      (43s after the fault, 35s after active)
             critical · payment · local · PaymentFailureRateHigh · 61% of
             payments declined (limit 5%, floor 100)
             runbook   docs/runbooks/PaymentFailureRateHigh.md
-  09:14:45  repeated  PagerDuty Events v2  202  dedup_key=9f1c3f7a55d2…; open
-                      for 1m00s
+  09:14:45  repeated  PagerDuty Events v2  202
+                      dedup_key=9f1c3f7a…; open for 1m00s
   09:14:45  inactive  PaymentFailureRateHigh  service=payment team=payment
                       severity=critical  condition over
-  09:14:45  RESOLVED  PaymentFailureRateHigh  same dedup_key; open for 5m10s
+  09:14:45  RESOLVED  PagerDuty Events v2, same dedup_key; open for 5m10s
+            PaymentFailureRateHigh · payment
   09:14:45  REFUSED   PagerDuty Events v2  400
             'payload.severity' is missing or blank
   09:14:45  RECEIVED  e-mail  250  to ops@example.org
@@ -121,7 +123,7 @@ fn the_timeline_reads_like_the_promised_one() {
             payments declined (limit 5%, floor 100)
             drill     d-1
 ";
-    assert_eq!(text, expected);
+    assert_eq!(format!("\n{text}"), expected);
     assert!(text.lines().all(|line| line.chars().count() <= COLUMNS));
 }
 
@@ -146,7 +148,7 @@ fn json_is_one_object_a_line() {
         since_fault_ms: Some(43_000),
         since_active_ms: None,
     };
-    let line = json(&event(what));
+    let line = json::line(&event(what));
     assert_eq!(line.matches('\n').count(), 1);
     let value: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(value["event"], "received");

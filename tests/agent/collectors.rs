@@ -1,0 +1,164 @@
+//! Collectors that fail or hang: the others neither fail nor wait, and the reason is told.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::{Agent, PATIENCE, copy_tree, fixture, roots};
+
+/// An agent over a copy of the fixture tree that the test may have spoiled.
+fn over_a_copy(timeout_ms: u64, spoil: impl FnOnce(&Path)) -> Agent {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("node");
+    copy_tree(&fixture(), &tree);
+    spoil(&tree);
+    let config = format!("{}collectors:\n  timeoutMs: {timeout_ms}\n", roots(&tree));
+    Agent::start_in(folder, &config)
+}
+
+/// A time limit that a busy machine does not reach.
+const LONG: u64 = 60_000;
+
+const ALL: [&str; 11] = [
+    "cpu",
+    "diskstats",
+    "filefd",
+    "filesystem",
+    "loadavg",
+    "meminfo",
+    "netdev",
+    "stat",
+    "time",
+    "uname",
+    "vmstat",
+];
+
+#[test]
+fn a_sound_tree_makes_all_succeed() {
+    let agent = over_a_copy(LONG, |_| {});
+    let metrics = agent.metrics();
+    for collector in ALL {
+        assert_eq!(metrics.success(collector), 1.0, "{collector}");
+    }
+    assert_eq!(metrics.value("node_load5"), 10.37);
+    assert_eq!(
+        metrics.value("node_network_receive_packets_total{device=\"eth0\"}"),
+        520_993_275.0
+    );
+    assert_eq!(
+        metrics.series["node_filefd_maximum"],
+        "9.223372036854776e+18"
+    );
+}
+
+#[test]
+fn corrupt_files_fail_their_collectors_only_and_name_file_and_line() {
+    let enormous = vec![b'x'; (16 << 20) + 1];
+    let agent = over_a_copy(LONG, |tree| {
+        fs::write(tree.join("proc/loadavg"), "0.1 nonsense 0.3\n").unwrap();
+        fs::write(
+            tree.join("proc/meminfo"),
+            b"MemTotal: 1 kB\nMemFree: \xff\xfe kB\n",
+        )
+        .unwrap();
+        fs::write(
+            tree.join("proc/diskstats"),
+            "   8       0 sda 1 2 3 4 5 6 7 8 9 1",
+        )
+        .unwrap();
+        fs::write(tree.join("proc/vmstat"), &enormous).unwrap();
+        fs::remove_file(tree.join("proc/sys/fs/file-nr")).unwrap();
+    });
+    let metrics = agent.metrics();
+    let failing = ["diskstats", "loadavg", "meminfo", "vmstat", "filefd"];
+    for collector in ALL {
+        let expected = if failing.contains(&collector) {
+            0.0
+        } else {
+            1.0
+        };
+        assert_eq!(metrics.success(collector), expected, "{collector}");
+    }
+    assert!(!metrics.families.contains_key("node_load1"));
+    assert!(
+        !metrics.families.contains_key("node_memory_MemTotal_bytes"),
+        "half of a file"
+    );
+    agent.logged_text("proc/loadavg: line 1: the load of 5 min is");
+    agent.logged_text("proc/meminfo: line 2: MemFree is");
+    agent.logged_text("proc/diskstats: line 1: sda has 10 columns");
+    agent.logged_text("proc/vmstat: the file has more than 16 MiB");
+    agent.logged_text("proc/sys/fs/file-nr: No such file");
+}
+
+#[test]
+fn a_hung_collector_is_reported_and_the_others_go_on() {
+    let mut agent = over_a_copy(3000, |tree| {
+        // Opening a pipe that nobody writes to does not return, as with a stuck device.
+        let file = tree.join("proc/loadavg");
+        fs::remove_file(&file).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(&file)
+            .status()
+            .unwrap();
+        assert!(made.success());
+    });
+    for _ in 0..5 {
+        let metrics = agent.metrics();
+        for collector in ALL {
+            let expected = if collector == "loadavg" { 0.0 } else { 1.0 };
+            assert_eq!(metrics.success(collector), expected, "{collector}");
+        }
+    }
+    agent.logged_text("its call does not return");
+    assert_eq!(
+        agent.get("/ready").status,
+        200,
+        "one hung collector is no reason not to be ready"
+    );
+    // No thread per scrape is left behind.
+    let threads = || {
+        fs::read_dir(format!("/proc/{}/task", agent.pid()))
+            .unwrap()
+            .count()
+    };
+    let before = threads();
+    for _ in 0..20 {
+        agent.metrics();
+    }
+    assert!(
+        threads() <= before + 1,
+        "{} threads, {before} before",
+        threads()
+    );
+    // It answers again when the device does…
+    let fifo = agent.path("node/proc/loadavg");
+    let recovered = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !recovered.load(Ordering::SeqCst) {
+                // Does not wait for a reader: fails while there is none.
+                let opened = fs::OpenOptions::new()
+                    .write(true)
+                    .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32)
+                    .open(&fifo);
+                if let Ok(mut pipe) = opened {
+                    let _ = pipe.write_all(b"1.5 2.5 3.5 1/2 3\n");
+                }
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+        });
+        let start = std::time::Instant::now();
+        while start.elapsed() < PATIENCE && !recovered.load(Ordering::SeqCst) {
+            recovered.store(agent.metrics().success("loadavg") == 1.0, Ordering::SeqCst);
+        }
+        let done = recovered.swap(true, Ordering::SeqCst);
+        assert!(done, "the collector does not recover");
+    });
+    // …and while it hangs (as it does again), the agent ends when told to.
+    agent.metrics();
+    agent.signal("TERM");
+    assert_eq!(agent.ended().code(), Some(0));
+}

@@ -1,0 +1,160 @@
+//! The collectors over a captured tree, as one text. `KAI_BLESS=1` writes what is found instead of
+//! comparing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kai_agent::collectors::{ALL, CollectError};
+use kai_agent::exposition::{Page, merge};
+use kai_agent::node::{FsStat, Machine, Node, Tree, Uname};
+use kai_agent::procfs::net_dev::Device;
+use kai_agent::settings::Settings;
+use kai_contract::agent_config::{AgentConfig, Roots};
+
+use crate::support::fixture;
+
+/// The tree's files, and answers that do not move in place of the system calls.
+struct Captured(Machine);
+
+impl Node for Captured {
+    fn path(&self, tree: Tree, name: &str) -> PathBuf {
+        self.0.path(tree, name)
+    }
+
+    fn read(&self, tree: Tree, name: &str, into: &mut Vec<u8>) -> io::Result<()> {
+        self.0.read(tree, name, into)
+    }
+
+    fn list(&self, tree: Tree, name: &str) -> io::Result<Vec<String>> {
+        self.0.list(tree, name)
+    }
+
+    fn statfs(&self, mount_point: &[u8]) -> io::Result<FsStat> {
+        match mount_point {
+            b"/mnt/gone" => Err(rustix::io::Errno::NOTCONN.into()),
+            b"/mnt/share" => Err(rustix::io::Errno::STALE.into()),
+            b"/run/lock" => Err(rustix::io::Errno::ACCESS.into()),
+            b"/srv/with space\ttab\\slash" => Ok(FsStat {
+                block_size: 4096,
+                blocks: 4_611_686_018_427_387_904,
+                blocks_free: 3,
+                blocks_available: 2,
+                files: 0,
+                files_free: 0,
+            }),
+            _ => Ok(FsStat {
+                block_size: 4096,
+                blocks: 66_052_240,
+                blocks_free: 60_000_001,
+                blocks_available: 18_000_003,
+                files: 16_777_216,
+                files_free: 16_262_844,
+            }),
+        }
+    }
+
+    fn strip_root<'a>(&self, mount_point: &'a [u8]) -> &'a [u8] {
+        mount_point
+    }
+
+    fn uname(&self) -> Uname {
+        Uname {
+            sysname: b"Linux".to_vec(),
+            release: b"6.18.44".to_vec(),
+            version: b"#1 SMP PREEMPT_DYNAMIC".to_vec(),
+            machine: b"x86_64".to_vec(),
+            nodename: b"booking-7".to_vec(),
+            domainname: b"(none)".to_vec(),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_nanos(1_795_474_912_088_960_250)
+    }
+
+    fn zone(&self, _: Duration) -> (String, i32) {
+        ("WIB".to_owned(), 25_200)
+    }
+
+    fn is_live(&self) -> bool {
+        self.0.is_live()
+    }
+
+    fn links(&self, _: &mut Vec<Device>) -> io::Result<()> {
+        Err(io::Error::other(
+            "a copied tree must not be mixed with this machine's devices",
+        ))
+    }
+}
+
+/// The output of every collector, one after the other, and a line per failure.
+fn output(collectors: &str) -> String {
+    let config = format!("version: 1\nlisten: 127.0.0.1:1\ncollectors: {collectors}\n");
+    let config: AgentConfig = serde_yaml::from_str(&config).unwrap();
+    let settings = Settings::new(&config).unwrap();
+    let tree = fixture();
+    let node: Arc<dyn Node> = Arc::new(Captured(Machine::new(&Roots {
+        proc: tree.join("proc"),
+        sys: tree.join("sys"),
+        root: tree,
+        udev_data: None,
+    })));
+    let mut pages = Vec::new();
+    for entry in ALL.iter().filter(|entry| settings.runs(entry.name)) {
+        let mut page = Page::default();
+        let mut collector = (entry.build)(&settings, &node);
+        // Twice: state and buffers that are kept must not change what is written.
+        for _ in 0..2 {
+            page.clear();
+            let result: Result<(), CollectError> = collector.collect(&*node, &mut page);
+            result.unwrap_or_else(|error| panic!("{}: {error}", entry.name));
+        }
+        pages.push(page);
+    }
+    let mut out = Vec::new();
+    merge(&pages, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+fn compare(name: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/agent/expected")
+        .join(name);
+    if std::env::var_os("KAI_BLESS").is_some_and(|value| value == "1") {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, found).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; write it with KAI_BLESS=1", path.display()));
+    let (mut ours, mut theirs) = (found.lines(), expected.lines());
+    loop {
+        let (found, expected) = (ours.next(), theirs.next());
+        assert_eq!(
+            found, expected,
+            "{name} differs; if that is right, write it with KAI_BLESS=1"
+        );
+        if found.is_none() {
+            break;
+        }
+    }
+}
+
+#[test]
+fn the_captured_tree_is_exported_as_expected() {
+    compare("node.prom", &output("{}"));
+}
+
+#[test]
+fn the_filters_are_heeded() {
+    compare(
+        "filtered.prom",
+        &output(
+            "{disable: [meminfo, cpu, time], filesystemMountPointsExclude: '^/run', \
+             filesystemFsTypesExclude: '', diskstatsDeviceExclude: '^(sd|nvme)', \
+             netdevDeviceExclude: '^(lo|veth.*)$', vmstatFields: '^nr_free'}",
+        ),
+    );
+}
