@@ -14,6 +14,7 @@ pub mod starter;
 pub mod tree;
 
 mod check;
+mod decode;
 mod files;
 mod format;
 mod glob;
@@ -37,7 +38,7 @@ pub use self::starter::{existing, fresh_id, starter};
 
 pub(crate) use self::diagnostic::{Findings, quoted};
 pub(crate) use self::mask::names_a_secret;
-pub(crate) use self::promql::check as check_promql;
+pub(crate) use self::promql::{check as check_promql, keeps_label};
 pub(crate) use self::suggest::nearest;
 pub(crate) use self::template::{check as check_template, is_template};
 

@@ -140,7 +140,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "rule-team",
-        what: "the `team` of an alert is one of `teams`",
+        what: "the `team` of an alert is one of `teams`, and its expression does not lose it",
         run: rules::teams_exist,
     },
     Check {

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use super::check::{self, Completeness};
+use super::decode;
 use super::diagnostic::{Findings, quoted};
 use super::format::Format;
 use super::glob;
@@ -54,7 +55,7 @@ pub fn read_named(
     parse_bytes(path, &bytes, sources, findings)
 }
 
-/// At most [`parse::MAX_BYTES`]. `regular`: refuse pipes and devices, which could wait for ever.
+/// At most [`decode::MAX_BYTES`]. `regular`: refuse pipes and devices, which could wait for ever.
 fn read_file(path: &Path, regular: bool) -> io::Result<Vec<u8>> {
     let metadata = fs::metadata(path)?;
     if metadata.is_dir() {
@@ -70,10 +71,10 @@ fn read_file(path: &Path, regular: bool) -> io::Result<Vec<u8>> {
         ));
     }
     let mut bytes = Vec::new();
-    let limit = parse::MAX_BYTES as u64 + 1;
+    let limit = decode::MAX_BYTES as u64 + 1;
     fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    if bytes.len() > parse::MAX_BYTES {
-        let message = format!("it is larger than {} MiB", parse::MAX_BYTES >> 20);
+    if bytes.len() > decode::MAX_BYTES {
+        let message = format!("it is larger than {} MiB", decode::MAX_BYTES >> 20);
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
     Ok(bytes)
@@ -95,7 +96,7 @@ fn parse_bytes(
     sources: &mut Sources,
     findings: &mut Findings,
 ) -> Option<(FileId, Node)> {
-    let text = match parse::decode(bytes) {
+    let text = match decode::decode(bytes) {
         Ok(text) => text,
         Err((line, column, message, help)) => {
             // a line of a file that is not text is not worth showing

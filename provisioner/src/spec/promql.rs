@@ -3,6 +3,7 @@
 //! both refuse, or what is plainly of a wrong type, is an error; `promtool` has the last word when
 //! the rules are applied.
 
+mod labels;
 mod syntax;
 mod token;
 
@@ -180,6 +181,18 @@ pub fn check(expr: &str) -> Option<Issue> {
         help,
         certain: true,
     })
+}
+
+/// Do all series of the result still have `label`, if the series that are read have it? `None`
+/// when the expression could not be read.
+pub fn keeps_label(expr: &str, label: &str) -> Option<bool> {
+    match syntax::check(expr, MAX_TOKENS) {
+        Ok(syntax::Outcome::Fine) => {}
+        _ => return None,
+    }
+    parser::parse(expr)
+        .ok()
+        .map(|read| labels::survives(&read, label))
 }
 
 /// promql-parser names types as its code does; people know them by Prometheus' names.

@@ -7,7 +7,7 @@ use crate::model::Severity;
 use crate::spec::rules::{LocatedRule, ReadFile, inside};
 use crate::spec::source::Place;
 use crate::spec::tree::Node;
-use crate::spec::{Findings, check_promql, check_template, is_template, quoted};
+use crate::spec::{Findings, check_promql, check_template, is_template, keeps_label, quoted};
 
 /// An alert with this severity is recorded and wakes nobody, as the Watchdog does.
 const NO_SEVERITY: &str = "none";
@@ -79,10 +79,33 @@ pub(super) fn teams_exist(subject: &Subject<'_>, findings: &mut Findings) {
                 let help = suggestion(team, teams.keys().map(String::as_str));
                 findings.error("unknown-team", place, message).help(help);
             }
-            // Series carry the team of their target; what has none goes to the fallback team.
-            None => {}
+            // routed nowhere, so nobody needs to own it
+            None if rule
+                .label("severity")
+                .is_some_and(|(word, _)| word == NO_SEVERITY) => {}
+            // usually the series carry the team of their target
+            None if keeps_label(&rule.rule.expr, "team") != Some(false) => {}
+            None if overridden(subject, rule.name()) => {}
+            None => {
+                let fallback = &subject.stack.routing.fallback_team;
+                let name = quoted(rule.name());
+                let message = format!("alert {name} loses the label `team` of its series");
+                let help = format!(
+                    "keep it, as in `sum by (team, …)`, or add `team:` to the labels of the rule; \
+                     as it is, `{fallback}` gets the alert"
+                );
+                findings
+                    .warning("no-team-label", rule.place(), message)
+                    .help(help);
+            }
         }
     }
+}
+
+/// Does an override give the alert a team?
+fn overridden(subject: &Subject<'_>, alert: &str) -> bool {
+    let change = subject.stack.alerts.overrides.get(alert);
+    change.is_some_and(|change| change.disabled || change.labels.contains_key("team"))
 }
 
 pub(super) fn expressions_parse(subject: &Subject<'_>, findings: &mut Findings) {
