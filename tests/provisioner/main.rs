@@ -1,6 +1,13 @@
 //! Tests of the kai-observe program: its parts, the command line, and (in `stack/`) real systems
 //! end to end.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod components;
 mod harness;
 mod inbox;

@@ -353,9 +353,10 @@ fn good_specs_resolve() {
 #[test]
 fn a_large_spec_is_loaded_or_refused() {
     let mut text = spec::starter("x", "k7x2m9qd4e").replace("services: {}", "services:");
-    let services: String = (0..2_000)
+    let services: Vec<String> = (0..2_000)
         .map(|n| format!("  s{n}: {{ team: platform, metrics: 'http://10.0.0.1:80/{n}' }}\n"))
         .collect();
+    let services = services.concat();
     text = text.replace("services:\n", &format!("services:\n{services}"));
     let loaded = load_text(text.as_bytes()).unwrap_or_else(|said| panic!("refused:\n{said}"));
     assert_eq!(loaded.stack.services.len(), 2_000);

@@ -65,7 +65,6 @@ fn a_small_file_system_and_a_folder_that_is_none() {
     if mounted {
         let ran = stack.run(&["provision", "--home", &mount.to_string_lossy()]);
         let _ = std::process::Command::new("umount").arg(&mount).status();
-        let ran = ran;
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.err.contains("MiB are free"), "{ran:?}");
     } else {

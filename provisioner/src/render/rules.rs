@@ -38,6 +38,9 @@ fn group(group: &RuleGroup) -> Value {
     if let Some(interval) = &group.interval {
         out.insert("interval".into(), json!(interval));
     }
+    if let Some(offset) = &group.query_offset {
+        out.insert("query_offset".into(), json!(offset));
+    }
     if let Some(limit) = group.limit {
         out.insert("limit".into(), json!(limit));
     }

@@ -135,7 +135,7 @@ mod tests {
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        assert_eq!(walk(folder.path()), [path.clone()]);
+        assert_eq!(walk(folder.path()), std::slice::from_ref(&path));
         remove(&path).unwrap();
         remove(&path).unwrap();
         assert_eq!(read(&path).unwrap(), None);

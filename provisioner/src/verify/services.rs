@@ -54,9 +54,9 @@ async fn collectors(subject: &Subject<'_>) -> Result<String, String> {
             continue;
         };
         if line.ends_with(" 1") {
-            good += 1
+            good += 1;
         } else {
-            bad.push(name.to_owned())
+            bad.push(name.to_owned());
         }
     }
     match (good, bad.is_empty()) {
