@@ -1,6 +1,5 @@
 //! Flags and subcommands, with the text of `--help`.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -106,17 +105,6 @@ pub enum Command {
     #[command(after_help = "Example:
   kai-observe completions bash > /etc/bash_completion.d/kai-observe")]
     Completions { shell: clap_complete::Shell },
-    #[command(subcommand, hide = true)]
-    Internal(Internal),
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Internal {
-    /// Start a session and become the command
-    Launch {
-        #[arg(last = true, required = true)]
-        command: Vec<OsString>,
-    },
 }
 
 #[derive(Debug, Args)]

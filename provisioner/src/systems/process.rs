@@ -109,7 +109,7 @@ pub async fn start(
     })?;
     let mut command = Command::new(launcher);
     command
-        .args(["internal", "launch", "--"])
+        .args(crate::cli::LAUNCH)
         .arg(program)
         .args(&process.args)
         .env_clear()
