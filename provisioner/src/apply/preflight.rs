@@ -11,9 +11,10 @@ use crate::systems::ports::{self, Taken};
 /// Less than this and components or data will fail half-way.
 const ROOM: u64 = 64 * 1024 * 1024;
 
-/// Nothing is changed; an empty list means go.
-pub fn preflight(plan: &Plan, env: &Env) -> Vec<String> {
+/// Nothing is started. What was found good in one line, or everything that is wrong.
+pub fn preflight(plan: &Plan, env: &Env) -> Result<String, Vec<String>> {
     let mut out = Vec::new();
+    let mut free_ports = Vec::new();
     for change in &plan.changes {
         let Some(Document::Process(process)) = env
             .resources
@@ -27,6 +28,7 @@ pub fn preflight(plan: &Plan, env: &Env) -> Vec<String> {
         }
         for port in &process.ports {
             if !ports::is_taken(*port) {
+                free_ports.push(*port);
                 continue;
             }
             let holder = ports::holder(*port);
@@ -61,14 +63,32 @@ pub fn preflight(plan: &Plan, env: &Env) -> Vec<String> {
             out.push(format!("{taken}; {advice}"));
         }
     }
-    if let Err(error) = writable(&env.layout.root) {
-        out.push(error);
+    let free = match writable(&env.layout.root) {
+        Ok(free) => free,
+        Err(error) => {
+            out.push(error);
+            0
+        }
+    };
+    if !out.is_empty() {
+        return Err(out);
     }
-    out
+    free_ports.sort_unstable();
+    let ports = match free_ports.as_slice() {
+        [] => "no port needed".to_owned(),
+        some => {
+            let words: Vec<String> = some.iter().map(ToString::to_string).collect();
+            format!("ports {} free", words.join(" "))
+        }
+    };
+    Ok(format!(
+        "{ports}, {:.1} GiB of disk",
+        free as f64 / f64::from(1 << 30)
+    ))
 }
 
-/// The folder can be made, written to, and has room.
-fn writable(folder: &Path) -> Result<(), String> {
+/// The folder can be made, written to, and has room; how much, in bytes.
+fn writable(folder: &Path) -> Result<u64, String> {
     let say = |error: std::io::Error| {
         format!(
             "cannot write to {}: {error}; make it writable for this user or choose another --home",
@@ -90,5 +110,5 @@ fn writable(folder: &Path) -> Result<(), String> {
             ROOM / 1024 / 1024
         ));
     }
-    Ok(())
+    Ok(free)
 }

@@ -169,12 +169,14 @@ async fn carry_out(
             .collect(),
         processes: world.processes.clone(),
     });
-    let problems = apply::preflight(plan, &env);
-    if !problems.is_empty() {
-        return Err(Stop::new(
-            exit::ERROR,
-            format!("nothing was started:\n  - {}", problems.join("\n  - ")),
-        ));
+    match apply::preflight(plan, &env) {
+        Ok(good) => ui.stage("preflight", &good),
+        Err(problems) => {
+            return Err(Stop::new(
+                exit::ERROR,
+                format!("nothing was started:\n  - {}", problems.join("\n  - ")),
+            ));
+        }
     }
     let note = if reviewed { " (as reviewed)" } else { "" };
     ui.stage("plan", &format!("{}{note}", plan.summary()));
