@@ -77,7 +77,7 @@ pub fn main() -> u8 {
     match runtime.block_on(run(&cli, &ui)) {
         Ok(code) => code,
         Err(stop) => {
-            ui.error(&stop.message);
+            ui.error(&stop.message, stop.code);
             stop.code
         }
     }

@@ -173,11 +173,10 @@ pub fn left_over(resources: &[Resource], layout: &Layout, owner: &str) -> Vec<Le
         let Some(mark) = read_mark(&content) else {
             continue;
         };
-        if mark.owner == owner {
-            out.push(LeftOver {
-                address: Address::from_marker(&mark.address),
-                path,
-            });
+        // A mark alone does not make a file ours: a copy of a rendered file carries it too.
+        let address = Address::from_marker(&mark.address);
+        if mark.owner == owner && path == layout.root.join("config").join(address.name()) {
+            out.push(LeftOver { address, path });
         }
     }
     for path in file::walk(&layout.root.join("secrets")) {

@@ -152,10 +152,9 @@ async fn act(change: &Change, document: &Process, env: &Arc<Env>) -> Result<Stri
 
 impl Env {
     fn running(&self, address: &Address, before: &str) -> Option<&Found> {
-        self.processes.iter().find(|found| {
-            found.address == address.as_str()
-                && before == format!("pid {} since {}", found.pid, found.started)
-        })
+        self.processes
+            .iter()
+            .find(|found| found.address == address.as_str() && before == found.identity())
     }
 }
 

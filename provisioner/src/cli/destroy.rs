@@ -102,7 +102,10 @@ fn inventory(context: &Context, running: &[Found]) -> Inventory {
             .ok()
             .flatten()
             .and_then(|content| read_mark(&content))
-            .is_some_and(|mark| mark.owner == context.owner)
+            .is_some_and(|mark| {
+                let name = crate::resource::Address::from_marker(&mark.address);
+                mark.owner == context.owner && path == root.join("config").join(name.name())
+            })
             || context
                 .resources
                 .iter()

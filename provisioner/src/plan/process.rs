@@ -25,7 +25,7 @@ pub(super) fn step(resource: &Resource, document: &Process, world: &World, so_fa
             action,
             reason,
             diff: None,
-            before: format!("pid {} since {}", before.pid, before.started),
+            before: before.identity(),
             after: wanted.clone().unwrap_or_else(|| "after fetch".into()),
         })
     };
@@ -165,7 +165,7 @@ fn stop(found: &Found, reason: &str) -> Change {
         action: Action::Stop,
         reason: format!("{reason} (pid {})", found.pid),
         diff: None,
-        before: format!("pid {} since {}", found.pid, found.started),
+        before: found.identity(),
         after: "absent".into(),
     }
 }

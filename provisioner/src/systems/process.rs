@@ -55,7 +55,8 @@ pub enum ProcessError {
     Reload { name: String, reason: String },
 }
 
-/// Digest of what a process is started with; a change means a restart.
+/// Digest of what a process is started with; a change means a restart. The ports are part of it: a
+/// listener that is named only in a configuration file does not move by a reload.
 pub fn launch(process: &Process, program_digest: &str) -> String {
     let mut text = format!("{}\n{program_digest}\n", process.component);
     for arg in &process.args {
@@ -65,6 +66,7 @@ pub fn launch(process: &Process, program_digest: &str) -> String {
     for (name, value) in &process.env {
         text.push_str(&format!("{name}={value}\n"));
     }
+    text.push_str(&format!("ports={:?}\n", process.ports));
     digest(text)[..16].to_owned()
 }
 
