@@ -11,6 +11,7 @@
 mod components;
 mod harness;
 mod inbox;
+mod rules;
 mod spec;
 #[path = "../stack/main.rs"]
 mod stack;
