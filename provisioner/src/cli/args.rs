@@ -158,7 +158,7 @@ pub struct ProofArgs {
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// How long a proof may wait for what takes a scrape to appear
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "45s", value_parser = time)]
     pub patience: Duration,
 }
 
