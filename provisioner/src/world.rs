@@ -40,6 +40,8 @@ pub enum Actual<T> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Health {
     pub answers: Result<(), String>,
+    /// Whether it can be asked to reload.
+    pub reachable: Result<(), String>,
     /// Its own word on the configuration in force.
     pub loaded: Option<String>,
     /// Seconds since it started.
@@ -141,12 +143,14 @@ async fn health(resources: &[Resource], processes: &[Found]) -> BTreeMap<Address
 }
 
 async fn ask(client: &reqwest::Client, document: &Process, age: f64) -> Health {
-    let (answers, loaded) = tokio::join!(
+    let (answers, loaded, reachable) = tokio::join!(
         process::answers(client, &document.ready),
-        process::loaded(client, document)
+        process::loaded(client, document),
+        process::reachable(&document.reload)
     );
     Health {
         answers,
+        reachable,
         loaded,
         age,
     }
@@ -185,7 +189,7 @@ pub fn left_over(resources: &[Resource], layout: &Layout, owner: &str) -> Vec<Le
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        if !wanted.contains(&path) && !name.ends_with(".pending") {
+        if !wanted.contains(&path) && secret::ours(&path) {
             out.push(LeftOver {
                 address: Address::secret(&name),
                 path,

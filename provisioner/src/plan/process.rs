@@ -71,6 +71,12 @@ pub(super) fn step(resource: &Resource, document: &Process, world: &World, so_fa
             change(Action::Await, format!("starting: {why}"), found)
         };
     }
+    if let Some(health) = health
+        && let Err(why) = &health.reachable
+    {
+        let reason = format!("cannot be asked to reload: {why}");
+        return change(Action::Restart, reason, found);
+    }
     let reload = if document.reload == Reload::Restart {
         Action::Restart
     } else {

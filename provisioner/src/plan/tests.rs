@@ -107,6 +107,7 @@ fn in_step(resources: &[Resource]) -> World {
                     resource.address.clone(),
                     Health {
                         answers: Ok(()),
+                        reachable: Ok(()),
                         loaded: Some("100.5".into()),
                         age: 5.0,
                     },
@@ -215,6 +216,15 @@ fn a_process_is_started_restarted_reloaded_or_awaited_for_its_own_reason() {
         ["restart process/server"]
     );
 
+    // A listener that is named only in a file does not move by a reload.
+    let mut moved = resources.clone();
+    for resource in &mut moved {
+        if let Document::Process(process) = &mut resource.document {
+            process.ports = vec![2];
+        }
+    }
+    assert_eq!(words(&planned(&moved, &good())), ["restart process/server"]);
+
     let mut world = good();
     world.config_changed.insert(address.clone(), 101.0);
     assert_eq!(
@@ -223,8 +233,20 @@ fn a_process_is_started_restarted_reloaded_or_awaited_for_its_own_reason() {
     );
 
     let mut world = good();
+    let unreachable = Health {
+        answers: Ok(()),
+        reachable: Err("its socket is gone".into()),
+        loaded: Some("100.5".into()),
+        age: 5.0,
+    };
+    world.health.insert(address.clone(), unreachable);
+    assert_eq!(
+        words(&planned(&resources, &world)),
+        ["restart process/server"]
+    );
     let ill = |age| Health {
         answers: Err("no answer in time".into()),
+        reachable: Ok(()),
         loaded: None,
         age,
     };
@@ -361,6 +383,7 @@ fn carry_out(resources: &[Resource], world: &mut World, plan: &Plan) {
         if change.address.kind() == "process" && change.action != Action::Stop {
             let health = Health {
                 answers: Ok(()),
+                reachable: Ok(()),
                 loaded: Some("300".into()),
                 age: 1.0,
             };
@@ -406,6 +429,7 @@ proptest! {
         world.processes.dedup_by_key(|found| found.pid);
         let health = Health {
             answers: if answers { Ok(()) } else { Err("silent".into()) },
+            reachable: Ok(()),
             loaded: Some(loaded.to_string()),
             age,
         };

@@ -187,7 +187,8 @@ pub async fn await_answer(process: &Process, layout: &Layout) -> Result<(), Proc
     let client = http::client(Duration::from_secs(2));
     let deadline = Instant::now() + process.ready_within;
     loop {
-        match answers(&client, &process.ready).await {
+        let answer = answers(&client, &process.ready).await;
+        match answer.and(reachable(&process.reload).await) {
             Ok(()) => return Ok(()),
             Err(last) if Instant::now() >= deadline => {
                 let log = layout.log(&process.name);
@@ -213,6 +214,18 @@ pub async fn answers(client: &reqwest::Client, url: &str) -> Result<(), String> 
         Err(error) if error.is_timeout() => Err("no answer in time".to_owned()),
         Err(error) if error.is_connect() => Err("nothing listens there".to_owned()),
         Err(_) => Err("the connection broke".to_owned()),
+    }
+}
+
+/// Whether the way to reload the process is open: a socket file that somebody deleted does not come
+/// back before the process is started again.
+pub async fn reachable(reload: &Reload) -> Result<(), String> {
+    let Reload::Socket(path) = reload else {
+        return Ok(());
+    };
+    match tokio::net::UnixStream::connect(path).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("its socket {}: {error}", path.display())),
     }
 }
 
