@@ -7,12 +7,14 @@
 //! says so only if `ro` is the sole option), and a mount point that is not UTF-8 is shown with
 //! U+FFFD instead of failing the scrape.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::exposition::Page;
-use crate::node::{Node, Tree};
+use crate::node::{Kept, Node, Tree};
 use crate::procfs::ParseError;
 use crate::settings::Settings;
 
@@ -102,14 +104,55 @@ pub enum CollectError {
     },
 }
 
-/// Reads a file that has to be there.
-fn read(node: &dyn Node, tree: Tree, name: &str, into: &mut Vec<u8>) -> Result<(), CollectError> {
-    node.read(tree, name, into)
-        .map_err(|source| CollectError::Read {
-            path: node.path(tree, name),
-            source,
-        })
+/// A file that is read in every scrape, with its text as last read.
+#[derive(Debug)]
+struct Source {
+    tree: Tree,
+    name: Cow<'static, str>,
+    kept: Kept,
+    text: Vec<u8>,
 }
+
+impl Source {
+    fn new(tree: Tree, name: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            tree,
+            name: name.into(),
+            kept: Kept::default(),
+            text: Vec::new(),
+        }
+    }
+
+    fn proc(name: &'static str) -> Self {
+        Self::new(Tree::Proc, name)
+    }
+
+    /// Reads the file anew. What is not there is for the caller to judge.
+    fn try_read(&mut self, node: &dyn Node) -> io::Result<&[u8]> {
+        node.read_kept(self.tree, &self.name, &mut self.kept, &mut self.text)?;
+        Ok(&self.text)
+    }
+
+    /// Reads anew a file that has to be there.
+    fn read(&mut self, node: &dyn Node) -> Result<&[u8], CollectError> {
+        match node.read_kept(self.tree, &self.name, &mut self.kept, &mut self.text) {
+            Ok(()) => Ok(&self.text),
+            Err(source) => Err(CollectError::Read {
+                path: node.path(self.tree, &self.name),
+                source,
+            }),
+        }
+    }
+
+    /// Whether the kernel makes the text, so that no other file can take the name unnoticed.
+    fn is_kernels(&self) -> bool {
+        self.kept.is_open()
+    }
+}
+
+/// How long it is taken for granted that a kernel's folder lists the same names, and that what was
+/// not there is still not there.
+const LISTED: Duration = Duration::from_mins(1);
 
 /// Names the file in a parser's error.
 fn parsed<T>(

@@ -2,8 +2,7 @@
 //! system calls. Everything that a collector reads goes through [`Node`], so that a fixture tree
 //! or a container's host mounts can stand in for the machine.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,15 +11,16 @@ use kai_contract::agent_config::Roots;
 
 use crate::procfs::net_dev::Device;
 
+mod kept;
 mod links;
 mod zone;
+
+pub use kept::Kept;
+pub use links::LinkSocket;
 
 /// More than any file that a collector reads: `/proc/stat` of a machine with thousands of CPUs
 /// and interrupts has a few MiB.
 pub const LARGEST_FILE: usize = 16 << 20;
-
-/// First room for a file; most fit.
-const FIRST_READ: usize = 16 << 10;
 
 /// Which tree a path is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,14 @@ pub struct FsStat {
     pub blocks_available: u64,
     pub files: u64,
     pub files_free: u64,
+}
+
+/// A file as stat(2) sees it. Who replaces or rewrites the file changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    inode: u64,
+    size: i64,
+    modified: (i64, i64),
 }
 
 /// What uname(2) says.
@@ -60,6 +68,20 @@ pub trait Node: Send + Sync {
     /// Reads a whole file into `into`, which is cleared first. A file above [`LARGEST_FILE`] is
     /// an error of kind [`io::ErrorKind::FileTooLarge`].
     fn read(&self, tree: Tree, name: &str, into: &mut Vec<u8>) -> io::Result<()>;
+
+    /// As [`Node::read`], of a file that is read again and again and may stay open in between.
+    fn read_kept(
+        &self,
+        tree: Tree,
+        name: &str,
+        _kept: &mut Kept,
+        into: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        self.read(tree, name, into)
+    }
+
+    /// What tells whether a file is still the one that was read.
+    fn version(&self, tree: Tree, name: &str) -> io::Result<Version>;
 
     /// Names in a folder, sorted by their bytes.
     fn list(&self, tree: Tree, name: &str) -> io::Result<Vec<String>>;
@@ -83,7 +105,7 @@ pub trait Node: Send + Sync {
     fn is_live(&self) -> bool;
 
     /// Network devices as the kernel tells them by netlink, whatever the roots.
-    fn links(&self, into: &mut Vec<Device>) -> io::Result<()>;
+    fn links(&self, socket: &mut LinkSocket, into: &mut Vec<Device>) -> io::Result<()>;
 }
 
 /// The machine that the agent runs on.
@@ -122,7 +144,26 @@ impl Node for Machine {
     }
 
     fn read(&self, tree: Tree, name: &str, into: &mut Vec<u8>) -> io::Result<()> {
-        read_whole(&self.path(tree, name), into)
+        kept::read_once(&self.path(tree, name), into)
+    }
+
+    fn read_kept(
+        &self,
+        tree: Tree,
+        name: &str,
+        kept: &mut Kept,
+        into: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        kept.read(|| self.path(tree, name), into)
+    }
+
+    fn version(&self, tree: Tree, name: &str) -> io::Result<Version> {
+        let stat = rustix::fs::stat(self.path(tree, name))?;
+        Ok(Version {
+            inode: stat.st_ino,
+            size: stat.st_size,
+            modified: (stat.st_mtime, stat.st_mtime_nsec as i64),
+        })
     }
 
     fn list(&self, tree: Tree, name: &str) -> io::Result<Vec<String>> {
@@ -186,39 +227,9 @@ impl Node for Machine {
             .is_ok_and(|stat| stat.f_type == rustix::fs::PROC_SUPER_MAGIC as rustix::fs::FsWord)
     }
 
-    fn links(&self, into: &mut Vec<Device>) -> io::Result<()> {
-        links::read(into)
+    fn links(&self, socket: &mut LinkSocket, into: &mut Vec<Device>) -> io::Result<()> {
+        socket.read(into)
     }
-}
-
-/// Reads a file of the kernel's. Its size is not asked for, because the kernel says 0.
-fn read_whole(path: &Path, into: &mut Vec<u8>) -> io::Result<()> {
-    let mut file = File::open(path)?;
-    into.resize(into.capacity().max(FIRST_READ), 0);
-    let mut filled = 0;
-    loop {
-        if filled == into.len() {
-            if filled >= LARGEST_FILE {
-                *into = Vec::new(); // gives the room back, too
-                return Err(io::Error::new(
-                    io::ErrorKind::FileTooLarge,
-                    format!("the file has more than {} MiB", LARGEST_FILE >> 20),
-                ));
-            }
-            into.resize(filled * 2, 0);
-        }
-        match file.read(&mut into[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                into.clear();
-                return Err(error);
-            }
-        }
-    }
-    into.truncate(filled);
-    Ok(())
 }
 
 #[cfg(test)]
@@ -245,29 +256,13 @@ mod tests {
     }
 
     #[test]
-    fn reads_a_file_larger_than_the_first_room_and_refuses_an_enormous_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("big");
-        let content = vec![b'x'; FIRST_READ * 3 + 7];
-        std::fs::write(&path, &content).unwrap();
-        let mut buffer = b"old".to_vec();
-        read_whole(&path, &mut buffer).unwrap();
-        assert_eq!(buffer, content);
-        File::create(&path)
-            .unwrap()
-            .set_len(LARGEST_FILE as u64 + 1)
-            .unwrap();
-        let error = read_whole(&path, &mut buffer).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
-        assert!(buffer.is_empty());
-    }
-
-    #[test]
     fn this_machine_is_live_and_has_a_loopback_device() {
         let machine = machine("/");
         assert!(machine.is_live());
         let mut devices = Vec::new();
-        machine.links(&mut devices).unwrap();
+        machine
+            .links(&mut LinkSocket::default(), &mut devices)
+            .unwrap();
         assert!(
             devices.iter().any(|device| device.name == "lo"),
             "{devices:?}"

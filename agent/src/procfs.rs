@@ -13,6 +13,7 @@ pub mod meminfo;
 pub mod mountinfo;
 pub mod net_dev;
 pub mod netlink;
+pub mod own_stat;
 pub mod stat;
 pub mod text;
 pub mod udev;

@@ -1,16 +1,15 @@
 //! Runs the collectors: alone owns their concurrency, time limits, durations and success.
 //!
-//! Every collector has one long-lived thread with one call in flight. A scrape asks all idle
-//! threads at once and waits until the last has answered or the time is up. A collector that has
-//! not answered by then is reported with `node_scrape_collector_success 0`, and so in every later
-//! scrape, without being asked or waited for, until its call returns. So a hung collector costs
-//! one thread and the wait of one scrape, never more. Exit does not join the threads.
+//! A scrape has one thread run all collectors in turn. A call that takes long has the rest moved
+//! to another thread ([`pool`]), and one that has not returned when the time is up is reported with
+//! `node_scrape_collector_success 0`, and so in every later scrape, without being asked or waited
+//! for, until it returns. So a hung collector costs one thread and the wait of one scrape, never
+//! more. Exit does not join the threads.
 //!
 //! Scrapes take turns (a scrape takes milliseconds), so that two Prometheus servers do not find
 //! each other's collectors busy.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
@@ -20,37 +19,31 @@ use crate::exposition::{Kind, Page, merge};
 use crate::node::Node;
 use crate::settings::Settings;
 
-mod desk;
-mod lane;
+mod call;
+mod pool;
 
-use desk::Desk;
-use lane::{Job, work};
+use call::{Job, Slot};
+use pool::{Pool, Round};
 
-/// Collectors parse flat files; a small stack suffices and keeps the process small.
-const STACK: usize = 256 << 10;
-
-/// The collectors' threads.
+/// The collectors and the threads that call them.
 pub struct Scheduler {
     lanes: Mutex<Vec<Lane>>,
-    desk: Arc<Desk>,
+    pool: Pool,
 }
 
-/// One collector's thread, seen from outside.
+/// One collector, seen from outside.
 struct Lane {
-    name: &'static str,
-    jobs: Sender<Job>,
+    entry: &'static Entry,
     state: State,
+    /// How long its last call took. The slowest are called last, where they hold up nobody.
+    took: Duration,
     /// What was last said of it in the log, so that a lasting failure is logged once.
     complaint: Option<String>,
 }
 
 enum State {
-    Idle(Page),
-    Busy {
-        since: Instant,
-    },
-    /// The thread could not be started or has ended.
-    Gone,
+    Idle(Slot),
+    Busy { since: Instant },
 }
 
 /// How one collector fared in one scrape.
@@ -62,19 +55,22 @@ pub struct Outcome {
 }
 
 impl Scheduler {
-    /// Starts a thread per collector of [`collectors::ALL`].
+    /// For the collectors of [`collectors::ALL`].
     pub fn start() -> Self {
         Self::with(&collectors::ALL)
     }
 
-    /// Starts a thread for each of these collectors.
+    /// For these collectors.
     pub fn with(entries: &'static [Entry]) -> Self {
-        let desk = Arc::new(Desk::default());
-        let start = |(index, entry)| Lane::start(index, entry, &desk);
-        let lanes = entries.iter().enumerate().map(start).collect();
+        let lane = |entry| Lane {
+            entry,
+            state: State::Idle(Slot::default()),
+            took: Duration::ZERO,
+            complaint: None,
+        };
         Self {
-            lanes: Mutex::new(lanes),
-            desk,
+            lanes: Mutex::new(entries.iter().map(lane).collect()),
+            pool: Pool::default(),
         }
     }
 
@@ -93,10 +89,10 @@ impl Scheduler {
         let fared = fared(&outcomes);
         let pages = lanes
             .iter()
-            .filter(|lane| settings.runs(lane.name))
+            .filter(|lane| settings.runs(lane.entry.name))
             .filter_map(|lane| match &lane.state {
-                State::Idle(page) => Some(page),
-                State::Busy { .. } | State::Gone => None,
+                State::Idle(slot) => Some(&slot.page),
+                State::Busy { .. } => None,
             });
         merge(pages.chain(others).chain([&fared]), out);
         outcomes
@@ -110,50 +106,46 @@ impl Scheduler {
         limit: Duration,
     ) -> Vec<Outcome> {
         self.welcome_back(lanes);
-        let started = Instant::now();
-        let asked: Vec<_> = lanes
-            .iter()
-            .enumerate()
-            .filter(|(_, lane)| settings.runs(lane.name) && matches!(lane.state, State::Idle(_)))
-            .map(|(index, _)| index)
-            .collect();
-        let scrape = self.desk.open(asked.len());
-        for index in asked {
-            let page =
-                match std::mem::replace(&mut lanes[index].state, State::Busy { since: started }) {
-                    State::Idle(page) => page,
-                    State::Busy { .. } | State::Gone => continue, // not asked, see above
-                };
-            let job = Job {
-                scrape,
-                settings: Arc::clone(settings),
-                node: Arc::clone(node),
-                page,
-            };
-            if lanes[index].jobs.send(job).is_err() {
-                lanes[index].state = State::Gone;
-                self.desk.give_up_one();
-            }
-        }
+        let scrape = self.pool.next();
+        let jobs = jobs(lanes, scrape, settings, node);
+        let Round {
+            done,
+            left,
+            no_thread,
+        } = self.pool.run(jobs, limit).await;
         let mut outcomes: Vec<Option<Outcome>> = lanes.iter().map(|_| None).collect();
-        for done in self.desk.wait(started + limit).await {
+        for done in done {
             let lane = &mut lanes[done.lane];
-            lane.state = State::Idle(done.page);
+            lane.took = done.took;
+            let mut slot = done.slot;
             // What an earlier scrape asked for came too late; its lane is asked in the next.
             if done.scrape == scrape {
-                let error = done.result.err();
                 outcomes[done.lane] = Some(Outcome {
-                    collector: lane.name,
+                    collector: lane.entry.name,
                     took: done.took,
-                    error,
+                    error: done.result.err(),
                 });
-            } else if let State::Idle(page) = &mut lane.state {
-                page.clear();
+            } else {
+                slot.page.clear();
             }
+            lane.state = State::Idle(slot);
+        }
+        for mut job in left {
+            let error = no_thread.as_ref().map_or_else(
+                || "the time was up before its turn came".to_owned(),
+                |error| format!("cannot start a thread for it: {error}"),
+            );
+            outcomes[job.lane] = Some(Outcome {
+                collector: job.entry.name,
+                took: Duration::ZERO,
+                error: Some(error),
+            });
+            job.slot.page.clear();
+            lanes[job.lane].state = State::Idle(job.slot);
         }
         let mut all = Vec::with_capacity(lanes.len());
         for (lane, outcome) in lanes.iter_mut().zip(outcomes) {
-            if !settings.runs(lane.name) {
+            if !settings.runs(lane.entry.name) {
                 continue;
             }
             let outcome = outcome.unwrap_or_else(|| lane.overdue());
@@ -163,49 +155,54 @@ impl Scheduler {
         all
     }
 
-    /// Takes back threads whose calls had hung and have returned since.
+    /// Takes back collectors whose calls had hung and have returned since.
     fn welcome_back(&self, lanes: &mut [Lane]) {
-        for done in self.desk.take() {
+        for done in self.pool.take() {
             let lane = &mut lanes[done.lane];
-            let seconds = done.took.as_secs_f64();
+            let (collector, seconds) = (lane.entry.name, done.took.as_secs_f64());
             match done.result {
-                Ok(()) => {
-                    tracing::info!(collector = lane.name, seconds, "collector answers again");
-                }
+                Ok(()) => tracing::info!(collector, seconds, "collector answers again"),
                 Err(error) => {
-                    tracing::error!(collector = lane.name, seconds, %error, "collector failed late");
+                    tracing::error!(collector, seconds, %error, "collector failed late");
                 }
             }
-            lane.state = State::Idle(done.page);
+            lane.took = done.took;
+            lane.state = State::Idle(done.slot);
         }
     }
 }
 
-impl Lane {
-    fn start(index: usize, entry: &'static Entry, desk: &Arc<Desk>) -> Self {
-        let (jobs, inbox) = channel();
-        let desk = Arc::clone(desk);
-        let spawned = std::thread::Builder::new()
-            .name(format!("c-{}", entry.name))
-            .stack_size(STACK)
-            .spawn(move || work(index, entry, &inbox, &desk));
-        let (state, complaint) = match spawned {
-            Ok(_) => (State::Idle(Page::default()), None),
-            Err(error) => {
-                let complaint = format!("cannot start its thread: {error}");
-                tracing::error!(collector = entry.name, error = %complaint, "collector failed");
-                (State::Gone, Some(complaint))
-            }
-        };
-        Self {
-            name: entry.name,
-            jobs,
-            state,
-            complaint,
+/// A job for every collector that is to run and does not run still.
+fn jobs(
+    lanes: &mut [Lane],
+    scrape: u64,
+    settings: &Arc<Settings>,
+    node: &Arc<dyn Node>,
+) -> Vec<Job> {
+    let since = Instant::now();
+    let mut jobs = Vec::with_capacity(lanes.len());
+    for (index, lane) in lanes.iter_mut().enumerate() {
+        if !settings.runs(lane.entry.name) {
+            continue;
+        }
+        match std::mem::replace(&mut lane.state, State::Busy { since }) {
+            State::Idle(slot) => jobs.push(Job {
+                lane: index,
+                entry: lane.entry,
+                scrape,
+                settings: Arc::clone(settings),
+                node: Arc::clone(node),
+                slot,
+            }),
+            busy @ State::Busy { .. } => lane.state = busy,
         }
     }
+    jobs.sort_by_key(|job| lanes[job.lane].took);
+    jobs
+}
 
-    /// The outcome of a thread that has not answered.
+impl Lane {
+    /// The outcome of a call that has not returned.
     fn overdue(&self) -> Outcome {
         let (took, error) = match self.state {
             State::Busy { since } => (
@@ -214,10 +211,9 @@ impl Lane {
             ),
             // It returned while others were waited for.
             State::Idle(_) => (Duration::ZERO, "its call returned too late for this scrape"),
-            State::Gone => (Duration::ZERO, "its thread has ended"),
         };
         Outcome {
-            collector: self.name,
+            collector: self.entry.name,
             took,
             error: Some(error.to_owned()),
         }
@@ -228,9 +224,9 @@ impl Lane {
             return;
         }
         if let Some(error) = &outcome.error {
-            tracing::error!(collector = self.name, error = %error, "collector failed");
+            tracing::error!(collector = self.entry.name, error = %error, "collector failed");
         } else {
-            tracing::info!(collector = self.name, "collector succeeds again");
+            tracing::info!(collector = self.entry.name, "collector succeeds again");
         }
         self.complaint.clone_from(&outcome.error);
     }
@@ -367,6 +363,74 @@ mod tests {
             if text.contains("late 1\n") {
                 break;
             }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Opened by the test when the many that hang may return.
+    static MANY: LazyLock<(StdMutex<bool>, Condvar)> = LazyLock::new(Default::default);
+
+    struct HangsToo;
+    impl Collector for HangsToo {
+        fn collect(&mut self, _: &dyn Node, _: &mut Page) -> Result<(), CollectError> {
+            let open = MANY.0.lock().unwrap();
+            drop(MANY.1.wait_while(open, |open| !*open).unwrap());
+            Ok(())
+        }
+    }
+
+    static CROWD: [Entry; 9] = {
+        const fn hangs(name: &'static str) -> Entry {
+            Entry {
+                name,
+                build: |_, _| Box::new(HangsToo),
+            }
+        }
+        [
+            hangs("a"),
+            hangs("b"),
+            hangs("c"),
+            hangs("d"),
+            hangs("e"),
+            hangs("f"),
+            hangs("g"),
+            hangs("h"),
+            Entry {
+                name: "last",
+                build: |_, _| Box::new(Good),
+            },
+        ]
+    };
+
+    fn threads() -> usize {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let names = tasks.filter_map(|task| {
+            std::fs::read_to_string(task.unwrap().path().join("comm")).ok() // it may have ended
+        });
+        names.filter(|name| name.trim_end() == "collectors").count()
+    }
+
+    #[tokio::test]
+    async fn the_last_is_reached_past_many_that_hang_and_their_threads_end() {
+        let scheduler = Scheduler::with(&CROWD);
+        let node: Arc<dyn Node> = Arc::new(Machine::new(&Roots::default()));
+        let settings = settings("{}");
+        let scrape = async |limit: Duration| {
+            let outcomes = scheduler
+                .scrape(&settings, &node, limit, &[], &mut Vec::new())
+                .await;
+            outcomes.iter().filter(|o| o.error.is_some()).count()
+        };
+        let failed = scrape(Duration::from_secs(5)).await;
+        assert_eq!(failed, 8, "all that hang, and no other");
+        assert!(threads() > 8);
+        *MANY.0.lock().unwrap() = true;
+        MANY.1.notify_all();
+        while scrape(Duration::from_hours(1)).await > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Other tests of this process have a few of their own.
+        while threads() > 6 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -11,10 +11,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use crate::drills::Active;
 use crate::exposition::{Page, float};
+use crate::process::{Process as Own, Usage};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Build {
@@ -71,8 +71,7 @@ struct Process {
 #[derive(Debug)]
 struct Encoder {
     registry: Registry,
-    /// `None` on a system that sysinfo cannot read.
-    system: Option<System>,
+    own: Own,
     text: String,
 }
 
@@ -90,7 +89,7 @@ impl SelfMetrics {
             process: Process::default(),
             encoder: Mutex::new(Encoder {
                 registry: Registry::default(),
-                system: System::new().ok(),
+                own: Own::new(),
                 text: String::new(),
             }),
         };
@@ -203,8 +202,8 @@ impl SelfMetrics {
             };
             self.drills.get_or_create(&labels).set(1);
         }
-        if let Some(system) = &mut encoder.system {
-            self.process.refresh(system);
+        if let Some(usage) = encoder.own.usage() {
+            self.process.set(&usage);
         }
         let Encoder { registry, text, .. } = &mut *encoder;
         text.clear();
@@ -231,20 +230,14 @@ impl Default for SelfMetrics {
 }
 
 impl Process {
-    fn refresh(&self, system: &mut System) {
-        let pid = Pid::from_u32(std::process::id());
-        let what = ProcessRefreshKind::nothing().with_cpu().with_memory();
-        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, what);
-        let Some(process) = system.process(pid) else {
-            return; // no /proc: the gauges stay as they are
-        };
-        let cpu = process.accumulated_cpu_time() as f64 / 1e3;
+    fn set(&self, usage: &Usage) {
+        let cpu = usage.cpu.as_secs_f64();
         self.cpu.inner().store(cpu.to_bits(), Ordering::Relaxed);
-        self.memory.set(process.memory() as i64);
-        if let Some(files) = process.open_files() {
+        self.memory.set(usage.resident_bytes as i64);
+        if let Some(files) = usage.open_files {
             self.open_fds.set(files as i64);
         }
-        self.start_time.set(process.start_time() as i64);
+        self.start_time.set(usage.started as i64);
     }
 }
 

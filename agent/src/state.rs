@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::config::{Loaded, Located};
 use crate::drills::Drills;
+use crate::facts::Facts;
 use crate::node::{Machine, Node};
 use crate::passthrough::Clients;
 use crate::scheduler::{Outcome, Scheduler};
@@ -52,6 +53,7 @@ pub struct LastReload {
 pub struct State {
     pub file: PathBuf,
     pub started: Instant,
+    pub facts: Facts,
     pub in_force: ArcSwap<InForce>,
     pub scheduler: Scheduler,
     pub metrics: SelfMetrics,
@@ -69,6 +71,7 @@ impl State {
         Self {
             file,
             started: Instant::now(),
+            facts: Facts::read(),
             in_force: ArcSwap::from_pointee(InForce::new(loaded)),
             scheduler: Scheduler::start(),
             metrics,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kai_agent::collectors::{ALL, CollectError};
 use kai_agent::exposition::{Page, merge};
-use kai_agent::node::{FsStat, Machine, Node, Tree, Uname};
+use kai_agent::node::{FsStat, LinkSocket, Machine, Node, Tree, Uname, Version};
 use kai_agent::procfs::net_dev::Device;
 use kai_agent::settings::Settings;
 use kai_contract::agent_config::{AgentConfig, Roots};
@@ -25,6 +25,10 @@ impl Node for Captured {
 
     fn read(&self, tree: Tree, name: &str, into: &mut Vec<u8>) -> io::Result<()> {
         self.0.read(tree, name, into)
+    }
+
+    fn version(&self, tree: Tree, name: &str) -> io::Result<Version> {
+        self.0.version(tree, name)
     }
 
     fn list(&self, tree: Tree, name: &str) -> io::Result<Vec<String>> {
@@ -82,7 +86,7 @@ impl Node for Captured {
         self.0.is_live()
     }
 
-    fn links(&self, _: &mut Vec<Device>) -> io::Result<()> {
+    fn links(&self, _: &mut LinkSocket, _: &mut Vec<Device>) -> io::Result<()> {
         Err(io::Error::other(
             "a copied tree must not be mixed with this machine's devices",
         ))

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::{CollectError, Collector, parsed, read};
+use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
 use crate::node::{Node, Tree};
-use crate::procfs::{cpulist, stat, text};
+use crate::procfs::{cpulist, stat};
 
 const STAT: &str = "stat";
 const FOLDER: &str = "devices/system/cpu";
@@ -15,6 +15,10 @@ const FOLDER: &str = "devices/system/cpu";
 /// Idle time that jumps back by this many seconds means that the CPU was unplugged and plugged
 /// in again, and all its counters began anew.
 const JUMP_BACK: f64 = 3.0;
+
+mod topology;
+
+use topology::Topology;
 
 const IDLE: usize = 3;
 
@@ -32,40 +36,39 @@ const MODES: [(&str, usize); 8] = [
 
 const GUEST_MODES: [(&str, usize); 2] = [("nice", 9), ("user", 8)];
 
-#[derive(Default)]
 pub struct Cpu {
-    buffer: Vec<u8>,
+    source: Source,
+    isolated: Source,
+    topology: Topology,
     found: Vec<stat::Cpu>,
     /// Seconds per CPU and mode as last shown. A mode that the kernel lets step back (it does,
     /// for idle and iowait) keeps its value, or every rate over it would see a reset.
     shown: BTreeMap<u32, [f64; stat::MODES]>,
 }
 
+impl Default for Cpu {
+    fn default() -> Self {
+        Self {
+            source: Source::proc(STAT),
+            isolated: Source::new(Tree::Sys, format!("{FOLDER}/isolated")),
+            topology: Topology::default(),
+            found: Vec::new(),
+            shown: BTreeMap::new(),
+        }
+    }
+}
+
 impl Collector for Cpu {
     fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
-        read(node, Tree::Proc, STAT, &mut self.buffer)?;
+        let text = self.source.read(node)?;
         self.found.clear();
-        parsed(
-            node,
-            Tree::Proc,
-            STAT,
-            stat::cpus(&self.buffer, &mut self.found),
-        )?;
+        parsed(node, Tree::Proc, STAT, stat::cpus(text, &mut self.found))?;
         self.advance();
-        // A tree without the folder is a kernel (or a fixture) without any of its families.
-        let cpus: Vec<String> = node
-            .list(Tree::Sys, FOLDER)
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|name| {
-                name.strip_prefix("cpu")
-                    .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
-            })
-            .collect();
         let isolated = self.isolated(node)?;
-        self.throttles(node, &cpus, page);
+        self.topology.refresh(node);
+        self.topology.throttles(node, page);
         self.seconds(page);
-        self.online(node, &cpus, page);
+        self.topology.online(node, page);
         let mut family = page.family(
             "node_cpu_isolated",
             "Whether each core is isolated, information from /sys/devices/system/cpu/isolated.",
@@ -124,101 +127,15 @@ impl Cpu {
     }
 
     fn isolated(&mut self, node: &dyn Node) -> Result<Vec<u32>, CollectError> {
-        let name = format!("{FOLDER}/isolated");
-        match node.read(Tree::Sys, &name, &mut self.buffer) {
-            Ok(()) => parsed(node, Tree::Sys, &name, cpulist::parse(&self.buffer)),
+        let name = self.isolated.name.clone();
+        match self.isolated.try_read(node) {
+            Ok(text) => parsed(node, Tree::Sys, &name, cpulist::parse(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(source) => Err(CollectError::Read {
                 path: node.path(Tree::Sys, &name),
                 source,
             }),
         }
-    }
-
-    /// Counted per core and per package, of which each of their CPUs has a copy; the first CPU
-    /// that tells is taken. What is not there (most virtual machines) is left out.
-    fn throttles(&mut self, node: &dyn Node, cpus: &[String], page: &mut Page) {
-        let mut packages = BTreeMap::new();
-        let mut cores = BTreeMap::new();
-        for cpu in cpus {
-            let Some(package) = self.attribute(node, cpu, "topology/physical_package_id") else {
-                continue;
-            };
-            let Some(core) = self.attribute(node, cpu, "topology/core_id") else {
-                continue;
-            };
-            if !cores.contains_key(&(package, core))
-                && let Some(count) =
-                    self.attribute(node, cpu, "thermal_throttle/core_throttle_count")
-            {
-                cores.insert((package, core), count);
-            }
-            if !packages.contains_key(&package)
-                && let Some(count) =
-                    self.attribute(node, cpu, "thermal_throttle/package_throttle_count")
-            {
-                packages.insert(package, count);
-            }
-        }
-        let mut family = page.family(
-            "node_cpu_core_throttles_total",
-            "Number of times this CPU core has been throttled.",
-            Kind::Counter,
-        );
-        for ((package, core), count) in cores {
-            family.sample(
-                &[
-                    ("core", core.to_string().as_bytes()),
-                    ("package", package.to_string().as_bytes()),
-                ],
-                count as f64,
-            );
-        }
-        drop(family);
-        let mut family = page.family(
-            "node_cpu_package_throttles_total",
-            "Number of times this CPU package has been throttled.",
-            Kind::Counter,
-        );
-        for (package, count) in packages {
-            family.sample(&[("package", package.to_string().as_bytes())], count as f64);
-        }
-    }
-
-    /// Nothing if the first CPU does not tell, as on kernels that cannot unplug it.
-    fn online(&mut self, node: &dyn Node, cpus: &[String], page: &mut Page) {
-        let mut family = page.family(
-            "node_cpu_online",
-            "CPUs that are online and being scheduled.",
-            Kind::Gauge,
-        );
-        for (index, cpu) in cpus.iter().enumerate() {
-            let result = node.read(
-                Tree::Sys,
-                &format!("{FOLDER}/{cpu}/online"),
-                &mut self.buffer,
-            );
-            if index == 0
-                && result
-                    .as_ref()
-                    .is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
-            {
-                return;
-            }
-            let online = result.is_ok() && text::trim(&self.buffer) == b"1";
-            let number = cpu.strip_prefix("cpu").unwrap_or(cpu);
-            family.sample(&[("cpu", number.as_bytes())], f64::from(u8::from(online)));
-        }
-    }
-
-    fn attribute(&mut self, node: &dyn Node, cpu: &str, name: &str) -> Option<u64> {
-        node.read(
-            Tree::Sys,
-            &format!("{FOLDER}/{cpu}/{name}"),
-            &mut self.buffer,
-        )
-        .ok()?;
-        text::number(text::trim(&self.buffer))
     }
 }
 

@@ -1,12 +1,13 @@
 //! `node_disk_*` from `/proc/diskstats`, with what udev and sysfs know of each device.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use regex::bytes::Regex;
 
-use super::{CollectError, Collector, parsed, read};
+use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
-use crate::node::{Node, Tree};
+use crate::node::{Node, Tree, Version};
 use crate::procfs::diskstats::{self, Disk};
 use crate::procfs::text;
 use crate::procfs::udev::property;
@@ -14,7 +15,7 @@ use crate::settings::Settings;
 
 mod rotational;
 
-use rotational::rotational;
+use rotational::Rotational;
 
 const FILE: &str = "diskstats";
 
@@ -153,38 +154,42 @@ const ATA: [(&str, &str, &str); 3] = [
 
 pub struct Diskstats {
     exclude: Option<Arc<Regex>>,
-    buffer: Vec<u8>,
+    source: Source,
     disks: Vec<Disk>,
+    /// By name.
+    details: BTreeMap<String, Details>,
 }
 
 impl Diskstats {
     pub fn new(settings: &Settings) -> Self {
         Self {
             exclude: settings.diskstats_device_exclude.clone(),
-            buffer: Vec::new(),
+            source: Source::proc(FILE),
             disks: Vec::new(),
+            details: BTreeMap::new(),
         }
     }
 }
 
 impl Collector for Diskstats {
     fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
-        read(node, Tree::Proc, FILE, &mut self.buffer)?;
+        let text = self.source.read(node)?;
         self.disks.clear();
         parsed(
             node,
             Tree::Proc,
             FILE,
-            diskstats::parse(&self.buffer, &mut self.disks),
+            diskstats::parse(text, &mut self.disks),
         )?;
         if let Some(exclude) = &self.exclude {
             self.disks
                 .retain(|disk| !exclude.is_match(disk.name.as_bytes()));
         }
-        let details: Vec<Details> = self
+        self.look_up(node);
+        let details: Vec<&Details> = self
             .disks
             .iter()
-            .map(|disk| details(node, disk, &mut self.buffer))
+            .filter_map(|disk| self.details.get(&disk.name))
             .collect();
         info(&self.disks, &details, page);
         filesystems(&self.disks, &details, page);
@@ -201,36 +206,76 @@ impl Collector for Diskstats {
     }
 }
 
+impl Diskstats {
+    /// Brings the details up to date: one set for each disk.
+    fn look_up(&mut self, node: &dyn Node) {
+        let disks = &self.disks;
+        self.details
+            .retain(|name, _| disks.iter().any(|disk| disk.name == *name));
+        for disk in &self.disks {
+            let number = (disk.major, disk.minor);
+            let known = self
+                .details
+                .get_mut(&disk.name)
+                .filter(|details| details.number == number);
+            match known {
+                Some(details) => details.refresh(node),
+                None => {
+                    let mut details = Details::new(disk);
+                    details.refresh(node);
+                    self.details.insert(disk.name.clone(), details);
+                }
+            }
+        }
+    }
+}
+
 /// What is known of a device besides its statistics.
 struct Details {
+    number: (u32, u32),
+    /// Name of udev's file, and which version of it is in `udev`.
+    udev_file: String,
+    version: Option<Version>,
     udev: Vec<u8>,
-    rotational: &'static str,
+    rotational: Rotational,
 }
 
 impl Details {
+    fn new(disk: &Disk) -> Self {
+        Self {
+            number: (disk.major, disk.minor),
+            udev_file: format!("b{}:{}", disk.major, disk.minor),
+            version: None,
+            udev: Vec::new(),
+            rotational: Rotational::new(&disk.name),
+        }
+    }
+
+    fn refresh(&mut self, node: &dyn Node) {
+        self.rotational.refresh(node);
+        // No udev (containers, many small systems) means empty labels, not a failure.
+        let version = node.version(Tree::Udev, &self.udev_file).ok();
+        if version.is_some() && version == self.version {
+            return;
+        }
+        self.version = version;
+        if version.is_none()
+            || node
+                .read(Tree::Udev, &self.udev_file, &mut self.udev)
+                .is_err()
+        {
+            self.version = None;
+            self.udev.clear();
+        }
+    }
+
     /// A property, empty if udev does not know it.
     fn udev(&self, name: &str) -> &[u8] {
         property(&self.udev, name).unwrap_or_default()
     }
 }
 
-fn details(node: &dyn Node, disk: &Disk, buffer: &mut Vec<u8>) -> Details {
-    // No udev (containers, many small systems) means empty labels, not a failure.
-    let found = node
-        .read(
-            Tree::Udev,
-            &format!("b{}:{}", disk.major, disk.minor),
-            buffer,
-        )
-        .is_ok();
-    let udev = if found { buffer.clone() } else { Vec::new() };
-    Details {
-        udev,
-        rotational: rotational(node, &disk.name, buffer),
-    }
-}
-
-fn info(disks: &[Disk], details: &[Details], page: &mut Page) {
+fn info(disks: &[Disk], details: &[&Details], page: &mut Page) {
     let mut family = page.family(
         "node_disk_info",
         "Info of /sys/block/<block_device>.",
@@ -251,7 +296,7 @@ fn info(disks: &[Disk], details: &[Details], page: &mut Page) {
                 ("model", details.udev("ID_MODEL")),
                 ("path", details.udev("ID_PATH")),
                 ("revision", details.udev("ID_REVISION")),
-                ("rotational", details.rotational.as_bytes()),
+                ("rotational", details.rotational.label().as_bytes()),
                 ("serial", serial),
                 ("wwn", details.udev("ID_WWN")),
             ],
@@ -260,7 +305,7 @@ fn info(disks: &[Disk], details: &[Details], page: &mut Page) {
     }
 }
 
-fn filesystems(disks: &[Disk], details: &[Details], page: &mut Page) {
+fn filesystems(disks: &[Disk], details: &[&Details], page: &mut Page) {
     let mut family = page.family(
         "node_disk_filesystem_info",
         "Info about disk filesystem.",
@@ -284,7 +329,7 @@ fn filesystems(disks: &[Disk], details: &[Details], page: &mut Page) {
     }
 }
 
-fn mappers(disks: &[Disk], details: &[Details], page: &mut Page) {
+fn mappers(disks: &[Disk], details: &[&Details], page: &mut Page) {
     let mut family = page.family(
         "node_disk_device_mapper_info",
         "Info about disk device mapper.",
@@ -309,7 +354,7 @@ fn mappers(disks: &[Disk], details: &[Details], page: &mut Page) {
     }
 }
 
-fn ata(disks: &[Disk], details: &[Details], page: &mut Page) {
+fn ata(disks: &[Disk], details: &[&Details], page: &mut Page) {
     for (attribute, name, help) in ATA {
         let mut family = page.family(name, help, Kind::Gauge);
         for (disk, details) in disks.iter().zip(details) {

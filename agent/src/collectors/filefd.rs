@@ -1,21 +1,28 @@
 //! `node_filefd_*` from `/proc/sys/fs/file-nr`.
 
-use super::{CollectError, Collector, parsed, read};
+use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
 use crate::node::{Node, Tree};
 use crate::procfs::filenr;
 
 const FILE: &str = "sys/fs/file-nr";
 
-#[derive(Default)]
 pub struct Filefd {
-    buffer: Vec<u8>,
+    source: Source,
+}
+
+impl Default for Filefd {
+    fn default() -> Self {
+        Self {
+            source: Source::proc(FILE),
+        }
+    }
 }
 
 impl Collector for Filefd {
     fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
-        read(node, Tree::Proc, FILE, &mut self.buffer)?;
-        let found = parsed(node, Tree::Proc, FILE, filenr::parse(&self.buffer))?;
+        let text = self.source.read(node)?;
+        let found = parsed(node, Tree::Proc, FILE, filenr::parse(text))?;
         page.single(
             "node_filefd_allocated",
             "File descriptor statistics: allocated.",

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use regex::bytes::Regex;
 
-use super::{CollectError, Collector, parsed};
+use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
 use crate::node::{FsStat, Node, Tree};
 use crate::procfs::mountinfo;
@@ -50,7 +50,9 @@ const LOCAL: [&[u8]; 17] = [
 pub struct Filesystem {
     mount_points_exclude: Option<Arc<Regex>>,
     fs_types_exclude: Option<Arc<Regex>>,
-    buffer: Vec<u8>,
+    /// [`FILES`]. The text is made anew in every scrape, although the kernel tells of new mounts:
+    /// a disk that fails and turns read-only is a change of which it does not tell.
+    sources: [Source; 2],
     prober: Prober,
 }
 
@@ -59,7 +61,7 @@ impl Filesystem {
         Self {
             mount_points_exclude: settings.filesystem_mount_points_exclude.clone(),
             fs_types_exclude: settings.filesystem_fs_types_exclude.clone(),
-            buffer: Vec::new(),
+            sources: FILES.map(Source::proc),
             prober: Prober::new(node, settings.timeout),
         }
     }
@@ -75,8 +77,8 @@ struct Row<'a> {
 
 impl Collector for Filesystem {
     fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
-        let file = read_mounts(node, &mut self.buffer)?;
-        let mounts = parsed(node, Tree::Proc, file, mountinfo::parse(&self.buffer))?;
+        let (file, text) = read_mounts(node, &mut self.sources)?;
+        let mounts = parsed(node, Tree::Proc, file, mountinfo::parse(text))?;
         let excluded = |pattern: &Option<Arc<Regex>>, text: &[u8]| {
             pattern
                 .as_ref()
@@ -113,18 +115,22 @@ impl Collector for Filesystem {
     }
 }
 
-fn read_mounts(node: &dyn Node, buffer: &mut Vec<u8>) -> Result<&'static str, CollectError> {
+/// The file that could be read, and its text.
+fn read_mounts<'a>(
+    node: &dyn Node,
+    sources: &'a mut [Source; 2],
+) -> Result<(&'static str, &'a [u8]), CollectError> {
+    let [of_first, of_own] = sources;
     let [first, own] = FILES;
-    match node.read(Tree::Proc, first, buffer) {
-        Ok(()) => Ok(first),
+    match of_first.try_read(node).map(drop) {
+        Ok(()) => Ok((first, &of_first.text)),
         Err(error)
             if matches!(
                 error.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
             ) =>
         {
-            super::read(node, Tree::Proc, own, buffer)?;
-            Ok(own)
+            Ok((own, of_own.read(node)?))
         }
         Err(source) => Err(CollectError::Read {
             path: node.path(Tree::Proc, first),
@@ -264,6 +270,10 @@ mod tests {
             Ok(())
         }
 
+        fn version(&self, _: Tree, _: &str) -> io::Result<crate::node::Version> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+
         fn list(&self, _: Tree, _: &str) -> io::Result<Vec<String>> {
             Ok(Vec::new())
         }
@@ -304,7 +314,11 @@ mod tests {
             false
         }
 
-        fn links(&self, _: &mut Vec<crate::procfs::net_dev::Device>) -> io::Result<()> {
+        fn links(
+            &self,
+            _: &mut crate::node::LinkSocket,
+            _: &mut Vec<crate::procfs::net_dev::Device>,
+        ) -> io::Result<()> {
             Ok(())
         }
     }

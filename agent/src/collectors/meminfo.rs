@@ -1,6 +1,6 @@
 //! `node_memory_*` from `/proc/meminfo`.
 
-use super::{CollectError, Collector, parsed, read};
+use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
 use crate::node::{Node, Tree};
 use crate::procfs::meminfo;
@@ -8,7 +8,7 @@ use crate::procfs::meminfo;
 const FILE: &str = "meminfo";
 
 pub struct Meminfo {
-    buffer: Vec<u8>,
+    source: Source,
     /// Family name and help text per field, made once.
     families: Vec<(String, String)>,
 }
@@ -25,7 +25,7 @@ impl Default for Meminfo {
             })
             .collect();
         Self {
-            buffer: Vec::new(),
+            source: Source::proc(FILE),
             families,
         }
     }
@@ -33,8 +33,8 @@ impl Default for Meminfo {
 
 impl Collector for Meminfo {
     fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
-        read(node, Tree::Proc, FILE, &mut self.buffer)?;
-        let values = parsed(node, Tree::Proc, FILE, meminfo::parse(&self.buffer))?;
+        let text = self.source.read(node)?;
+        let values = parsed(node, Tree::Proc, FILE, meminfo::parse(text))?;
         for ((name, help), value) in self.families.iter().zip(values) {
             if let Some(value) = value {
                 page.single(name, help, Kind::Gauge, value as f64);

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use regex::bytes::Regex;
 
-use super::{CollectError, Collector, parsed, read};
+use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
-use crate::node::{Node, Tree};
+use crate::node::{LinkSocket, Node, Tree};
 use crate::procfs::net_dev::{self, Device};
 use crate::settings::Settings;
 
@@ -46,8 +46,10 @@ const COLUMNS: [Column; 17] = [
 
 pub struct Netdev {
     exclude: Option<Arc<Regex>>,
+    /// Whether to ask by netlink; found out in the first scrape unless it is set.
     netlink: Option<bool>,
-    buffer: Vec<u8>,
+    socket: LinkSocket,
+    source: Source,
     devices: Vec<Device>,
     /// Family name and help text per column, made once.
     families: Vec<(String, String)>,
@@ -67,7 +69,8 @@ impl Netdev {
         Self {
             exclude: settings.netdev_device_exclude.clone(),
             netlink: settings.netdev_netlink,
-            buffer: Vec::new(),
+            socket: LinkSocket::default(),
+            source: Source::proc(FILE),
             devices: Vec::new(),
             families,
         }
@@ -77,15 +80,15 @@ impl Netdev {
 impl Collector for Netdev {
     fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
         self.devices.clear();
-        if self.netlink.unwrap_or_else(|| node.is_live()) {
-            node.links(&mut self.devices)
+        if *self.netlink.get_or_insert_with(|| node.is_live()) {
+            node.links(&mut self.socket, &mut self.devices)
                 .map_err(|source| CollectError::Ask {
                     what: "network devices",
                     source,
                 })?;
         } else {
-            read(node, Tree::Proc, FILE, &mut self.buffer)?;
-            let result = net_dev::parse(&self.buffer, &mut self.devices);
+            let text = self.source.read(node)?;
+            let result = net_dev::parse(text, &mut self.devices);
             parsed(node, Tree::Proc, FILE, result)?;
         }
         if let Some(exclude) = &self.exclude {

@@ -1,21 +1,28 @@
 //! The kernel's counters since boot, from `/proc/stat`.
 
-use super::{CollectError, Collector, parsed, read};
+use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
 use crate::node::{Node, Tree};
 use crate::procfs::stat;
 
 const FILE: &str = "stat";
 
-#[derive(Default)]
 pub struct Stat {
-    buffer: Vec<u8>,
+    source: Source,
+}
+
+impl Default for Stat {
+    fn default() -> Self {
+        Self {
+            source: Source::proc(FILE),
+        }
+    }
 }
 
 impl Collector for Stat {
     fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
-        read(node, Tree::Proc, FILE, &mut self.buffer)?;
-        let found = parsed(node, Tree::Proc, FILE, stat::counters(&self.buffer))?;
+        let text = self.source.read(node)?;
+        let found = parsed(node, Tree::Proc, FILE, stat::counters(text))?;
         let families = [
             (
                 "node_boot_time_seconds",

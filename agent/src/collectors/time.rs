@@ -1,6 +1,8 @@
 //! `node_time_*`: the system clock, the local time zone and the kernel's clock sources.
 
-use super::{CollectError, Collector, read};
+use std::time::Instant;
+
+use super::{CollectError, Collector, LISTED, Source};
 use crate::exposition::{Kind, Page};
 use crate::node::{Node, Tree};
 use crate::procfs::clocksource;
@@ -9,15 +11,27 @@ const FOLDER: &str = "devices/system/clocksource";
 
 #[derive(Default)]
 pub struct Time {
-    available: Vec<u8>,
-    current: Vec<u8>,
+    devices: Vec<Device>,
+    listed: Option<Instant>,
 }
 
-impl Collector for Time {
-    fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
-        // One device on every machine seen; the label is its place in the list, as node_exporter
-        // has it, not its number.
-        let devices: Vec<String> = node
+/// A clock source device's two files.
+struct Device {
+    available: Source,
+    current: Source,
+}
+
+impl Time {
+    /// One device on every machine seen; the label is its place in the list, as node_exporter
+    /// has it, not its number.
+    fn list(&mut self, node: &dyn Node) {
+        let fresh = self.listed.is_some_and(|at| at.elapsed() < LISTED);
+        if fresh && self.devices.iter().all(|d| d.current.is_kernels()) && !self.devices.is_empty()
+        {
+            return;
+        }
+        self.listed = Some(Instant::now());
+        self.devices = node
             .list(Tree::Sys, FOLDER)
             .unwrap_or_default()
             .into_iter()
@@ -25,32 +39,33 @@ impl Collector for Time {
                 name.strip_prefix("clocksource")
                     .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
             })
+            .map(|name| {
+                let file = |file| Source::new(Tree::Sys, format!("{FOLDER}/{name}/{file}"));
+                Device {
+                    available: file("available_clocksource"),
+                    current: file("current_clocksource"),
+                }
+            })
             .collect();
-        let mut sources = Vec::with_capacity(devices.len());
-        for device in &devices {
-            read(
-                node,
-                Tree::Sys,
-                &format!("{FOLDER}/{device}/available_clocksource"),
-                &mut self.available,
-            )?;
-            read(
-                node,
-                Tree::Sys,
-                &format!("{FOLDER}/{device}/current_clocksource"),
-                &mut self.current,
-            )?;
-            sources.push((self.available.clone(), self.current.clone()));
+    }
+}
+
+impl Collector for Time {
+    fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
+        self.list(node);
+        for device in &mut self.devices {
+            device.available.read(node)?;
+            device.current.read(node)?;
         }
         let mut family = page.family(
             "node_time_clocksource_available_info",
             "Available clocksources read from '/sys/devices/system/clocksource'.",
             Kind::Gauge,
         );
-        for (index, (available, _)) in sources.iter().enumerate() {
-            let device = index.to_string();
-            for name in clocksource::available(available) {
-                family.sample(&[("clocksource", name), ("device", device.as_bytes())], 1.0);
+        for (index, device) in self.devices.iter().enumerate() {
+            let number = index.to_string();
+            for name in clocksource::available(&device.available.text) {
+                family.sample(&[("clocksource", name), ("device", number.as_bytes())], 1.0);
             }
         }
         drop(family);
@@ -59,11 +74,11 @@ impl Collector for Time {
             "Current clocksource read from '/sys/devices/system/clocksource'.",
             Kind::Gauge,
         );
-        for (index, (_, current)) in sources.iter().enumerate() {
-            let device = index.to_string();
-            let current = clocksource::current(current);
+        for (index, device) in self.devices.iter().enumerate() {
+            let number = index.to_string();
+            let current = clocksource::current(&device.current.text);
             family.sample(
-                &[("clocksource", current), ("device", device.as_bytes())],
+                &[("clocksource", current), ("device", number.as_bytes())],
                 1.0,
             );
         }

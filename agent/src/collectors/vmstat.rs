@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use regex::bytes::Regex;
 
-use super::{CollectError, Collector, parsed, read};
+use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
 use crate::node::{Node, Tree};
 use crate::procfs::vmstat;
@@ -14,7 +14,7 @@ const FILE: &str = "vmstat";
 
 pub struct Vmstat {
     fields: Arc<Regex>,
-    buffer: Vec<u8>,
+    source: Source,
     name: String,
     help: String,
 }
@@ -23,7 +23,7 @@ impl Vmstat {
     pub fn new(settings: &Settings) -> Self {
         Self {
             fields: Arc::clone(&settings.vmstat_fields),
-            buffer: Vec::new(),
+            source: Source::proc(FILE),
             name: String::new(),
             help: String::new(),
         }
@@ -32,9 +32,9 @@ impl Vmstat {
 
 impl Collector for Vmstat {
     fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
-        read(node, Tree::Proc, FILE, &mut self.buffer)?;
+        let text = self.source.read(node)?;
         let (family, help) = (&mut self.name, &mut self.help);
-        let result = vmstat::parse(&self.buffer, |field, value| {
+        let result = vmstat::parse(text, |field, value| {
             if !self.fields.is_match(field.as_bytes()) {
                 return;
             }

@@ -147,6 +147,7 @@ fn status(state: &State) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
         "uptimeSeconds": state.started.elapsed().as_secs(),
+        "node": state.facts,
         "listen": in_force.config.listen,
         "config": {
             "file": state.file,

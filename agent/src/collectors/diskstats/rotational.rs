@@ -1,5 +1,8 @@
 //! The label `rotational` of `node_disk_info`.
 
+use std::time::Instant;
+
+use crate::collectors::{LISTED, Source};
 use crate::node::{Node, Tree};
 use crate::procfs::text;
 
@@ -44,23 +47,56 @@ const QUEUE_TEXTS: [&str; 3] = ["write_cache", "zoned", "scheduler"];
 /// The label `rotational` as node_exporter 1.11.1 has it: `1` only if the kernel says so *and*
 /// every other file that it reads beside it is readable. That is its accident (virtio disks, which
 /// claim to rotate, have no `io_timeout`, so they show `0`), but dashboards match on the label.
-pub fn rotational(node: &dyn Node, device: &str, buffer: &mut Vec<u8>) -> &'static str {
-    let attribute = |name: &str, buffer: &mut Vec<u8>| {
-        node.read(Tree::Sys, &format!("block/{device}/queue/{name}"), buffer)
+pub struct Rotational {
+    source: Source,
+    rotates: bool,
+    /// Whether the other files were readable, and when. 33 files of a disk tell next to nothing
+    /// new from one scrape to the next.
+    complete: Option<(Instant, bool)>,
+}
+
+impl Rotational {
+    pub fn new(device: &str) -> Self {
+        Self {
+            source: Source::new(Tree::Sys, format!("block/{device}/queue/rotational")),
+            rotates: false,
+            complete: None,
+        }
+    }
+
+    pub fn refresh(&mut self, node: &dyn Node) {
+        self.rotates = self
+            .source
+            .try_read(node)
+            .is_ok_and(|text| text::trim(text) == b"1");
+        let known = self
+            .complete
+            .is_some_and(|(at, _)| at.elapsed() < LISTED && self.source.is_kernels());
+        if self.rotates && !known {
+            let complete = is_complete(node, self.source.name.trim_end_matches("rotational"));
+            self.complete = Some((Instant::now(), complete));
+        }
+    }
+
+    pub fn label(&self) -> &'static str {
+        match self.complete {
+            Some((_, true)) if self.rotates => "1",
+            _ => "0",
+        }
+    }
+}
+
+/// Whether all the files in this folder can be read as what they are.
+fn is_complete(node: &dyn Node, folder: &str) -> bool {
+    let mut buffer = Vec::new();
+    let mut attribute = |name: &str, is_number: bool| {
+        node.read(Tree::Sys, &format!("{folder}{name}"), &mut buffer)
             .is_ok()
+            && (!is_number || {
+                let text = text::trim(&buffer);
+                text::number(text.strip_prefix(b"-").unwrap_or(text)).is_some()
+            })
     };
-    let number = |name: &str, buffer: &mut Vec<u8>| {
-        attribute(name, buffer)
-            && text::number(
-                text::trim(buffer)
-                    .strip_prefix(b"-")
-                    .unwrap_or(text::trim(buffer)),
-            )
-            .is_some()
-    };
-    let rotates = number("rotational", buffer) && text::trim(buffer) == b"1";
-    let complete = rotates
-        && QUEUE_NUMBERS.iter().all(|name| number(name, buffer))
-        && QUEUE_TEXTS.iter().all(|name| attribute(name, buffer));
-    if complete { "1" } else { "0" }
+    QUEUE_NUMBERS.iter().all(|name| attribute(name, true))
+        && QUEUE_TEXTS.iter().all(|name| attribute(name, false))
 }
