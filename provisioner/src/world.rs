@@ -19,6 +19,8 @@ pub struct World {
     pub secrets: BTreeMap<Address, Actual<()>>,
     /// Every living process of the stack, also those that nobody asked for.
     pub processes: Vec<Found>,
+    /// By process id.
+    pub arguments: BTreeMap<u32, Vec<String>>,
     pub health: BTreeMap<Address, Health>,
     pub components: BTreeMap<String, Lookup>,
     /// Components that an earlier run could not get, with what it tried.
@@ -104,6 +106,11 @@ pub async fn read(
             }
         }
     }
+    world.arguments = world
+        .processes
+        .iter()
+        .map(|found| (found.pid, proc::arguments(found.pid)))
+        .collect();
     world.health = health(resources, &world.processes).await;
     world.left_over = left_over(resources, layout, owner);
     Ok(world)

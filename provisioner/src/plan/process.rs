@@ -1,7 +1,7 @@
 //! Planning for processes: dead or doubled, started from something else, or not yet reading the
 //! files that lie on the disk.
 
-use super::{Action, Change, Plan, Step};
+use super::{Action, Change, Options, Plan, Step, retention};
 use crate::components::Lookup;
 use crate::resource::{Address, Document, Loaded, Process, Reload, Resource, digest};
 use crate::systems::proc::Found;
@@ -11,7 +11,13 @@ use crate::world::{Actual, World};
 /// A process may take this long to answer after it started; later silence is a fault.
 const STARTING: f64 = 60.0;
 
-pub(super) fn step(resource: &Resource, document: &Process, world: &World, so_far: &Plan) -> Step {
+pub(super) fn step(
+    resource: &Resource,
+    document: &Process,
+    world: &World,
+    so_far: &mut Plan,
+    options: Options,
+) -> Step {
     let address = &resource.address;
     let component = Address::component(&document.component);
     let wanted = match world.components.get(&document.component) {
@@ -49,6 +55,25 @@ pub(super) fn step(resource: &Resource, document: &Process, world: &World, so_fa
     match &wanted {
         None => return change(Action::Check, "its program is fetched again".into(), found),
         Some(wanted) if *wanted != found.launch => {
+            let waits = retention::shortened(address, document, found, world);
+            if let Some(restart) = waits.filter(|_| !options.prune) {
+                // Until then it may still be given new files, but not be started anew.
+                let answers = world.health.get(address).is_some_and(|h| h.answers.is_ok());
+                let news = document
+                    .config
+                    .iter()
+                    .find(|file| so_far.change(file).is_some());
+                let reason = news
+                    .map(|file| format!("{file} changes"))
+                    .or_else(|| stale(document, world, address));
+                so_far.held_back.push(restart);
+                return match reason {
+                    Some(reason) if answers && document.reload != Reload::Restart => {
+                        change(Action::Reload, reason, found)
+                    }
+                    _ => Step::Keep,
+                };
+            }
             return change(
                 Action::Restart,
                 "its program, arguments or environment changed".into(),

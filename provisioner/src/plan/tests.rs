@@ -301,6 +301,50 @@ fn deletions_wait_for_prune() {
 }
 
 #[test]
+fn a_shorter_retention_waits_for_prune_and_files_still_arrive() {
+    let keeps = |days: &str| {
+        let mut resources = resources(&[("a.yml", "a: 1\n")]);
+        for resource in &mut resources {
+            if let Document::Process(process) = &mut resource.document {
+                process.args = vec![format!("--storage.tsdb.retention.time={days}")];
+            }
+        }
+        resources
+    };
+    let running = |days: &str| {
+        let mut world = in_step(&keeps(days));
+        let args = vec![
+            "server".to_owned(),
+            format!("--storage.tsdb.retention.time={days}"),
+        ];
+        world.arguments.insert(10, args);
+        world
+    };
+    let longer = planned(&keeps("48h"), &running("1d"));
+    assert_eq!(words(&longer), ["restart process/server"]);
+
+    let shorter = planned(&keeps("1d"), &running("48h"));
+    assert!(shorter.is_empty(), "{shorter}");
+    assert!(
+        shorter.to_string().contains("keeps data 1d instead of 48h"),
+        "{shorter}"
+    );
+    let options = Options {
+        prune: true,
+        retry: false,
+    };
+    let pruned = plan(&keeps("1d"), &running("48h"), OWNER, options).unwrap();
+    assert_eq!(words(&pruned), ["restart process/server"]);
+
+    let mut world = running("48h");
+    world.files.insert(Address::file("a.yml"), Actual::Absent);
+    assert_eq!(
+        words(&planned(&keeps("1d"), &world)),
+        ["create file/a.yml", "reload process/server"]
+    );
+}
+
+#[test]
 fn what_is_not_installed_is_skipped_until_it_is_tried_again() {
     let resources = resources(&[("a.yml", "a: 1\n")]);
     let mut world = in_step(&resources);

@@ -99,6 +99,15 @@ pub fn stack_of(pid: u32) -> Option<(String, String)> {
     ))
 }
 
+/// What a process was started with, its name first.
+pub fn arguments(pid: u32) -> Vec<String> {
+    std::fs::read(format!("/proc/{pid}/cmdline"))
+        .unwrap_or_default()
+        .split(|byte| *byte == 0)
+        .map(|arg| String::from_utf8_lossy(arg).into_owned())
+        .collect()
+}
+
 /// The process is still the one that was found.
 pub fn alive(found: &Found) -> bool {
     stat(found.pid)
