@@ -237,10 +237,20 @@ fn file_step(address: &Address, actual: Option<&String>, desired: &str) -> Step 
     })
 }
 
+/// Why a file is written anew when nobody touched it.
+pub const SPEC_CHANGED: &str = "the spec has changed";
+/// Why a process that does its work is started anew.
+pub const LAUNCH_CHANGED: &str = "its program, arguments, environment or ports changed";
+
+/// Why a process reads its files again.
+pub fn changes(file: &Address) -> String {
+    format!("{file} changes")
+}
+
 /// Who changed a file: its mark holds the digest of what was last applied.
 pub fn author(actual: &str) -> &'static str {
     match read_mark(actual) {
-        Some(mark) if mark.untouched => "the spec has changed",
+        Some(mark) if mark.untouched => SPEC_CHANGED,
         Some(_) => "changed by hand",
         None => "changed, author unknown: its mark is gone",
     }

@@ -1,7 +1,7 @@
 //! Planning for processes: dead or doubled, started from something else, or not yet reading the
 //! files that lie on the disk.
 
-use super::{Action, Change, Options, Plan, Step, retention};
+use super::{Action, Change, LAUNCH_CHANGED, Options, Plan, Step, changes, retention};
 use crate::components::Lookup;
 use crate::resource::{Address, Document, Loaded, Process, Reload, Resource, digest};
 use crate::systems::proc::Found;
@@ -64,7 +64,7 @@ pub(super) fn step(
                     .iter()
                     .find(|file| so_far.change(file).is_some());
                 let reason = news
-                    .map(|file| format!("{file} changes"))
+                    .map(changes)
                     .or_else(|| stale(document, world, address));
                 so_far.held_back.push(restart);
                 return match reason {
@@ -74,11 +74,7 @@ pub(super) fn step(
                     _ => Step::Keep,
                 };
             }
-            return change(
-                Action::Restart,
-                "its program, arguments or environment changed".into(),
-                found,
-            );
+            return change(Action::Restart, LAUNCH_CHANGED.into(), found);
         }
         Some(_) => {}
     }
@@ -112,7 +108,7 @@ pub(super) fn step(
         .iter()
         .find(|file| so_far.change(file).is_some())
     {
-        return change(reload, format!("{file} changes"), found);
+        return change(reload, changes(file), found);
     }
     if let Some(why) = stale(document, world, address) {
         return change(reload, why, found);
