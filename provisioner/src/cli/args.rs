@@ -38,17 +38,36 @@ pub struct Common {
         global = true,
         value_name = "FILE",
         default_value = "observe.yaml",
-        env = "KAI_SPEC"
+        env = "KAI_SPEC",
+        hide_env_values = true
     )]
     pub spec: PathBuf,
     /// The environment; needed when the spec declares environments
-    #[arg(long, global = true, value_name = "NAME", env = "KAI_ENV")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "KAI_ENV",
+        hide_env_values = true
+    )]
     pub env: Option<String>,
     /// Folder of all local data [default: $XDG_DATA_HOME/kai-observe]
-    #[arg(long, global = true, value_name = "DIR", env = "KAI_HOME")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "KAI_HOME",
+        hide_env_values = true
+    )]
     pub home: Option<PathBuf>,
     /// Folder of downloaded components [default: $XDG_CACHE_HOME/kai-observe]
-    #[arg(long, global = true, value_name = "DIR", env = "KAI_CACHE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "KAI_CACHE",
+        hide_env_values = true
+    )]
     pub cache: Option<PathBuf>,
     /// Text for people, JSON for scripts
     #[arg(long, short, global = true, value_enum, default_value_t = Output::Text)]
