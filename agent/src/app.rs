@@ -19,8 +19,9 @@ use crate::reload::{self, Reloader, Trigger};
 use crate::state::State;
 use crate::{check, rotate};
 
-/// Requests are few and short; more threads would only cost memory.
-const WORKERS: usize = 2;
+/// Requests are few and short, and what may take long runs elsewhere (the collectors on threads of
+/// their own, files on the blocking pool). A second thread would be woken by every scrape.
+const WORKERS: usize = 1;
 
 /// A little more than the servers take to drain.
 const END_TIMEOUT: Duration = Duration::from_secs(4);

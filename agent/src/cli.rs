@@ -15,6 +15,8 @@ use crate::logging::Format;
     after_help = "Examples:\n  kai-agent check --config agent.yaml\n  kai-agent run --config agent.yaml\n  \
                   kai-agent run --config agent.yaml --log-format json\n  \
                   kai-agent completions bash > /etc/bash_completion.d/kai-agent\n\n\
+                  The smallest configuration, with all collectors on:\n  version: 1\n  \
+                  listen: 127.0.0.1:9180\n\n\
                   Exit codes: 0 done, 1 operational error, 64 wrong usage, 65 bad configuration"
 )]
 pub struct Cli {
@@ -34,7 +36,7 @@ pub enum Command {
         /// How log lines on standard error are written.
         #[arg(long, value_enum, default_value_t = Format::Text)]
         log_format: Format,
-        /// Level or filter of the log.
+        /// off, error, warn, info, debug or trace; one module's as in info,kai_agent::reload=debug.
         #[arg(
             long,
             env = "KAI_AGENT_LOG",

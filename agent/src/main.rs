@@ -27,7 +27,7 @@ fn main() -> ExitCode {
                 eprintln!("kai-agent: {error}");
                 return ExitCode::from(exit::USAGE);
             }
-            run(&config)
+            Ok(run(&config))
         }
         Command::Check { config, output } => check(&config, output),
         Command::Completions { shell } => completions(shell),
@@ -47,16 +47,29 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn run(config: &Path) -> anyhow::Result<ExitCode> {
+fn run(config: &Path) -> ExitCode {
     // reqwest is built without a default of its own.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match app::run(config) {
-        Ok(()) => Ok(ExitCode::from(exit::OK)),
+        Ok(()) => ExitCode::from(exit::OK),
         Err(error @ RunError::Config(_)) => {
             eprintln!("{error}");
-            Ok(ExitCode::from(exit::BAD_SPEC))
+            ExitCode::from(exit::BAD_SPEC)
         }
-        Err(error) => Err(error.into()),
+        // Its text names the cause already; anyhow would add it again.
+        Err(error) => {
+            eprintln!("kai-agent: {error}");
+            ExitCode::from(exit::ERROR)
+        }
+    }
+}
+
+/// Writes to standard output. A reader that has seen enough (`| head`) is no failure.
+fn print(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
     }
 }
 
@@ -67,9 +80,7 @@ fn check(config: &Path, output: Output) -> anyhow::Result<ExitCode> {
         Output::Json => check::as_json(config, &result),
     };
     if verdict.good || output == Output::Json {
-        std::io::stdout()
-            .write_all(verdict.text.as_bytes())
-            .context("cannot write the result to standard output")?;
+        print(verdict.text.as_bytes()).context("cannot write the result to standard output")?;
     } else {
         eprint!("{}", verdict.text);
     }
@@ -83,8 +94,6 @@ fn check(config: &Path, output: Output) -> anyhow::Result<ExitCode> {
 fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "kai-agent", &mut script);
-    std::io::stdout()
-        .write_all(&script)
-        .context("cannot write the completion script to standard output")?;
+    print(&script).context("cannot write the completion script to standard output")?;
     Ok(ExitCode::from(exit::OK))
 }

@@ -30,8 +30,11 @@ fn wrong_usage_is_64() {
     ] {
         assert_eq!(run(arguments).status.code(), Some(64), "{arguments:?}");
     }
-    let output = run(&["run", "--config", "x", "--log-level", "a=b=c"]);
-    assert_eq!(output.status.code(), Some(64), "{}", err(&output));
+    for level in ["a=b=c", "bogus"] {
+        let output = run(&["run", "--config", "x", "--log-level", level]);
+        assert_eq!(output.status.code(), Some(64), "{}", err(&output));
+        assert!(err(&output).contains("--log-level"), "{}", err(&output));
+    }
 }
 
 #[test]
@@ -51,6 +54,20 @@ fn help_and_version() {
         );
     }
     assert!(out(&run(&["completions", "bash"])).contains("kai-agent"));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let mut child = binary()
+        .args(["completions", "bash"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take()); // as `| true` does
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(output.stderr.is_empty(), "{}", err(&output));
 }
 
 #[test]
@@ -127,4 +144,5 @@ fn a_taken_port_is_named() {
         text.contains(&address) && text.contains("another process has the port"),
         "{text}"
     );
+    assert_eq!(text.matches("os error").count(), 1, "said once: {text}");
 }

@@ -104,8 +104,9 @@ impl Positions {
             }
         }
         if !content {
-            let message = "the file is empty; the least is\nversion: 1\nlisten: 127.0.0.1:9180";
-            return Err(whole(1, 1, message.replace('\n', " ")));
+            let message = "the file is empty; the least is two lines, `version: 1` and \
+                           `listen: 127.0.0.1:9180`";
+            return Err(whole(1, 1, message.to_owned()));
         }
         Ok(positions)
     }
