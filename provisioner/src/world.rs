@@ -88,9 +88,12 @@ pub async fn read(
                 world.files.insert(address, actual);
             }
             Document::Secret(document) => {
-                let actual = match secret::in_step(&layout.root.join(&document.path)) {
-                    Ok(true) => Actual::Present(()),
-                    Ok(false) => Actual::Absent,
+                let path = layout.root.join(&document.path);
+                let actual = match secret::in_step(&path) {
+                    Ok(true) if secret::is_current(&path, &document.reference) => {
+                        Actual::Present(())
+                    }
+                    Ok(_) => Actual::Absent,
                     Err(error) => Actual::Unreadable(error.to_string()),
                 };
                 world.secrets.insert(address, actual);

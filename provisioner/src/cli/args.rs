@@ -36,6 +36,7 @@ pub struct Common {
         long,
         short = 'f',
         global = true,
+        display_order = 901,
         value_name = "FILE",
         default_value = "observe.yaml",
         env = "KAI_SPEC",
@@ -46,6 +47,7 @@ pub struct Common {
     #[arg(
         long,
         global = true,
+        display_order = 902,
         value_name = "NAME",
         env = "KAI_ENV",
         hide_env_values = true
@@ -55,6 +57,7 @@ pub struct Common {
     #[arg(
         long,
         global = true,
+        display_order = 903,
         value_name = "DIR",
         env = "KAI_HOME",
         hide_env_values = true
@@ -64,13 +67,14 @@ pub struct Common {
     #[arg(
         long,
         global = true,
+        display_order = 904,
         value_name = "DIR",
         env = "KAI_CACHE",
         hide_env_values = true
     )]
     pub cache: Option<PathBuf>,
     /// Text for people, JSON for scripts
-    #[arg(long, short, global = true, value_enum, default_value_t = Output::Text)]
+    #[arg(long, short, global = true, display_order = 905, value_enum, default_value_t = Output::Text)]
     pub output: Output,
 }
 

@@ -95,6 +95,15 @@ pub fn in_step(path: &Path) -> Result<bool, FileError> {
     }
 }
 
+/// Whether the file holds what the reference gives now. `true` also when the reference cannot be
+/// read here: whoever only plans need not have the secret.
+pub fn is_current(path: &Path, reference: &SecretRef) -> bool {
+    match (resolve(reference), std::fs::read(path)) {
+        (Ok(value), Ok(held)) => value.0.as_bytes() == held,
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +120,24 @@ mod tests {
     fn a_value_is_never_shown() {
         let value = Value("hunter2".into());
         assert_eq!(format!("{value:?}"), "Secret(…)");
+    }
+
+    #[test]
+    fn a_secret_edited_by_hand_is_not_current() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("source");
+        std::fs::write(&source, "right\n").unwrap();
+        let reference = SecretRef {
+            source: SecretSource::File(source.clone()),
+            rotation: 0,
+        };
+        let path = folder.path().join("secrets/key");
+        store(&path, &resolve(&reference).unwrap()).unwrap();
+        assert!(is_current(&path, &reference));
+        std::fs::write(&path, "wrong").unwrap();
+        assert!(!is_current(&path, &reference));
+        std::fs::remove_file(source).unwrap();
+        assert!(is_current(&path, &reference));
     }
 
     #[test]
