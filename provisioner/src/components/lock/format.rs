@@ -237,9 +237,14 @@ impl Pins {
     }
 }
 
-/// A YAML double-quoted text; JSON's escapes are a subset of YAML's.
+/// A YAML double-quoted text. JSON's escapes are a subset of YAML's, but YAML 1.1 breaks lines at
+/// more characters than JSON escapes.
 fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    serde_json::Value::from(text)
+        .to_string()
+        .replace('\u{85}', "\\u0085")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
 }
 
 /// The parser's message without its own copy of the position.
