@@ -96,6 +96,7 @@ impl Report {
 
 /// Does what the plan says.
 pub async fn apply(plan: &Plan, env: Arc<Env>) -> Report {
+    preflight::vacate(plan, &env).await;
     let mut schedule = Schedule::new(&plan.changes, &env);
     let mut running = JoinSet::new();
     loop {

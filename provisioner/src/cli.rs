@@ -40,8 +40,16 @@ impl Stop {
     }
 }
 
+/// How this program calls itself to start a component: `internal launch -- PROGRAM ARGS…`.
+pub const LAUNCH: [&str; 3] = ["internal", "launch", "--"];
+
 /// Parses, runs, and returns the exit code.
 pub fn main() -> u8 {
+    // Not a command for people, hence not known to the parser, its help and completions.
+    let mut words = std::env::args_os().skip(1);
+    if words.by_ref().take(LAUNCH.len()).eq(LAUNCH) {
+        return launch(&words.collect::<Vec<_>>());
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -54,9 +62,6 @@ pub fn main() -> u8 {
             };
         }
     };
-    if let Command::Internal(args::Internal::Launch { command }) = &cli.command {
-        return launch(command);
-    }
     let ui = ui::Ui::new(&cli.common);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -72,7 +77,7 @@ pub fn main() -> u8 {
     match runtime.block_on(run(&cli, &ui)) {
         Ok(code) => code,
         Err(stop) => {
-            ui.error(&stop.message);
+            ui.error(&stop.message, stop.code);
             stop.code
         }
     }
@@ -97,7 +102,6 @@ async fn run(cli: &Cli, ui: &ui::Ui) -> Result<u8, Stop> {
             show::completions(*shell);
             Ok(exit::OK)
         }
-        Command::Internal(_) => Ok(exit::USAGE),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where things lie on this machine. One stack, one folder; components are shared.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::model::Owner;
 
@@ -36,10 +36,11 @@ impl Layout {
         cache: Option<&Path>,
         owner: &Owner,
     ) -> Result<Self, LayoutError> {
-        let home = match home {
+        // One spelling: processes are told ours by it, and `../x`, a link, and `x` are one folder.
+        let home = physical(&match home {
             Some(path) => absolute(path)?,
             None => xdg("XDG_DATA_HOME", ".local/share")?.join("kai-observe"),
-        };
+        });
         let cache = cache_folder(cache)?;
         let layout = Self {
             root: home.join("stacks").join(owner.to_string()),
@@ -85,6 +86,26 @@ fn absolute(path: &Path) -> Result<PathBuf, LayoutError> {
     })
 }
 
+/// The path without links and dots, also where its last parts are not there yet. `path` is absolute.
+fn physical(path: &Path) -> PathBuf {
+    let Some((mut out, missing)) = path.ancestors().find_map(|there| {
+        let missing = path.strip_prefix(there).ok()?;
+        Some((std::fs::canonicalize(there).ok()?, missing))
+    }) else {
+        return path.to_owned();
+    };
+    for part in missing.components() {
+        match part {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::Normal(name) => out.push(name),
+            _ => {}
+        }
+    }
+    out
+}
+
 fn xdg(variable: &str, below_home: &str) -> Result<PathBuf, LayoutError> {
     if let Some(path) = std::env::var_os(variable)
         .map(PathBuf::from)
@@ -96,4 +117,30 @@ fn xdg(variable: &str, below_home: &str) -> Result<PathBuf, LayoutError> {
         .filter(|home| home.is_absolute())
         .map(|home| home.join(below_home))
         .ok_or(LayoutError::NoHome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_home_is_one_stack() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = std::fs::canonicalize(folder.path()).unwrap();
+        std::fs::create_dir(real.join("home")).unwrap();
+        std::os::unix::fs::symlink("home", real.join("link")).unwrap();
+        for spelling in ["home", "home/", "home/../home", "link", "link/../link/."] {
+            assert_eq!(
+                physical(&real.join(spelling)),
+                real.join("home"),
+                "{spelling}"
+            );
+        }
+        // What is not there yet keeps its name when it is made.
+        assert_eq!(
+            physical(&real.join("link/new/../stacks")),
+            real.join("home/stacks")
+        );
+        assert_eq!(physical(&real.join("gone/../link")), real.join("link"));
+    }
 }

@@ -38,6 +38,14 @@ pub enum LeaseError {
     File(#[from] FileError),
 }
 
+impl Lease {
+    /// Deletes the file of a lease while it is held: who waits for it then finds out that its file
+    /// is no longer the one at this path.
+    pub fn remove(self, path: &Path) -> Result<(), FileError> {
+        file::remove(path)
+    }
+}
+
 /// Takes the lease or says at once who has it.
 pub fn acquire(path: &Path, command: &str, since: String) -> Result<Lease, LeaseError> {
     if let Some(folder) = path.parent() {
@@ -65,6 +73,10 @@ pub fn acquire(path: &Path, command: &str, since: String) -> Result<Lease, Lease
             return Err(file::failed("lock", path)(error).into());
         }
     }
+    if !is_at(&file, path) {
+        // `destroy` removed it between our opening and our locking; another may hold the new one.
+        return Err(LeaseError::HeldUnknown(path.to_owned()));
+    }
     let holder = Holder {
         pid: std::process::id(),
         user: std::env::var("USER")
@@ -85,6 +97,14 @@ pub fn acquire(path: &Path, command: &str, since: String) -> Result<Lease, Lease
     Ok(Lease { _file: file })
 }
 
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(held), Ok(there)) => (held.dev(), held.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +123,10 @@ mod tests {
         );
         assert!(error.contains("`provision`"), "{error}");
         drop(held);
-        acquire(&path, "destroy", String::new()).unwrap();
+        let held = acquire(&path, "destroy", String::new()).unwrap();
+        let file = File::open(&path).unwrap();
+        assert!(is_at(&file, &path));
+        held.remove(&path).unwrap();
+        assert!(!is_at(&file, &path));
     }
 }

@@ -2,6 +2,7 @@
 //! without I/O; applying it is another file's work.
 
 mod process;
+mod retention;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -83,7 +84,7 @@ pub struct Skipped {
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     pub changes: Vec<Change>,
-    /// Deletions that wait for `--prune`.
+    /// Deletions, and restarts that shorten how long data is kept, that wait for `--prune`.
     pub held_back: Vec<Change>,
     pub skipped: Vec<Skipped>,
     pub in_step: usize,
@@ -158,7 +159,9 @@ pub fn plan(
                     after: digest(secret.path.to_string_lossy().as_bytes()),
                 }),
             },
-            Document::Process(document) => process::step(resource, document, world, &out),
+            Document::Process(document) => {
+                process::step(resource, document, world, &mut out, options)
+            }
         };
         match step {
             Step::Keep => out.in_step += 1,
@@ -179,7 +182,7 @@ pub fn plan(
     if options.prune {
         out.changes.extend(deletions);
     } else {
-        out.held_back = deletions;
+        out.held_back.extend(deletions);
     }
     Ok(out)
 }
@@ -234,10 +237,20 @@ fn file_step(address: &Address, actual: Option<&String>, desired: &str) -> Step 
     })
 }
 
+/// Why a file is written anew when nobody touched it.
+pub const SPEC_CHANGED: &str = "the spec has changed";
+/// Why a process that does its work is started anew.
+pub const LAUNCH_CHANGED: &str = "its program, arguments, environment or ports changed";
+
+/// Why a process reads its files again.
+pub fn changes(file: &Address) -> String {
+    format!("{file} changes")
+}
+
 /// Who changed a file: its mark holds the digest of what was last applied.
 pub fn author(actual: &str) -> &'static str {
     match read_mark(actual) {
-        Some(mark) if mark.untouched => "the spec has changed",
+        Some(mark) if mark.untouched => SPEC_CHANGED,
         Some(_) => "changed by hand",
         None => "changed, author unknown: its mark is gone",
     }
@@ -287,9 +300,10 @@ impl fmt::Display for Plan {
         for change in &self.held_back {
             writeln!(
                 f,
-                "  . {:<8} {:<width$}  waits for --prune",
+                "  . {:<8} {:<width$}  waits for --prune: {}",
                 change.action.word(),
-                change.address.as_str()
+                change.address.as_str(),
+                change.reason
             )?;
         }
         for skipped in &self.skipped {
@@ -321,7 +335,7 @@ impl Plan {
         };
         if !self.held_back.is_empty() {
             text.push_str(&format!(
-                "; {} to delete with --prune",
+                "; {} to delete or shorten with --prune",
                 self.held_back.len()
             ));
         }

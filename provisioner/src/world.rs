@@ -19,6 +19,8 @@ pub struct World {
     pub secrets: BTreeMap<Address, Actual<()>>,
     /// Every living process of the stack, also those that nobody asked for.
     pub processes: Vec<Found>,
+    /// By process id.
+    pub arguments: BTreeMap<u32, Vec<String>>,
     pub health: BTreeMap<Address, Health>,
     pub components: BTreeMap<String, Lookup>,
     /// Components that an earlier run could not get, with what it tried.
@@ -40,6 +42,8 @@ pub enum Actual<T> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Health {
     pub answers: Result<(), String>,
+    /// Whether it can be asked to reload.
+    pub reachable: Result<(), String>,
     /// Its own word on the configuration in force.
     pub loaded: Option<String>,
     /// Seconds since it started.
@@ -84,9 +88,12 @@ pub async fn read(
                 world.files.insert(address, actual);
             }
             Document::Secret(document) => {
-                let actual = match secret::in_step(&layout.root.join(&document.path)) {
-                    Ok(true) => Actual::Present(()),
-                    Ok(false) => Actual::Absent,
+                let path = layout.root.join(&document.path);
+                let actual = match secret::in_step(&path) {
+                    Ok(true) if secret::is_current(&path, &document.reference) => {
+                        Actual::Present(())
+                    }
+                    Ok(_) => Actual::Absent,
                     Err(error) => Actual::Unreadable(error.to_string()),
                 };
                 world.secrets.insert(address, actual);
@@ -102,6 +109,11 @@ pub async fn read(
             }
         }
     }
+    world.arguments = world
+        .processes
+        .iter()
+        .map(|found| (found.pid, proc::arguments(found.pid)))
+        .collect();
     world.health = health(resources, &world.processes).await;
     world.left_over = left_over(resources, layout, owner);
     Ok(world)
@@ -141,12 +153,14 @@ async fn health(resources: &[Resource], processes: &[Found]) -> BTreeMap<Address
 }
 
 async fn ask(client: &reqwest::Client, document: &Process, age: f64) -> Health {
-    let (answers, loaded) = tokio::join!(
+    let (answers, loaded, reachable) = tokio::join!(
         process::answers(client, &document.ready),
-        process::loaded(client, document)
+        process::loaded(client, document),
+        process::reachable(&document.reload)
     );
     Health {
         answers,
+        reachable,
         loaded,
         age,
     }
@@ -173,11 +187,10 @@ pub fn left_over(resources: &[Resource], layout: &Layout, owner: &str) -> Vec<Le
         let Some(mark) = read_mark(&content) else {
             continue;
         };
-        if mark.owner == owner {
-            out.push(LeftOver {
-                address: Address::from_marker(&mark.address),
-                path,
-            });
+        // A mark alone does not make a file ours: a copy of a rendered file carries it too.
+        let address = Address::from_marker(&mark.address);
+        if mark.owner == owner && path == layout.root.join("config").join(address.name()) {
+            out.push(LeftOver { address, path });
         }
     }
     for path in file::walk(&layout.root.join("secrets")) {
@@ -186,7 +199,7 @@ pub fn left_over(resources: &[Resource], layout: &Layout, owner: &str) -> Vec<Le
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        if !wanted.contains(&path) && !name.ends_with(".pending") {
+        if !wanted.contains(&path) && secret::ours(&path) {
             out.push(LeftOver {
                 address: Address::secret(&name),
                 path,

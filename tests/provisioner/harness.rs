@@ -42,6 +42,8 @@ pub struct Stack {
     pub base: u16,
     pub id: String,
     pub vars: Vec<(String, String)>,
+    /// In place of the test's own.
+    pub other_home: Option<PathBuf>,
 }
 
 /// What a command ended with.
@@ -91,6 +93,7 @@ impl Stack {
             base,
             id: format!("t{base}x{:05x}", std::process::id() & 0xf_ffff),
             vars: Vec::new(),
+            other_home: None,
         };
         stack.write_spec(&stack.example());
         stack
@@ -116,7 +119,9 @@ impl Stack {
         self.folder.path().join("observe.yaml")
     }
     pub fn home(&self) -> PathBuf {
-        self.folder.path().join("home")
+        self.other_home
+            .clone()
+            .unwrap_or_else(|| self.folder.path().join("home"))
     }
     /// The stack's own folder.
     pub fn place(&self) -> PathBuf {

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod cli;
 mod components;
 mod harness;
 mod inbox;

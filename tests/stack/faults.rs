@@ -54,7 +54,7 @@ fn a_full_disk_stops_one_step_and_the_next_run_goes_on() {
 
 #[test]
 fn a_small_file_system_and_a_folder_that_is_none() {
-    let stack = Stack::new();
+    let mut stack = Stack::new();
     let mount = stack.folder.path().join("small");
     std::fs::create_dir(&mount).unwrap();
     let mounted = std::process::Command::new("mount")
@@ -63,7 +63,8 @@ fn a_small_file_system_and_a_folder_that_is_none() {
         .output()
         .is_ok_and(|output| output.status.success());
     if mounted {
-        let ran = stack.run(&["provision", "--home", &mount.to_string_lossy()]);
+        stack.other_home = Some(mount.clone());
+        let ran = stack.run(&["provision"]);
         let _ = std::process::Command::new("umount").arg(&mount).status();
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.err.contains("MiB are free"), "{ran:?}");
@@ -72,9 +73,8 @@ fn a_small_file_system_and_a_folder_that_is_none() {
     }
     let file = stack.folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let ran = stack
-        .run(&["provision", "--home", &file.to_string_lossy()])
-        .expect(1);
+    stack.other_home = Some(file);
+    let ran = stack.run(&["provision"]).expect(1);
     assert!(ran.err.contains("cannot"), "{ran:?}");
     assert_eq!(stack.living(), []);
 }

@@ -5,3 +5,4 @@ mod crash;
 mod faults;
 mod life;
 mod neighbours;
+mod ports;

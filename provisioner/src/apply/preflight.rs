@@ -4,16 +4,19 @@
 use std::path::Path;
 
 use super::Env;
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Change, Plan};
 use crate::resource::Document;
 use crate::systems::ports::{self, Taken};
+use crate::systems::proc::{Found, stack_of};
+use crate::systems::process;
 
 /// Less than this and components or data will fail half-way.
 const ROOM: u64 = 64 * 1024 * 1024;
 
-/// Nothing is changed; an empty list means go.
-pub fn preflight(plan: &Plan, env: &Env) -> Vec<String> {
+/// Nothing is started. What was found good in one line, or everything that is wrong.
+pub fn preflight(plan: &Plan, env: &Env) -> Result<String, Vec<String>> {
     let mut out = Vec::new();
+    let mut free_ports = Vec::new();
     for change in &plan.changes {
         let Some(Document::Process(process)) = env
             .resources
@@ -22,23 +25,19 @@ pub fn preflight(plan: &Plan, env: &Env) -> Vec<String> {
         else {
             continue;
         };
-        if change.action != Action::Start {
+        if !matches!(change.action, Action::Start | Action::Restart) {
             continue;
         }
         for port in &process.ports {
             if !ports::is_taken(*port) {
+                free_ports.push(*port);
                 continue;
             }
             let holder = ports::holder(*port);
             let ours = holder
                 .as_ref()
                 .and_then(|(pid, _)| env.processes.iter().find(|found| found.pid == *pid));
-            let stopping = ours.is_some_and(|found| {
-                plan.changes
-                    .iter()
-                    .any(|c| c.action == Action::Stop && c.address.as_str() == found.address)
-            });
-            if stopping {
+            if ours.is_some_and(|found| makes_room(plan, found)) {
                 continue;
             }
             let taken = Taken {
@@ -46,29 +45,102 @@ pub fn preflight(plan: &Plan, env: &Env) -> Vec<String> {
                 wanted_by: change.address.as_str().to_owned(),
                 holder,
             };
-            let advice = match ours {
-                Some(found) => {
-                    format!(
-                        "that is {} of this stack, which nothing asks for; --prune stops it",
-                        found.address
-                    )
-                }
-                None => {
-                    "stop it, or choose another ports.base (or the service's own port) in the spec"
-                        .to_owned()
-                }
-            };
-            out.push(format!("{taken}; {advice}"));
+            out.push(format!("{taken}; {}", advice(plan, &taken, ours)));
         }
     }
-    if let Err(error) = writable(&env.layout.root) {
-        out.push(error);
+    let free = match writable(&env.layout.root) {
+        Ok(free) => free,
+        Err(error) => {
+            out.push(error);
+            0
+        }
+    };
+    if !out.is_empty() {
+        return Err(out);
     }
-    out
+    free_ports.sort_unstable();
+    let ports = match free_ports.as_slice() {
+        [] => "no port needed".to_owned(),
+        some => {
+            let words: Vec<String> = some.iter().map(ToString::to_string).collect();
+            format!("ports {} free", words.join(" "))
+        }
+    };
+    Ok(format!(
+        "{ports}, {:.1} GiB of disk",
+        free as f64 / f64::from(1 << 30)
+    ))
 }
 
-/// The folder can be made, written to, and has room.
-fn writable(folder: &Path) -> Result<(), String> {
+/// The plan stops this process, so that what it holds is free before anything else starts.
+fn makes_room(plan: &Plan, found: &Found) -> bool {
+    plan.changes.iter().any(|change| {
+        matches!(change.action, Action::Stop | Action::Restart) && names(change, found)
+    })
+}
+
+fn names(change: &Change, found: &Found) -> bool {
+    change.address.as_str() == found.address && change.before == found.identity()
+}
+
+fn advice(plan: &Plan, taken: &Taken, ours: Option<&Found>) -> String {
+    let Some(found) = ours else {
+        let stack = taken.holder.as_ref().and_then(|(pid, _)| stack_of(*pid));
+        return match stack {
+            Some((owner, folder)) => format!(
+                "that belongs to the stack {owner} in {folder}; give one of the two another ports.base (and its services other ports)"
+            ),
+            None => "stop it, or choose another ports.base (or the service's own port) in the spec"
+                .to_owned(),
+        };
+    };
+    let held_back = plan.held_back.iter().any(|change| names(change, found));
+    if held_back {
+        format!(
+            "that is {} of this stack, which nothing asks for; --prune stops it",
+            found.address
+        )
+    } else {
+        format!(
+            "that is {} of this stack, which stays; give {} another port",
+            found.address, taken.wanted_by
+        )
+    }
+}
+
+/// Stops what holds a port that another process of the same plan is about to take: processes start
+/// side by side, and two that exchange their ports could wait for each other for ever. Only what
+/// the plan stops or restarts anyway is touched.
+pub async fn vacate(plan: &Plan, env: &Env) {
+    let wanted: Vec<(&str, u16)> = plan
+        .changes
+        .iter()
+        .filter(|change| matches!(change.action, Action::Start | Action::Restart))
+        .filter_map(
+            |change| match &env.resources.get(&change.address)?.document {
+                Document::Process(process) => Some((change.address.as_str(), &process.ports)),
+                _ => None,
+            },
+        )
+        .flat_map(|(address, ports)| ports.iter().map(move |port| (address, *port)))
+        .collect();
+    for (address, port) in wanted {
+        let Some((pid, _)) = ports::is_taken(port).then(|| ports::holder(port)).flatten() else {
+            continue;
+        };
+        let holder = env.processes.iter().find(|found| found.pid == pid);
+        if let Some(found) = holder
+            && found.address != address
+            && makes_room(plan, found)
+        {
+            // Its own step reports when it would not stop.
+            let _ = process::stop(found).await;
+        }
+    }
+}
+
+/// The folder can be made, written to, and has room; how much, in bytes.
+fn writable(folder: &Path) -> Result<u64, String> {
     let say = |error: std::io::Error| {
         format!(
             "cannot write to {}: {error}; make it writable for this user or choose another --home",
@@ -90,5 +162,5 @@ fn writable(folder: &Path) -> Result<(), String> {
             ROOM / 1024 / 1024
         ));
     }
-    Ok(())
+    Ok(free)
 }

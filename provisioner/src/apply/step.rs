@@ -123,6 +123,7 @@ async fn act(change: &Change, document: &Process, env: &Arc<Env>) -> Result<Stri
             Ok("answers".to_owned())
         }
         Action::Reload => {
+            not_from_tomorrow(document, env);
             process::reload(document).await.map_err(text)?;
             process::await_answer(document, &env.layout)
                 .await
@@ -150,12 +151,31 @@ async fn act(change: &Change, document: &Process, env: &Arc<Env>) -> Result<Stri
     }
 }
 
+/// Files whose time of change lies ahead (a clock that was set back, `touch`) would look newer than
+/// every load, and the process would be reloaded by every run.
+fn not_from_tomorrow(document: &Process, env: &Env) {
+    let now = std::time::SystemTime::now();
+    for address in &document.config {
+        let path = match env.resources.get(address).map(|r| &r.document) {
+            Some(Document::File(file)) => env.layout.root.join(&file.path),
+            Some(Document::Secret(secret)) => env.layout.root.join(&secret.path),
+            _ => continue,
+        };
+        let ahead = std::fs::metadata(&path)
+            .and_then(|meta| meta.modified())
+            .is_ok_and(|changed| changed > now);
+        if ahead {
+            // Without it the process is reloaded once more next time; nothing worse.
+            let _ = std::fs::File::open(&path).and_then(|file| file.set_modified(now));
+        }
+    }
+}
+
 impl Env {
     fn running(&self, address: &Address, before: &str) -> Option<&Found> {
-        self.processes.iter().find(|found| {
-            found.address == address.as_str()
-                && before == format!("pid {} since {}", found.pid, found.started)
-        })
+        self.processes
+            .iter()
+            .find(|found| found.address == address.as_str() && before == found.identity())
     }
 }
 

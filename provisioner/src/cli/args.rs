@@ -1,6 +1,5 @@
 //! Flags and subcommands, with the text of `--help`.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,22 +36,45 @@ pub struct Common {
         long,
         short = 'f',
         global = true,
+        display_order = 901,
         value_name = "FILE",
         default_value = "observe.yaml",
-        env = "KAI_SPEC"
+        env = "KAI_SPEC",
+        hide_env_values = true
     )]
     pub spec: PathBuf,
     /// The environment; needed when the spec declares environments
-    #[arg(long, global = true, value_name = "NAME", env = "KAI_ENV")]
+    #[arg(
+        long,
+        global = true,
+        display_order = 902,
+        value_name = "NAME",
+        env = "KAI_ENV",
+        hide_env_values = true
+    )]
     pub env: Option<String>,
     /// Folder of all local data [default: $XDG_DATA_HOME/kai-observe]
-    #[arg(long, global = true, value_name = "DIR", env = "KAI_HOME")]
+    #[arg(
+        long,
+        global = true,
+        display_order = 903,
+        value_name = "DIR",
+        env = "KAI_HOME",
+        hide_env_values = true
+    )]
     pub home: Option<PathBuf>,
     /// Folder of downloaded components [default: $XDG_CACHE_HOME/kai-observe]
-    #[arg(long, global = true, value_name = "DIR", env = "KAI_CACHE")]
+    #[arg(
+        long,
+        global = true,
+        display_order = 904,
+        value_name = "DIR",
+        env = "KAI_CACHE",
+        hide_env_values = true
+    )]
     pub cache: Option<PathBuf>,
     /// Text for people, JSON for scripts
-    #[arg(long, short, global = true, value_enum, default_value_t = Output::Text)]
+    #[arg(long, short, global = true, display_order = 905, value_enum, default_value_t = Output::Text)]
     pub output: Output,
 }
 
@@ -106,17 +128,6 @@ pub enum Command {
     #[command(after_help = "Example:
   kai-observe completions bash > /etc/bash_completion.d/kai-observe")]
     Completions { shell: clap_complete::Shell },
-    #[command(subcommand, hide = true)]
-    Internal(Internal),
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Internal {
-    /// Start a session and become the command
-    Launch {
-        #[arg(last = true, required = true)]
-        command: Vec<OsString>,
-    },
 }
 
 #[derive(Debug, Args)]
@@ -170,7 +181,7 @@ pub struct ProofArgs {
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// How long a proof may wait for what takes a scrape to appear
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "45s", value_parser = time)]
     pub patience: Duration,
 }
 

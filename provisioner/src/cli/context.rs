@@ -12,7 +12,7 @@ use crate::components::Context as Components;
 use crate::layout::Layout;
 use crate::model::Stack;
 use crate::render;
-use crate::resource::Resource;
+use crate::resource::{Document, Resource};
 use crate::spec;
 use crate::world::{self, World};
 
@@ -75,6 +75,25 @@ impl Context {
             workspace: workspace(&self.stack.base_dir),
             progress: ui.progress(),
         }
+    }
+
+    /// The world without the components: what runs can be said also when `observe.lock` or the
+    /// cache cannot be read.
+    pub async fn processes(&self, ui: &Ui) -> Result<World, Stop> {
+        let resources: Vec<Resource> = self
+            .resources
+            .iter()
+            .filter(|resource| !matches!(resource.document, Document::Component(_)))
+            .cloned()
+            .collect();
+        world::read(
+            &resources,
+            &self.layout,
+            &self.owner,
+            &Arc::new(self.components(ui)),
+        )
+        .await
+        .map_err(Stop::error)
     }
 
     pub async fn world(&self, ui: &Ui) -> Result<World, Stop> {

@@ -16,7 +16,7 @@ use crate::lease;
 use crate::resource::read_mark;
 use crate::spec::Secrets;
 use crate::systems::proc::{self, Found};
-use crate::systems::{file, process};
+use crate::systems::{file, process, secret};
 
 #[derive(Serialize)]
 struct Inventory {
@@ -73,8 +73,9 @@ pub async fn run(args: &DestroyArgs, common: &Common, ui: &Ui) -> Result<u8, Sto
                 .map_err(Stop::error)?;
         }
     }
-    drop(lease);
-    file::remove(&context.layout.lease()).map_err(Stop::error)?;
+    if let Some(lease) = lease {
+        lease.remove(&context.layout.lease()).map_err(Stop::error)?;
+    }
     remove_empty_folders(root);
     let left = proc::find(&context.owner, root);
     if !left.is_empty() {
@@ -102,7 +103,10 @@ fn inventory(context: &Context, running: &[Found]) -> Inventory {
             .ok()
             .flatten()
             .and_then(|content| read_mark(&content))
-            .is_some_and(|mark| mark.owner == context.owner)
+            .is_some_and(|mark| {
+                let name = crate::resource::Address::from_marker(&mark.address);
+                mark.owner == context.owner && path == root.join("config").join(name.name())
+            })
             || context
                 .resources
                 .iter()
@@ -116,13 +120,28 @@ fn inventory(context: &Context, running: &[Found]) -> Inventory {
             foreign.push(path);
         }
     }
-    files.extend(file::walk(&root.join("secrets")));
-    files.extend(file::walk(&root.join("run")));
-    files.extend(
-        [context.layout.not_installed()]
-            .into_iter()
-            .filter(|path| path.exists()),
-    );
+    for path in file::walk(&root.join("secrets")) {
+        let list = if secret::ours(&path) {
+            &mut files
+        } else {
+            &mut foreign
+        };
+        list.push(path);
+    }
+    for path in file::walk(&root.join("run")) {
+        let ours = path == context.layout.agent_socket();
+        let list = if ours { &mut files } else { &mut foreign };
+        list.push(path);
+    }
+    let known = [context.layout.not_installed(), context.layout.lease()];
+    for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path == context.layout.not_installed() {
+            files.push(path);
+        } else if entry.file_type().is_ok_and(|kind| !kind.is_dir()) && !known.contains(&path) {
+            foreign.push(path);
+        }
+    }
     let data = ["data", "log"]
         .iter()
         .map(|name| root.join(name))

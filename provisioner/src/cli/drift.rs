@@ -7,7 +7,7 @@ use super::Stop;
 use super::args::Common;
 use super::context::Context;
 use super::ui::{Paint, Ui};
-use crate::plan::{self, Action, Change, Options};
+use crate::plan::{self, Action, Change, LAUNCH_CHANGED, Options, Plan, SPEC_CHANGED, changes};
 use crate::spec::Secrets;
 
 pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
@@ -20,8 +20,10 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
         Options::default(),
     )
     .map_err(Stop::error)?;
-    let (pending, drifted): (Vec<&Change>, Vec<&Change>) =
-        plan.changes.iter().partition(|change| is_pending(change));
+    let (pending, drifted): (Vec<&Change>, Vec<&Change>) = plan
+        .changes
+        .iter()
+        .partition(|change| is_pending(&plan, change));
     for change in &drifted {
         ui.line(&format!("{}: {}", change.address, change.reason));
         if let Some(diff) = &change.diff {
@@ -51,11 +53,19 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
     })
 }
 
-/// The spec moved, not the world.
-fn is_pending(change: &Change) -> bool {
-    change.action == Action::Fetch
-        || change.reason == "the spec has changed"
-        || matches!(change.action, Action::Check | Action::Await)
+/// The spec moved, not the world. What a process does about a file is as pending as the file is.
+fn is_pending(plan: &Plan, change: &Change) -> bool {
+    match change.action {
+        Action::Fetch | Action::Check | Action::Await => true,
+        Action::Update => change.reason == SPEC_CHANGED,
+        Action::Restart => change.reason == LAUNCH_CHANGED,
+        Action::Reload => plan.changes.iter().any(|file| {
+            file.address.kind() != "process"
+                && change.reason == changes(&file.address)
+                && is_pending(plan, file)
+        }),
+        _ => false,
+    }
 }
 
 /// A unified diff, in colour on a terminal.
@@ -69,4 +79,42 @@ pub fn painted(ui: &Ui, diff: &str) -> String {
         })
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::Address;
+
+    fn change(address: Address, action: Action, reason: &str) -> Change {
+        Change {
+            address,
+            action,
+            reason: reason.to_owned(),
+            diff: None,
+            before: String::new(),
+            after: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_follows_from_the_spec_is_no_drift() {
+        let file = Address::file("a.yml");
+        let reload = change(Address::process("a"), Action::Reload, &changes(&file));
+        for (reason, pending) in [(SPEC_CHANGED, true), ("changed by hand", false)] {
+            let plan = Plan {
+                changes: vec![change(file.clone(), Action::Update, reason), reload.clone()],
+                ..Plan::default()
+            };
+            assert_eq!(is_pending(&plan, &plan.changes[0]), pending);
+            assert_eq!(is_pending(&plan, &reload), pending);
+        }
+        let process = Address::process("a");
+        let restart = |reason| change(process.clone(), Action::Restart, reason);
+        assert!(is_pending(&Plan::default(), &restart(LAUNCH_CHANGED)));
+        assert!(!is_pending(
+            &Plan::default(),
+            &restart("runs but does not work")
+        ));
+    }
 }

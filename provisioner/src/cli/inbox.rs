@@ -89,7 +89,6 @@ async fn follow(
         count: args.count.map(|count| count as u64),
         timeout: args.timeout,
     };
-    ui.line("waiting for what arrives; Ctrl-C ends");
     let followed = inbox::follow(url, options).await.map_err(Stop::error)?;
     let wanted_more = args.until_resolved || args.count.is_some();
     Ok(if followed.ended == Ended::TimedOut && wanted_more {

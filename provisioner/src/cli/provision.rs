@@ -14,6 +14,7 @@ use crate::apply::{self, Env, Outcome, Report};
 use crate::clock;
 use crate::lease;
 use crate::plan::{self, Options, Plan, PlanFile, moved};
+use crate::resource::Address;
 use crate::spec::Secrets;
 use crate::systems::file;
 use crate::world::World;
@@ -169,12 +170,14 @@ async fn carry_out(
             .collect(),
         processes: world.processes.clone(),
     });
-    let problems = apply::preflight(plan, &env);
-    if !problems.is_empty() {
-        return Err(Stop::new(
-            exit::ERROR,
-            format!("nothing was started:\n  - {}", problems.join("\n  - ")),
-        ));
+    match apply::preflight(plan, &env) {
+        Ok(good) => ui.stage("preflight", &good),
+        Err(problems) => {
+            return Err(Stop::new(
+                exit::ERROR,
+                format!("nothing was started:\n  - {}", problems.join("\n  - ")),
+            ));
+        }
     }
     let note = if reviewed { " (as reviewed)" } else { "" };
     ui.stage("plan", &format!("{}{note}", plan.summary()));
@@ -189,7 +192,7 @@ async fn carry_out(
     }
     ui.stage("apply", &format!("{} steps", plan.changes.len()));
     let report = apply::apply(plan, env).await;
-    remember(context, &report)?;
+    remember(context, world, &report)?;
     let done = report
         .steps
         .iter()
@@ -211,9 +214,16 @@ async fn carry_out(
     Ok(report)
 }
 
-/// What could not be had is said again by `plan`, `status` and `verify`.
-fn remember(context: &Context, report: &Report) -> Result<(), Stop> {
-    let missing = report.not_installed();
+/// What could not be had is said again by `plan`, `status` and `verify`. What this run did not try
+/// (a reviewed plan leaves it out) stays as it was noted.
+fn remember(context: &Context, world: &World, report: &Report) -> Result<(), Stop> {
+    let mut missing = world.not_installed.clone();
+    missing.retain(|name, _| {
+        let address = Address::component(name);
+        !report.steps.iter().any(|step| step.address == address)
+            && context.resources.iter().any(|r| r.address == address)
+    });
+    missing.extend(report.not_installed());
     let path = context.layout.not_installed();
     if missing.is_empty() {
         return file::remove(&path).map_err(Stop::error);

@@ -38,17 +38,14 @@ pub fn schema(args: &SchemaArgs) -> Result<u8, Stop> {
         Some(path) => {
             file::write(path, format!("{text}\n").as_bytes(), 0o644).map_err(Stop::error)?;
         }
-        None => println!("{text}"),
+        None => super::ui::print(&text),
     }
     Ok(exit::OK)
 }
 
 pub fn completions(shell: clap_complete::Shell) {
     use clap::CommandFactory as _;
-    clap_complete::generate(
-        shell,
-        &mut Cli::command(),
-        "kai-observe",
-        &mut std::io::stdout(),
-    );
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "kai-observe", &mut script);
+    super::ui::print(String::from_utf8_lossy(&script).trim_end());
 }

@@ -27,7 +27,7 @@ struct Row {
 
 pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
     let context = Context::new(common, ui, Secrets::AssumePresent)?;
-    let world = context.world(ui).await?;
+    let world = context.processes(ui).await?;
     let mut rows = Vec::new();
     for resource in &context.resources {
         let Document::Process(process) = &resource.document else {
@@ -43,7 +43,7 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
             ([], _) if missing => ("not installed", "no source could give it".to_owned()),
             ([], _) => ("dead", "`kai-observe provision` starts it".to_owned()),
             ([_, _, ..], _) => ("doubled", format!("{} processes", all.len())),
-            (_, Some(health)) => match &health.answers {
+            (_, Some(health)) => match health.answers.as_ref().and(health.reachable.as_ref()) {
                 Ok(()) => ("up", String::new()),
                 Err(why) => ("ill", why.clone()),
             },

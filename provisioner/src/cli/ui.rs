@@ -3,7 +3,8 @@
 //! JSON document ends on standard output.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub struct Ui {
     json: bool,
     pub color: bool,
     bars: Option<MultiProgress>,
+    /// The one JSON document is out.
+    answered: Arc<AtomicBool>,
 }
 
 impl Ui {
@@ -29,6 +32,7 @@ impl Ui {
             json,
             color: terminal && !plain && !dumb,
             bars: (terminal && !dumb && !json).then(MultiProgress::new),
+            answered: Arc::new(AtomicBool::new(false)),
         }
     }
 
@@ -42,8 +46,8 @@ impl Ui {
             return;
         }
         match &self.bars {
-            Some(bars) => bars.suspend(|| println!("{text}")),
-            None => println!("{text}"),
+            Some(bars) => bars.suspend(|| print(text)),
+            None => print(text),
         }
     }
 
@@ -57,15 +61,21 @@ impl Ui {
         }
     }
 
-    pub fn error(&self, message: &str) {
+    /// What ended the command, on standard error; a script that asked for JSON gets it as JSON too,
+    /// unless the command has answered already.
+    pub fn error(&self, message: &str, code: u8) {
         let word = self.paint(Paint::Red, "error:");
         eprintln!("{word} {message}");
+        if !self.answered.load(Ordering::Relaxed) {
+            self.json(&serde_json::json!({ "error": message, "exitCode": code }));
+        }
     }
 
     pub fn json(&self, value: &impl serde::Serialize) {
         if self.json {
+            self.answered.store(true, Ordering::Relaxed);
             match serde_json::to_string_pretty(value) {
-                Ok(text) => println!("{text}"),
+                Ok(text) => print(&text),
                 Err(error) => eprintln!("error: cannot write JSON: {error}"),
             }
         }
@@ -92,6 +102,12 @@ impl Ui {
             bars: Mutex::new(BTreeMap::new()),
         })
     }
+}
+
+/// A line on standard output. A reader that has gone (`| head`) must not end an apply half-way, so
+/// an error is nobody's.
+pub fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

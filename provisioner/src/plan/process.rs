@@ -1,7 +1,7 @@
 //! Planning for processes: dead or doubled, started from something else, or not yet reading the
 //! files that lie on the disk.
 
-use super::{Action, Change, Plan, Step};
+use super::{Action, Change, LAUNCH_CHANGED, Options, Plan, Step, changes, retention};
 use crate::components::Lookup;
 use crate::resource::{Address, Document, Loaded, Process, Reload, Resource, digest};
 use crate::systems::proc::Found;
@@ -11,7 +11,13 @@ use crate::world::{Actual, World};
 /// A process may take this long to answer after it started; later silence is a fault.
 const STARTING: f64 = 60.0;
 
-pub(super) fn step(resource: &Resource, document: &Process, world: &World, so_far: &Plan) -> Step {
+pub(super) fn step(
+    resource: &Resource,
+    document: &Process,
+    world: &World,
+    so_far: &mut Plan,
+    options: Options,
+) -> Step {
     let address = &resource.address;
     let component = Address::component(&document.component);
     let wanted = match world.components.get(&document.component) {
@@ -25,7 +31,7 @@ pub(super) fn step(resource: &Resource, document: &Process, world: &World, so_fa
             action,
             reason,
             diff: None,
-            before: format!("pid {} since {}", before.pid, before.started),
+            before: before.identity(),
             after: wanted.clone().unwrap_or_else(|| "after fetch".into()),
         })
     };
@@ -49,11 +55,26 @@ pub(super) fn step(resource: &Resource, document: &Process, world: &World, so_fa
     match &wanted {
         None => return change(Action::Check, "its program is fetched again".into(), found),
         Some(wanted) if *wanted != found.launch => {
-            return change(
-                Action::Restart,
-                "its program, arguments or environment changed".into(),
-                found,
-            );
+            let waits = retention::shortened(address, document, found, world);
+            if let Some(restart) = waits.filter(|_| !options.prune) {
+                // Until then it may still be given new files, but not be started anew.
+                let answers = world.health.get(address).is_some_and(|h| h.answers.is_ok());
+                let news = document
+                    .config
+                    .iter()
+                    .find(|file| so_far.change(file).is_some());
+                let reason = news
+                    .map(changes)
+                    .or_else(|| stale(document, world, address));
+                so_far.held_back.push(restart);
+                return match reason {
+                    Some(reason) if answers && document.reload != Reload::Restart => {
+                        change(Action::Reload, reason, found)
+                    }
+                    _ => Step::Keep,
+                };
+            }
+            return change(Action::Restart, LAUNCH_CHANGED.into(), found);
         }
         Some(_) => {}
     }
@@ -71,6 +92,12 @@ pub(super) fn step(resource: &Resource, document: &Process, world: &World, so_fa
             change(Action::Await, format!("starting: {why}"), found)
         };
     }
+    if let Some(health) = health
+        && let Err(why) = &health.reachable
+    {
+        let reason = format!("cannot be asked to reload: {why}");
+        return change(Action::Restart, reason, found);
+    }
     let reload = if document.reload == Reload::Restart {
         Action::Restart
     } else {
@@ -81,7 +108,7 @@ pub(super) fn step(resource: &Resource, document: &Process, world: &World, so_fa
         .iter()
         .find(|file| so_far.change(file).is_some())
     {
-        return change(reload, format!("{file} changes"), found);
+        return change(reload, changes(file), found);
     }
     if let Some(why) = stale(document, world, address) {
         return change(reload, why, found);
@@ -165,7 +192,7 @@ fn stop(found: &Found, reason: &str) -> Change {
         action: Action::Stop,
         reason: format!("{reason} (pid {})", found.pid),
         diff: None,
-        before: format!("pid {} since {}", found.pid, found.started),
+        before: found.identity(),
         after: "absent".into(),
     }
 }

@@ -107,6 +107,7 @@ fn in_step(resources: &[Resource]) -> World {
                     resource.address.clone(),
                     Health {
                         answers: Ok(()),
+                        reachable: Ok(()),
                         loaded: Some("100.5".into()),
                         age: 5.0,
                     },
@@ -215,6 +216,15 @@ fn a_process_is_started_restarted_reloaded_or_awaited_for_its_own_reason() {
         ["restart process/server"]
     );
 
+    // A listener that is named only in a file does not move by a reload.
+    let mut moved = resources.clone();
+    for resource in &mut moved {
+        if let Document::Process(process) = &mut resource.document {
+            process.ports = vec![2];
+        }
+    }
+    assert_eq!(words(&planned(&moved, &good())), ["restart process/server"]);
+
     let mut world = good();
     world.config_changed.insert(address.clone(), 101.0);
     assert_eq!(
@@ -223,8 +233,20 @@ fn a_process_is_started_restarted_reloaded_or_awaited_for_its_own_reason() {
     );
 
     let mut world = good();
+    let unreachable = Health {
+        answers: Ok(()),
+        reachable: Err("its socket is gone".into()),
+        loaded: Some("100.5".into()),
+        age: 5.0,
+    };
+    world.health.insert(address.clone(), unreachable);
+    assert_eq!(
+        words(&planned(&resources, &world)),
+        ["restart process/server"]
+    );
     let ill = |age| Health {
         answers: Err("no answer in time".into()),
+        reachable: Ok(()),
         loaded: None,
         age,
     };
@@ -276,6 +298,50 @@ fn deletions_wait_for_prune() {
     };
     let plan = super::plan(&before, &world, OWNER, options).unwrap();
     assert_eq!(words(&plan), ["delete file/old.yml"]);
+}
+
+#[test]
+fn a_shorter_retention_waits_for_prune_and_files_still_arrive() {
+    let keeps = |days: &str| {
+        let mut resources = resources(&[("a.yml", "a: 1\n")]);
+        for resource in &mut resources {
+            if let Document::Process(process) = &mut resource.document {
+                process.args = vec![format!("--storage.tsdb.retention.time={days}")];
+            }
+        }
+        resources
+    };
+    let running = |days: &str| {
+        let mut world = in_step(&keeps(days));
+        let args = vec![
+            "server".to_owned(),
+            format!("--storage.tsdb.retention.time={days}"),
+        ];
+        world.arguments.insert(10, args);
+        world
+    };
+    let longer = planned(&keeps("48h"), &running("1d"));
+    assert_eq!(words(&longer), ["restart process/server"]);
+
+    let shorter = planned(&keeps("1d"), &running("48h"));
+    assert!(shorter.is_empty(), "{shorter}");
+    assert!(
+        shorter.to_string().contains("keeps data 1d instead of 48h"),
+        "{shorter}"
+    );
+    let options = Options {
+        prune: true,
+        retry: false,
+    };
+    let pruned = plan(&keeps("1d"), &running("48h"), OWNER, options).unwrap();
+    assert_eq!(words(&pruned), ["restart process/server"]);
+
+    let mut world = running("48h");
+    world.files.insert(Address::file("a.yml"), Actual::Absent);
+    assert_eq!(
+        words(&planned(&keeps("1d"), &world)),
+        ["create file/a.yml", "reload process/server"]
+    );
 }
 
 #[test]
@@ -361,6 +427,7 @@ fn carry_out(resources: &[Resource], world: &mut World, plan: &Plan) {
         if change.address.kind() == "process" && change.action != Action::Stop {
             let health = Health {
                 answers: Ok(()),
+                reachable: Ok(()),
                 loaded: Some("300".into()),
                 age: 1.0,
             };
@@ -406,6 +473,7 @@ proptest! {
         world.processes.dedup_by_key(|found| found.pid);
         let health = Health {
             answers: if answers { Ok(()) } else { Err("silent".into()) },
+            reachable: Ok(()),
             loaded: Some(loaded.to_string()),
             age,
         };

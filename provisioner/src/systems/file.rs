@@ -52,7 +52,11 @@ pub fn read(path: &Path) -> Result<Option<String>, FileError> {
 /// also after a crash or on a full disk.
 pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
     use std::os::unix::fs::PermissionsExt as _;
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // `parent` of a bare file name is empty, which no system call takes for the present folder.
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
     std::fs::create_dir_all(folder).map_err(failed("create the folder", folder))?;
     let mut pending = tempfile::Builder::new()
         .prefix(".kai-")

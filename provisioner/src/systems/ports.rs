@@ -31,7 +31,10 @@ impl fmt::Display for Taken {
 
 /// Whether somebody listens on the port of the loopback interface.
 pub fn is_taken(port: u16) -> bool {
-    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err()
+    // Another error (a port below 1024 that this user may not open) is not somebody else's doing;
+    // the process that wants it says it better.
+    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
 }
 
 /// Who listens there.

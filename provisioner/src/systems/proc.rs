@@ -22,6 +22,13 @@ pub struct Found {
     pub resident: u64,
 }
 
+impl Found {
+    /// What a plan says of it, so that a recycled pid is not taken for it.
+    pub fn identity(&self) -> String {
+        format!("pid {} since {}", self.pid, self.started)
+    }
+}
+
 /// Fields of `/proc/<pid>/stat`, proc_pid_stat(5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
@@ -80,6 +87,25 @@ pub fn find(owner: &str, stack: &Path) -> Vec<Found> {
         .collect();
     out.sort_by_key(|found| (found.address.clone(), found.started, found.pid));
     out
+}
+
+/// Owner and folder of the stack that a process belongs to; `None` when it carries no marks, or is
+/// another user's.
+pub fn stack_of(pid: u32) -> Option<(String, String)> {
+    let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    Some((
+        variable(&environ, OWNER)?.to_owned(),
+        variable(&environ, STACK)?.to_owned(),
+    ))
+}
+
+/// What a process was started with, its name first.
+pub fn arguments(pid: u32) -> Vec<String> {
+    std::fs::read(format!("/proc/{pid}/cmdline"))
+        .unwrap_or_default()
+        .split(|byte| *byte == 0)
+        .map(|arg| String::from_utf8_lossy(arg).into_owned())
+        .collect()
 }
 
 /// The process is still the one that was found.

@@ -55,7 +55,8 @@ pub enum ProcessError {
     Reload { name: String, reason: String },
 }
 
-/// Digest of what a process is started with; a change means a restart.
+/// Digest of what a process is started with; a change means a restart. The ports are part of it: a
+/// listener that is named only in a configuration file does not move by a reload.
 pub fn launch(process: &Process, program_digest: &str) -> String {
     let mut text = format!("{}\n{program_digest}\n", process.component);
     for arg in &process.args {
@@ -65,6 +66,7 @@ pub fn launch(process: &Process, program_digest: &str) -> String {
     for (name, value) in &process.env {
         text.push_str(&format!("{name}={value}\n"));
     }
+    text.push_str(&format!("ports={:?}\n", process.ports));
     digest(text)[..16].to_owned()
 }
 
@@ -109,7 +111,7 @@ pub async fn start(
     })?;
     let mut command = Command::new(launcher);
     command
-        .args(["internal", "launch", "--"])
+        .args(crate::cli::LAUNCH)
         .arg(program)
         .args(&process.args)
         .env_clear()
@@ -185,7 +187,8 @@ pub async fn await_answer(process: &Process, layout: &Layout) -> Result<(), Proc
     let client = http::client(Duration::from_secs(2));
     let deadline = Instant::now() + process.ready_within;
     loop {
-        match answers(&client, &process.ready).await {
+        let answer = answers(&client, &process.ready).await;
+        match answer.and(reachable(&process.reload).await) {
             Ok(()) => return Ok(()),
             Err(last) if Instant::now() >= deadline => {
                 let log = layout.log(&process.name);
@@ -211,6 +214,18 @@ pub async fn answers(client: &reqwest::Client, url: &str) -> Result<(), String> 
         Err(error) if error.is_timeout() => Err("no answer in time".to_owned()),
         Err(error) if error.is_connect() => Err("nothing listens there".to_owned()),
         Err(_) => Err("the connection broke".to_owned()),
+    }
+}
+
+/// Whether the way to reload the process is open: a socket file that somebody deleted does not come
+/// back before the process is started again.
+pub async fn reachable(reload: &Reload) -> Result<(), String> {
+    let Reload::Socket(path) = reload else {
+        return Ok(());
+    };
+    match tokio::net::UnixStream::connect(path).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("its socket {}: {error}", path.display())),
     }
 }
 

@@ -71,6 +71,20 @@ pub fn store(path: &Path, value: &Value) -> Result<(), SecretError> {
     Ok(())
 }
 
+/// Whether a file in the folder of secrets bears a name that `render` gives:
+/// `<what>.<8 hexadecimal digits>`. Nothing inside may say whose it is.
+pub fn ours(path: &Path) -> bool {
+    path.file_name()
+        .and_then(|name| name.to_str()?.rsplit_once('.'))
+        .is_some_and(|(what, version)| {
+            !what.is_empty()
+                && version.len() == 8
+                && version
+                    .bytes()
+                    .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        })
+}
+
 /// Whether the file is there, not empty, and readable by its user alone.
 pub fn in_step(path: &Path) -> Result<bool, FileError> {
     use std::os::unix::fs::MetadataExt as _;
@@ -81,14 +95,49 @@ pub fn in_step(path: &Path) -> Result<bool, FileError> {
     }
 }
 
+/// Whether the file holds what the reference gives now. `true` also when the reference cannot be
+/// read here: whoever only plans need not have the secret.
+pub fn is_current(path: &Path, reference: &SecretRef) -> bool {
+    match (resolve(reference), std::fs::read(path)) {
+        (Ok(value), Ok(held)) => value.0.as_bytes() == held,
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn a_name_that_render_would_not_give_is_not_ours() {
+        assert!(ours(Path::new("/s/booking-pagerduty.a19097af")));
+        for foreign in ["key", "key.pem", ".a19097af", "key.A19097AF", "key.a19097a"] {
+            assert!(!ours(&Path::new("/s").join(foreign)), "{foreign}");
+        }
+    }
+
+    #[test]
     fn a_value_is_never_shown() {
         let value = Value("hunter2".into());
         assert_eq!(format!("{value:?}"), "Secret(…)");
+    }
+
+    #[test]
+    fn a_secret_edited_by_hand_is_not_current() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("source");
+        std::fs::write(&source, "right\n").unwrap();
+        let reference = SecretRef {
+            source: SecretSource::File(source.clone()),
+            rotation: 0,
+        };
+        let path = folder.path().join("secrets/key");
+        store(&path, &resolve(&reference).unwrap()).unwrap();
+        assert!(is_current(&path, &reference));
+        std::fs::write(&path, "wrong").unwrap();
+        assert!(!is_current(&path, &reference));
+        std::fs::remove_file(source).unwrap();
+        assert!(is_current(&path, &reference));
     }
 
     #[test]

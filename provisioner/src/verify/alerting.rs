@@ -121,7 +121,7 @@ async fn route(subject: &Subject<'_>, receiver: &Receiver) -> Proof {
         .collect();
     if !receiver.stand_in {
         return not_run(format!(
-            "{} is a real receiver; `kai-observe drill` sends one there",
+            "{} is a real receiver; no proof or drill notifies a team",
             way.join("+")
         ));
     }

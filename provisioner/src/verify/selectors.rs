@@ -98,7 +98,7 @@ mod tests {
     fn every_selector_of_an_expression_is_found() {
         assert_eq!(
             names(
-                "sum by (a) (rate(x_total{k=\"v\"}[5m])) / on (a) group_left (y > 3 or max_over_time(z[1h:5m])) unless -w"
+                "sum by (a) (rate(x_total{k=\"v\"}[5m])) / on (a) group_left () (y > 3 or max_over_time(z[1h:5m])) unless -w"
             ),
             ["w", "x_total", "y", "z"]
         );

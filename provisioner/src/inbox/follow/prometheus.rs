@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kai_contract::signals::FAULT_STARTED;
+use kai_contract::signals::{FAULT_STARTED, LABEL_SEVERITY};
 use reqwest::Url;
 use serde::Deserialize;
 
@@ -25,7 +25,7 @@ pub struct Look {
     pub alerts: Vec<Alert>,
     pub faults: Vec<Fault>,
     /// `for:` in seconds by rule name.
-    pub holds: BTreeMap<String, f64>,
+    pub holds: Holds,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +53,7 @@ pub struct Fault {
 pub struct Prometheus {
     base: Url,
     http: reqwest::Client,
-    holds: BTreeMap<String, f64>,
+    holds: Holds,
     looks: u32,
 }
 
@@ -180,8 +180,11 @@ pub fn faults(body: &[u8]) -> Result<Vec<Fault>, String> {
     Ok(data.result.into_iter().filter_map(read).collect())
 }
 
+/// `for` of each rule in seconds. Rules of one name and two severities have holds of their own.
+pub type Holds = BTreeMap<(String, String), f64>;
+
 /// Reads `/api/v1/rules?type=alert`.
-pub fn holds(body: &[u8]) -> Result<BTreeMap<String, f64>, String> {
+pub fn holds(body: &[u8]) -> Result<Holds, String> {
     #[derive(Deserialize)]
     struct Data {
         groups: Vec<Group>,
@@ -195,10 +198,17 @@ pub fn holds(body: &[u8]) -> Result<BTreeMap<String, f64>, String> {
         name: String,
         #[serde(default)]
         duration: f64,
+        #[serde(default)]
+        labels: BTreeMap<String, String>,
     }
     let data: Data = parse(body)?;
     let rules = data.groups.into_iter().flat_map(|group| group.rules);
-    Ok(rules.map(|rule| (rule.name, rule.duration)).collect())
+    Ok(rules
+        .map(|mut rule| {
+            let severity = rule.labels.remove(LABEL_SEVERITY).unwrap_or_default();
+            ((rule.name, severity), rule.duration)
+        })
+        .collect())
 }
 
 #[cfg(test)]
@@ -226,7 +236,10 @@ mod tests {
         assert_eq!(fault.started, Instant(1_763_889_242_500));
 
         let body = br#"{"data":{"groups":[{"name":"g","rules":[{"name":"A","duration":30,"type":"alerting"}]}]}}"#;
-        assert_eq!(holds(body).unwrap()["A"].to_string(), "30");
+        assert_eq!(
+            holds(body).unwrap()[&("A".to_owned(), String::new())].to_string(),
+            "30"
+        );
     }
 
     #[test]

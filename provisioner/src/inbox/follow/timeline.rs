@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use kai_contract::signals::LABEL_SEVERITY;
+
 use super::prometheus::{Alert, Fault, Labels, Look};
 use super::{Ended, Followed};
 use crate::inbox::message::Message;
@@ -155,7 +157,15 @@ impl Timeline {
             // An alert that ended and began again between two looks is a new one.
             let same = before.filter(|before| before.active_at == alert.active_at);
             if same.is_none() && !(first && alert.firing) {
-                let hold_seconds = look.holds.get(alert.name()).copied();
+                let severity = alert
+                    .labels
+                    .get(LABEL_SEVERITY)
+                    .cloned()
+                    .unwrap_or_default();
+                let hold_seconds = look
+                    .holds
+                    .get(&(alert.name().to_owned(), severity))
+                    .copied();
                 let what = Happened::Pending {
                     labels: labels.clone(),
                     value: alert.value.clone(),

@@ -27,7 +27,7 @@ fn look(alerts: &[Alert], fault: Option<i64>) -> Result<Look, String> {
         labels: labels(&[("fault", "payment_decline")]),
         started: Instant(T0 + at),
     });
-    let holds = BTreeMap::from([("PaymentFailureRateHigh".to_owned(), 30.0)]);
+    let holds = BTreeMap::from([(("PaymentFailureRateHigh".to_owned(), String::new()), 30.0)]);
     Ok(Look {
         alerts: alerts.to_vec(),
         faults: faults.into_iter().collect(),
