@@ -21,10 +21,7 @@ fn a_taken_port_is_named_with_its_holder_and_nothing_is_started() {
         ran.err
     );
     assert_eq!(stack.living(), []);
-    assert!(
-        !stack.place().join("config").exists(),
-        "something was written"
-    );
+    assert!(!stack.place().exists(), "something was written");
     drop(taken);
 }
 
@@ -113,4 +110,26 @@ fn a_component_without_a_source_is_listed_and_the_rest_goes_on() {
     stack.write_spec(&required);
     let ran = stack.run(&["provision", "--no-verify"]).expect(1);
     assert!(ran.out.contains("prometheus is required"), "{}", ran.out);
+}
+
+#[test]
+fn a_component_that_ends_at_once_is_shown_with_its_last_words() {
+    let stack = Stack::new();
+    stack.write_spec(&stack.example().replace("--seed", "--sede"));
+    let ran = stack.run(&["provision"]).expect(1);
+    assert!(
+        ran.out.contains("booking ended while starting"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.out.contains("unexpected argument '--sede'"),
+        "{}",
+        ran.out
+    );
+    // The others do not depend on it.
+    assert_eq!(stack.living().len(), 4);
+    stack.write_spec(&stack.example());
+    stack.run(&["provision", "--no-verify"]).expect(0);
+    assert_eq!(stack.living().len(), 5);
 }

@@ -12,7 +12,8 @@ use super::context::Context;
 use super::ui::{Paint, Ui, short, wrap};
 use crate::apply::{self, Env, Outcome, Report};
 use crate::clock;
-use crate::lease;
+use crate::layout::Layout;
+use crate::lease::{self, Lease};
 use crate::plan::{self, Options, Plan, PlanFile, moved};
 use crate::resource::Address;
 use crate::spec::Secrets;
@@ -48,7 +49,13 @@ pub async fn run(args: &ProvisionArgs, common: &Common, ui: &Ui) -> Result<u8, S
         ui.stage("plan", &plan.summary());
         Report::default()
     } else {
-        carry_out(&context, ui, &plan, &world, reviewed).await?
+        match carry_out(&context, ui, &plan, &world, reviewed).await {
+            Ok(report) => report,
+            Err(stop) => {
+                forget_unborn(&context.layout, lease);
+                return Err(stop);
+            }
+        }
     };
     drop(lease);
     if report.failed() {
@@ -82,6 +89,19 @@ pub async fn run(args: &ProvisionArgs, common: &Common, ui: &Ui) -> Result<u8, S
     ui.stage("elapsed", &short(millis(started)));
     ui.json(&json!({ "plan": plan.summary(), "apply": report, "verify": verdict }));
     Ok(code)
+}
+
+/// A stack that was refused before its first step leaves no folder behind.
+fn forget_unborn(layout: &Layout, lease: Lease) {
+    let only_lease = std::fs::read_dir(&layout.root).is_ok_and(|entries| {
+        entries
+            .flatten()
+            .all(|entry| entry.path() == layout.lease())
+    });
+    if only_lease && lease.remove(&layout.lease()).is_ok() {
+        // An error means that somebody came meanwhile; the folder is theirs.
+        let _ = std::fs::remove_dir(&layout.root);
+    }
 }
 
 fn millis(started: Instant) -> u64 {
