@@ -25,6 +25,8 @@ pub use args::{Cli, Command};
 pub struct Stop {
     pub code: u8,
     pub message: String,
+    /// The message is a list that names its errors itself.
+    pub is_list: bool,
 }
 
 impl Stop {
@@ -32,6 +34,15 @@ impl Stop {
         Self {
             code,
             message: message.into(),
+            is_list: false,
+        }
+    }
+    /// Everything that is wrong with a spec, exit code 65.
+    pub fn spec(diagnostics: &crate::spec::Diagnostics) -> Self {
+        Self {
+            code: exit::BAD_SPEC,
+            message: diagnostics.to_string(),
+            is_list: true,
         }
     }
     /// An operational error, exit code 1.
@@ -77,7 +88,7 @@ pub fn main() -> u8 {
     match runtime.block_on(run(&cli, &ui)) {
         Ok(code) => code,
         Err(stop) => {
-            ui.error(&stop.message, stop.code);
+            ui.error(&stop);
             stop.code
         }
     }

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kai_contract::exit;
-
 use super::Stop;
 use super::args::Common;
 use super::ui::Ui;
@@ -43,7 +41,7 @@ pub fn load(common: &Common, ui: &Ui, secrets: spec::Secrets) -> Result<Stack, S
         }
         Err(diagnostics) => {
             ui.json(&serde_json::json!({ "valid": false, "diagnostics": diagnostics }));
-            Err(Stop::new(exit::BAD_SPEC, diagnostics.to_string()))
+            Err(Stop::spec(&diagnostics))
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::Stop;
 use super::args::{Common, Output};
 use crate::progress::Progress;
 
@@ -63,11 +64,15 @@ impl Ui {
 
     /// What ended the command, on standard error; a script that asked for JSON gets it as JSON too,
     /// unless the command has answered already.
-    pub fn error(&self, message: &str, code: u8) {
-        let word = self.paint(Paint::Red, "error:");
-        eprintln!("{word} {message}");
+    pub fn error(&self, stop: &Stop) {
+        let message = &stop.message;
+        if stop.is_list {
+            eprintln!("{message}");
+        } else {
+            eprintln!("{} {message}", self.paint(Paint::Red, "error:"));
+        }
         if !self.answered.load(Ordering::Relaxed) {
-            self.json(&serde_json::json!({ "error": message, "exitCode": code }));
+            self.json(&serde_json::json!({ "error": message, "exitCode": stop.code }));
         }
     }
 
