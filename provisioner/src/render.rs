@@ -83,6 +83,11 @@ pub fn process_names(stack: &Stack) -> Vec<String> {
     names
 }
 
+/// Prometheus' default of 10 s, where the interval leaves so much.
+fn scrape_timeout(interval: Duration) -> Duration {
+    interval.min(Duration::from_secs(10))
+}
+
 fn component(name: &str, version: Option<String>, required: bool) -> Resource {
     Resource {
         address: Address::component(name),

@@ -12,6 +12,7 @@ mod cli;
 mod components;
 mod harness;
 mod inbox;
+mod render;
 mod rules;
 mod spec;
 #[path = "../stack/main.rs"]

@@ -7,7 +7,7 @@ use kai_contract::agent_config::{
 };
 use kai_contract::signals;
 
-use super::{READY_WITHIN, component, local, yaml};
+use super::{READY_WITHIN, component, local, scrape_timeout, yaml};
 use crate::layout::Layout;
 use crate::model::Stack;
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
@@ -78,7 +78,8 @@ fn config(stack: &Stack, layout: &Layout) -> AgentConfig {
                 let url = service.metrics.clone()?;
                 // Prometheus gives up at its scrape timeout; the agent must answer before that to
                 // say why.
-                let timeout_ms = (service.scrape_interval.as_millis() as u64 * 8 / 10).max(200);
+                let timeout_ms =
+                    scrape_timeout(service.scrape_interval).as_millis() as u64 * 8 / 10;
                 Some((service.name.clone(), Application { url, timeout_ms }))
             })
             .collect(),

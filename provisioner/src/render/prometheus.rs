@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{READY_WITHIN, component, duration, local, rules, yaml};
+use super::{READY_WITHIN, component, duration, local, rules, scrape_timeout, yaml};
 use crate::layout::Layout;
 use crate::model::Stack;
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
@@ -181,7 +181,7 @@ fn document(stack: &Stack) -> Value {
     let mut out = json!({
         "global": {
             "scrape_interval": duration(stack.defaults.scrape_interval),
-            "scrape_timeout": duration(stack.defaults.scrape_interval.min(Duration::from_secs(10))),
+            "scrape_timeout": duration(scrape_timeout(stack.defaults.scrape_interval)),
             "evaluation_interval": duration(stack.defaults.evaluation_interval),
             "external_labels": external,
         },
@@ -199,7 +199,7 @@ fn job(stack: &Stack, target: &Target) -> Value {
     let mut out = json!({
         "job_name": target.job,
         "scrape_interval": duration(target.interval),
-        "scrape_timeout": duration(target.interval.min(Duration::from_secs(10))),
+        "scrape_timeout": duration(scrape_timeout(target.interval)),
         "metrics_path": target.path,
         "static_configs": [{
             "targets": [target.address],

@@ -1,0 +1,74 @@
+//! Every rendered file, compared with a copy that was read by a person. `KAI_BLESS=1` writes the
+//! copies anew.
+
+use std::path::Path;
+
+use crate::harness::{Ran, root};
+
+#[test]
+fn the_example_is_rendered_as_it_was_read() {
+    compare("example", &root().join("examples/ticketing/observe.yaml"));
+}
+
+#[test]
+fn real_receivers_are_rendered_as_they_were_read() {
+    compare("keyed", &root().join("tests/provisioner/render/keyed.yaml"));
+}
+
+fn compare(case: &str, spec: &Path) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let home = folder.path().join("home");
+    let ran: Ran = std::process::Command::new(env!("CARGO_BIN_EXE_kai-observe"))
+        .args(["render", "--spec"])
+        .arg(spec)
+        .arg("--out")
+        .arg(&out)
+        .arg("--home")
+        .arg(&home)
+        .output()
+        .expect("kai-observe starts")
+        .into();
+    ran.expect(0);
+    let golden = root().join("tests/provisioner/render").join(case);
+    let mut found = Vec::new();
+    for path in kai_observe::systems::file::walk(&out) {
+        let name = path.strip_prefix(&out).unwrap().to_owned();
+        // Rule files of the example are copies of alert-rules/, and tested there.
+        if case == "example" && name.starts_with("prometheus/rules") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.replace(&home.display().to_string(), "/HOME");
+        // The digest of a body that holds the folder of this run.
+        let text: String = text
+            .lines()
+            .map(|line| match line.split_once("applied=sha256:") {
+                Some((before, after))
+                    if name.starts_with("agent") || name.starts_with("alertmanager") =>
+                {
+                    format!(
+                        "{before}applied=sha256:…{}\n",
+                        after.get(64..).unwrap_or_default()
+                    )
+                }
+                _ => format!("{line}\n"),
+            })
+            .collect::<Vec<_>>()
+            .concat();
+        if std::env::var_os("KAI_BLESS").is_some() {
+            std::fs::create_dir_all(golden.join(&name).parent().unwrap()).unwrap();
+            std::fs::write(golden.join(&name), &text).unwrap();
+        }
+        let wanted = std::fs::read_to_string(golden.join(&name)).unwrap_or_default();
+        assert_eq!(
+            text,
+            wanted,
+            "{}: KAI_BLESS=1 writes it anew",
+            name.display()
+        );
+        found.push(name);
+    }
+    let known = kai_observe::systems::file::walk(&golden);
+    assert_eq!(found.len(), known.len(), "{found:?} {known:?}");
+}
