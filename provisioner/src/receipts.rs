@@ -18,35 +18,26 @@ impl Receipts {
 
     /// Accepted notices that carry this drill id, oldest first.
     pub async fn of_drill(&self, drill_id: &str) -> Result<Vec<Message>, String> {
-        let filter = Filter {
-            accepted: Some(true),
-            drill_id: Some(drill_id.to_owned()),
-            ..Filter::default()
-        };
-        let page = self
-            .client
-            .after(&filter, 0, Duration::ZERO)
-            .await
-            .map_err(|error| error.to_string())?;
-        Ok(page.messages)
+        self.with_id(drill_id, true).await
     }
 
     /// Why the last notice with this drill id was refused, if one was.
     pub async fn refused(&self, drill_id: &str) -> Result<Option<String>, String> {
+        let refused = self.with_id(drill_id, false).await?;
+        Ok(refused
+            .last()
+            .map(|message| message.verdict.reasons().join("; ")))
+    }
+
+    async fn with_id(&self, drill_id: &str, accepted: bool) -> Result<Vec<Message>, String> {
         let filter = Filter {
-            accepted: Some(false),
+            accepted: Some(accepted),
             drill_id: Some(drill_id.to_owned()),
             ..Filter::default()
         };
-        let page = self
-            .client
-            .after(&filter, 0, Duration::ZERO)
-            .await
-            .map_err(|error| error.to_string())?;
-        Ok(page
-            .messages
-            .last()
-            .map(|message| message.verdict.reasons().join("; ")))
+        let page = self.client.after(&filter, 0, Duration::ZERO).await;
+        page.map(|page| page.messages)
+            .map_err(|error| error.to_string())
     }
 
     pub async fn heartbeat(&self, name: &str) -> Result<Option<Heartbeat>, String> {

@@ -1,6 +1,7 @@
 //! The systems that hold a stack's resources. Each reads what is there and writes what should be.
 
 pub mod alertmanager;
+pub mod api;
 pub mod file;
 pub mod ports;
 pub mod proc;

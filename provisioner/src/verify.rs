@@ -122,11 +122,11 @@ impl Subject<'_> {
 /// Runs all proofs, those that do not depend on each other at the same time.
 pub async fn verify(subject: &Subject<'_>) -> Verdict {
     let (processes, scraping, rules, alerting, services) = tokio::join!(
-        processes::prove(subject),
-        scraping::prove(subject),
-        rules::prove(subject),
-        alerting::prove(subject),
-        services::prove(subject),
+        Box::pin(processes::prove(subject)),
+        Box::pin(scraping::prove(subject)),
+        Box::pin(rules::prove(subject)),
+        Box::pin(alerting::prove(subject)),
+        Box::pin(services::prove(subject)),
     );
     let mut proofs = processes;
     proofs.extend(scraping);

@@ -2,19 +2,15 @@
 //! document.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::prometheus::ApiError;
-use crate::http;
+use super::api::{Api, ApiError};
 
 #[derive(Debug, Clone)]
 pub struct Alertmanager {
-    client: reqwest::Client,
-    base: String,
+    api: Api,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -55,46 +51,16 @@ struct Version {
 impl Alertmanager {
     pub fn new(port: u16) -> Self {
         Self {
-            client: http::client(Duration::from_secs(10)),
-            base: format!("http://127.0.0.1:{port}"),
+            api: Api::local(port),
         }
-    }
-
-    async fn read<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        request: reqwest::RequestBuilder,
-    ) -> Result<T, ApiError> {
-        let reply = request
-            .send()
-            .await
-            .map_err(|error| ApiError::no_answer(&self.base, &error))?;
-        let status = reply.status();
-        let body = reply
-            .bytes()
-            .await
-            .map_err(|error| ApiError::no_answer(&self.base, &error))?;
-        if !status.is_success() {
-            return Err(ApiError::Refused {
-                base: self.base.clone(),
-                path: path.to_owned(),
-                status: status.as_u16(),
-                body: String::from_utf8_lossy(&body).chars().take(300).collect(),
-            });
-        }
-        let body: &[u8] = if body.is_empty() { b"null" } else { &body };
-        serde_json::from_slice(body).map_err(|error| ApiError::Unexpected {
-            base: self.base.clone(),
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
     }
 
     pub async fn version(&self) -> Result<String, ApiError> {
         let path = "/api/v2/status";
-        let request = self.client.get(format!("{}{path}", self.base));
+        let request = self.api.get(path, &[])?;
         Ok(self
-            .read::<Status>(path, request)
+            .api
+            .json::<Status>(path, request)
             .await?
             .version_info
             .version)
@@ -103,16 +69,10 @@ impl Alertmanager {
     /// Alerts whose label has this value.
     pub async fn alerts(&self, label: &str, value: &str) -> Result<Vec<GettableAlert>, ApiError> {
         let path = "/api/v2/alerts";
-        let filter = format!("{label}=\"{value}\"");
-        let mut url = reqwest::Url::parse(&format!("{}{path}", self.base)).map_err(|error| {
-            ApiError::Unexpected {
-                base: self.base.clone(),
-                path: path.to_owned(),
-                reason: error.to_string(),
-            }
-        })?;
-        url.query_pairs_mut().append_pair("filter", &filter);
-        self.read(path, self.client.get(url)).await
+        let request = self
+            .api
+            .get(path, &[("filter", &format!("{label}=\"{value}\""))])?;
+        self.api.json(path, request).await
     }
 
     /// Puts an alert in, or ends it when `ends_at` has passed. Times are RFC 3339.
@@ -126,21 +86,17 @@ impl Alertmanager {
         let path = "/api/v2/alerts";
         let body = json!([{ "labels": labels, "annotations": annotations,
                             "startsAt": starts_at, "endsAt": ends_at }]);
-        let request = self.client.post(format!("{}{path}", self.base)).json(&body);
-        self.read::<Value>(path, request).await.map(|_| ())
+        self.api
+            .body(path, self.api.post(path).json(&body))
+            .await
+            .map(|_| ())
     }
 
     /// Notices handed over and notices that failed, for an integration such as `slack`.
     pub async fn notifications(&self, integration: &str) -> Result<(f64, f64), ApiError> {
-        let page = self
-            .client
-            .get(format!("{}/metrics", self.base))
-            .send()
-            .await
-            .map_err(|error| ApiError::no_answer(&self.base, &error))?
-            .text()
-            .await
-            .map_err(|error| ApiError::no_answer(&self.base, &error))?;
+        let path = "/metrics";
+        let page = self.api.body(path, self.api.get(path, &[])?).await?;
+        let page = String::from_utf8_lossy(&page);
         let label = format!("integration=\"{integration}\"");
         let sum = |metric: &str| -> f64 {
             page.lines()

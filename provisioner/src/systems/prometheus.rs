@@ -2,53 +2,15 @@
 //! documentation.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::http;
+use super::api::{Api, ApiError};
 
 #[derive(Debug, Clone)]
 pub struct Prometheus {
-    client: reqwest::Client,
-    base: String,
-}
-
-/// A question to a server that was not answered.
-#[derive(Debug, thiserror::Error)]
-pub enum ApiError {
-    #[error("{base} does not answer: {reason}")]
-    NoAnswer { base: String, reason: String },
-    #[error("{base}{path} answered {status}: {body}")]
-    Refused {
-        base: String,
-        path: String,
-        status: u16,
-        body: String,
-    },
-    #[error("{base}{path} answered something else than expected: {reason}")]
-    Unexpected {
-        base: String,
-        path: String,
-        reason: String,
-    },
-}
-
-impl ApiError {
-    pub fn no_answer(base: &str, error: &reqwest::Error) -> Self {
-        let reason = if error.is_timeout() {
-            "no answer in time"
-        } else if error.is_connect() {
-            "nothing listens there"
-        } else {
-            "the connection broke"
-        };
-        Self::NoAnswer {
-            base: base.to_owned(),
-            reason: reason.to_owned(),
-        }
-    }
+    api: Api,
 }
 
 #[derive(Deserialize)]
@@ -144,8 +106,7 @@ struct AlertmanagerUrl {
 impl Prometheus {
     pub fn new(port: u16) -> Self {
         Self {
-            client: http::client(Duration::from_secs(10)),
-            base: format!("http://127.0.0.1:{port}"),
+            api: Api::local(port),
         }
     }
 
@@ -154,42 +115,8 @@ impl Prometheus {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, ApiError> {
-        let mut url = reqwest::Url::parse(&format!("{}{path}", self.base)).map_err(|error| {
-            ApiError::Unexpected {
-                base: self.base.clone(),
-                path: path.to_owned(),
-                reason: error.to_string(),
-            }
-        })?;
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let reply = self
-            .client
-            .get(url)
-            .send()
-            .await
-            .map_err(|error| ApiError::no_answer(&self.base, &error))?;
-        let status = reply.status();
-        let body = reply
-            .bytes()
-            .await
-            .map_err(|error| ApiError::no_answer(&self.base, &error))?;
-        if !status.is_success() {
-            return Err(ApiError::Refused {
-                base: self.base.clone(),
-                path: path.to_owned(),
-                status: status.as_u16(),
-                body: String::from_utf8_lossy(&body).chars().take(300).collect(),
-            });
-        }
-        serde_json::from_slice::<Envelope<T>>(&body)
-            .map(|envelope| envelope.data)
-            .map_err(|error| ApiError::Unexpected {
-                base: self.base.clone(),
-                path: path.to_owned(),
-                reason: error.to_string(),
-            })
+        let request = self.api.get(path, query)?;
+        Ok(self.api.json::<Envelope<T>>(path, request).await?.data)
     }
 
     pub async fn version(&self) -> Result<String, ApiError> {
