@@ -222,3 +222,19 @@ fn a_secret_reaches_its_file_and_nothing_else() {
         plan.out
     );
 }
+
+/// The spec that the README tells a reader to write, beside the rules that this project ships.
+#[test]
+fn the_readme_s_spec_is_valid_with_the_shipped_rules() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme
+        .split_once("```yaml\n")
+        .expect("a spec in the README");
+    let (spec, _) = rest.split_once("```").expect("its end");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("observe.yaml"), spec).unwrap();
+    let rules = folder.path().join("alert-rules");
+    std::os::unix::fs::symlink(root().join("alert-rules"), rules).unwrap();
+    let ran = kai_observe(folder.path(), &["validate", "--offline"]).expect(0);
+    assert_eq!(ran.err, "", "it is valid with warnings");
+}

@@ -52,12 +52,10 @@ fn dash_dash_version() -> Vec<String> {
     vec!["--version".into()]
 }
 
-/// Built from this checkout, or beside the running program.
+/// Built from this checkout, or beside the running program. The program's name says it all.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WorkspaceSource {
-    pub package: String,
-}
+pub struct WorkspaceSource {}
 
 /// A release archive of the vendor with its published checksums.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
