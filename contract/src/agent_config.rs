@@ -6,14 +6,21 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+mod gate;
 mod keys;
+mod logs;
 mod problems;
+mod traces;
+
+pub use gate::{Gate, GateService};
+pub use logs::{Elasticsearch, HttpAuth, LogFormat, LogSource, LogStart, Logs};
+pub use traces::Traces;
 
 pub use keys::{KEYS, allowed_keys, nearest};
 pub use problems::Problem;
 
 /// The version that this build writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The oldest version that this build still reads: the one before [`VERSION`], and never 0.
 pub const OLDEST_VERSION: u32 = if VERSION > 1 { VERSION - 1 } else { 1 };
@@ -34,7 +41,7 @@ pub const COLLECTORS: [&str; 11] = [
 ];
 
 /// One agent's configuration, as it stands in `agent.yaml`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentConfig {
     pub version: u32,
@@ -52,6 +59,18 @@ pub struct AgentConfig {
     /// Output files of local processes that the agent keeps small.
     #[serde(default)]
     pub rotate: Vec<Rotate>,
+    /// Folder that the agent keeps what must outlive it in: places in files, dead letters.
+    /// A change needs a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<PathBuf>,
+    /// No log lane without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<Logs>,
+    /// No trace lane without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traces: Option<Traces>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
 }
 
 /// The admin socket: drills and reloads, for the owner of the socket only (mode 0600).

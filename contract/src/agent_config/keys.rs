@@ -2,7 +2,7 @@
 //! that was probably meant.
 
 /// Allowed keys by path; `*` stands for any one name or list index.
-pub const KEYS: [(&str, &[&str]); 7] = [
+pub const KEYS: [(&str, &[&str]); 16] = [
     (
         "",
         &[
@@ -13,6 +13,10 @@ pub const KEYS: [(&str, &[&str]); 7] = [
             "collectors",
             "applications",
             "rotate",
+            "state",
+            "logs",
+            "traces",
+            "gate",
         ],
     ),
     ("admin", &["socket"]),
@@ -33,6 +37,54 @@ pub const KEYS: [(&str, &[&str]); 7] = [
     ("applications.*", &["url", "timeoutMs"]),
     ("rotate.*", &["path", "maxBytes", "keep"]),
     ("applications", &[]),
+    (
+        "logs",
+        &["sources", "elasticsearch", "memoryBytes", "deadLetterBytes"],
+    ),
+    ("logs.sources", &[]),
+    (
+        "logs.sources.*",
+        &[
+            "paths",
+            "exclude",
+            "format",
+            "dataStream",
+            "fields",
+            "start",
+        ],
+    ),
+    ("logs.elasticsearch", &["endpoints", "auth"]),
+    (
+        "traces",
+        &[
+            "grpc",
+            "http",
+            "endpoint",
+            "memoryBytes",
+            "batchSpans",
+            "batchDelayMs",
+        ],
+    ),
+    (
+        "gate",
+        &["prometheus", "alertmanager", "elasticsearch", "services"],
+    ),
+    ("gate.elasticsearch", &["endpoints", "auth"]),
+    ("gate.services", &[]),
+    (
+        "gate.services.*",
+        &[
+            "health",
+            "windowSeconds",
+            "minRequests",
+            "errors",
+            "total",
+            "maxErrorRatio",
+            "dataStream",
+            "maxErrorLogsPerMinute",
+            "openCriticalAlerts",
+        ],
+    ),
 ];
 
 /// The keys that may stand in the map at `path`, `None` if its keys are the user's own names.
@@ -79,7 +131,10 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent_config::{AgentConfig, COLLECTORS, VERSION};
+    use crate::agent_config::{
+        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateService, HttpAuth, LogFormat, LogSource,
+        LogStart, Logs, Traces, VERSION,
+    };
 
     #[test]
     fn keys_are_known_by_path() {
@@ -98,6 +153,10 @@ mod tests {
     /// writes is listed, and every listed key is written.
     #[test]
     fn the_listed_keys_are_the_ones_that_serde_reads() {
+        let elasticsearch = Elasticsearch {
+            endpoints: vec!["http://h".into()],
+            auth: Some(HttpAuth::TokenFile("/t".into())),
+        };
         let full = AgentConfig {
             version: VERSION,
             listen: "127.0.0.1:1".into(),
@@ -131,6 +190,52 @@ mod tests {
                 max_bytes: 1,
                 keep: 1,
             }],
+            state: Some("/state".into()),
+            logs: Some(Logs {
+                sources: [(
+                    "booking".to_owned(),
+                    LogSource {
+                        paths: vec!["/l/*.log".into()],
+                        exclude: vec!["/l/x.log".into()],
+                        format: LogFormat::Auto,
+                        data_stream: "logs-kai.booking-local".into(),
+                        fields: [("service.name".to_owned(), "booking".to_owned())].into(),
+                        start: LogStart::Beginning,
+                    },
+                )]
+                .into(),
+                elasticsearch: elasticsearch.clone(),
+                memory_bytes: 1,
+                dead_letter_bytes: 1,
+            }),
+            traces: Some(Traces {
+                grpc: Some("127.0.0.1:4317".into()),
+                http: Some("127.0.0.1:4318".into()),
+                endpoint: "http://127.0.0.1:14317".into(),
+                memory_bytes: 1,
+                batch_spans: 1,
+                batch_delay_ms: 1,
+            }),
+            gate: Some(Gate {
+                prometheus: Some("http://h".into()),
+                alertmanager: Some("http://h".into()),
+                elasticsearch: Some(elasticsearch),
+                services: [(
+                    "booking".to_owned(),
+                    GateService {
+                        health: Some("http://h/".into()),
+                        window_seconds: 1,
+                        min_requests: 1,
+                        errors: Some("x".into()),
+                        total: Some("y".into()),
+                        max_error_ratio: 0.1,
+                        data_stream: Some("d".into()),
+                        max_error_logs_per_minute: Some(1.0),
+                        open_critical_alerts: true,
+                    },
+                )]
+                .into(),
+            }),
         };
         let value = serde_json::to_value(&full).unwrap();
         let keys = |value: &serde_json::Value| {
@@ -156,6 +261,18 @@ mod tests {
             listed(&["applications", "a"])
         );
         assert_eq!(keys(&value["rotate"][0]), listed(&["rotate", "0"]));
+        for path in [
+            &["logs"][..],
+            &["logs", "sources", "booking"],
+            &["logs", "elasticsearch"],
+            &["traces"],
+            &["gate"],
+            &["gate", "elasticsearch"],
+            &["gate", "services", "booking"],
+        ] {
+            let found = path.iter().fold(&value, |value, name| &value[*name]);
+            assert_eq!(keys(found), listed(path));
+        }
     }
 
     #[test]

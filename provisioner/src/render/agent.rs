@@ -91,5 +91,9 @@ fn config(stack: &Stack, layout: &Layout) -> AgentConfig {
                 keep: KEEP_LOGS,
             })
             .collect(),
+        state: None,
+        logs: None,
+        traces: None,
+        gate: None,
     }
 }
