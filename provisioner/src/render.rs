@@ -2,6 +2,7 @@
 
 mod agent;
 mod alertmanager;
+pub mod kubernetes;
 mod notices;
 mod prometheus;
 mod rules;

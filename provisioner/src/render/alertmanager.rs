@@ -11,7 +11,7 @@
 mod receiver;
 mod route;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -75,10 +75,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         settings.version.clone(),
         settings.required,
     )];
-    let mut secrets = Secrets {
-        root: layout.root.clone(),
-        found: Vec::new(),
-    };
+    let mut secrets = Secrets::below(&layout.root, true);
     let document = document(stack, &mut secrets);
     let main = Address::file("alertmanager/alertmanager.yml");
     let template = Address::file("alertmanager/kai.tmpl");
@@ -148,16 +145,31 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
 }
 
 /// Secret files that the document refers to, collected while it is built.
-struct Secrets {
+pub(super) struct Secrets {
     root: PathBuf,
-    found: Vec<(Address, Secret)>,
+    /// The name of a file follows its reference, so that a changed one is a new file.
+    versioned: bool,
+    pub found: Vec<(Address, Secret)>,
 }
 
 impl Secrets {
+    /// Files in the folder `secrets` below `root`.
+    pub fn below(root: &Path, versioned: bool) -> Self {
+        Self {
+            root: root.to_owned(),
+            versioned,
+            found: Vec::new(),
+        }
+    }
+
     /// The absolute path of the file that will hold the secret.
     fn file(&mut self, name: &str, reference: &SecretRef) -> String {
-        let version = digest(format!("{reference}#{}", reference.rotation));
-        let name = format!("{name}.{}", &version[..8]);
+        let name = if self.versioned {
+            let version = digest(format!("{reference}#{}", reference.rotation));
+            format!("{name}.{}", &version[..8])
+        } else {
+            name.to_owned()
+        };
         let path = PathBuf::from("secrets").join(&name);
         let absolute = self.root.join(&path).display().to_string();
         let address = Address::secret(&name);
@@ -174,7 +186,7 @@ impl Secrets {
     }
 }
 
-fn document(stack: &Stack, secrets: &mut Secrets) -> Value {
+pub(super) fn document(stack: &Stack, secrets: &mut Secrets) -> Value {
     let mut list = Vec::new();
     let real = receivers(stack).iter().any(|receiver| !receiver.stand_in);
     list.push(receiver::heartbeat(stack, secrets));

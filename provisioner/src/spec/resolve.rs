@@ -10,9 +10,9 @@ use super::schema::table;
 use super::tree::Node;
 use super::view::View;
 use crate::model::{
-    Agent, Alertmanager, Alerts, Channel, ComponentPolicy, Defaults, Inbox, LeftOut, Owner, Ports,
-    Prometheus, Routing, RuleOverride, Run, SecretRef, SecretSource, Service, Severity, Smtp,
-    SourceKind, Stack, Systems, Team,
+    Agent, Alertmanager, Alerts, Channel, ComponentPolicy, Defaults, Inbox, Kubernetes, LeftOut,
+    Owner, Placement, Ports, Prometheus, Resources, Routing, RuleOverride, Run, SecretRef,
+    SecretSource, Service, Severity, Smtp, SourceKind, Stack, Systems, Team,
 };
 
 /// What the tree cannot say.
@@ -22,6 +22,8 @@ pub struct Surroundings<'a> {
     /// Absolute; relative paths start here.
     pub base_dir: &'a Path,
     pub environment: &'a str,
+    /// In place of `runsOn`.
+    pub runs_on: Option<&'a str>,
 }
 
 /// The environment of a spec that declares none.
@@ -43,6 +45,13 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
     let mut left_out = Vec::new();
     let services = services(spec, &defaults, &mut left_out);
     let teams = teams(spec, base_dir);
+    let written = spec.text("runsOn");
+    let in_cluster = around.runs_on.or(written.as_deref()) == Some("kubernetes");
+    let mut systems = systems(spec.child("systems"));
+    if in_cluster && spec.child("systems").child("inbox").given("mode").is_none() {
+        // There is none in a cluster; asking for it in so many words is refused.
+        systems.inbox = None;
+    }
     Stack {
         owner: Owner {
             id,
@@ -53,14 +62,20 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
         labels: metadata.text_map("labels"),
         spec_file: around.spec_file.to_path_buf(),
         base_dir: base_dir.to_path_buf(),
+        placement: if in_cluster {
+            Placement::Kubernetes(kubernetes(spec.child("kubernetes")))
+        } else {
+            Placement::Local
+        },
         ports: Ports {
             base: spec.child("ports").port("base"),
         },
         defaults,
-        systems: systems(spec.child("systems")),
+        systems,
         components: components(spec.child("components"), base_dir),
         agent: Agent {
             disable_collectors: spec.child("agent").child("collectors").texts("disable"),
+            resources: resources(spec.child("agent"), "50m", "128Mi"),
         },
         services,
         smtp: spec
@@ -95,12 +110,38 @@ fn systems(systems: View<'_>) -> Systems {
             version: prometheus.text("version"),
             required: prometheus.boolean("required"),
             retention: prometheus.duration("retention"),
+            replicas: prometheus.number("replicas"),
+            storage: prometheus.text("storage").unwrap_or_default(),
+            resources: resources(prometheus, "250m", "2Gi"),
         }),
         alertmanager: managed(alertmanager).then(|| Alertmanager {
             version: alertmanager.text("version"),
             required: alertmanager.boolean("required"),
+            replicas: alertmanager.number("replicas"),
+            storage: alertmanager.text("storage").unwrap_or_default(),
+            resources: resources(alertmanager, "50m", "128Mi"),
         }),
         inbox: managed(systems.child("inbox")).then_some(Inbox {}),
+    }
+}
+
+fn resources(of: View<'_>, cpu: &str, memory: &str) -> Resources {
+    let given = of.child("resources");
+    Resources {
+        cpu: given.text("cpu").unwrap_or_else(|| cpu.to_owned()),
+        memory: given.text("memory").unwrap_or_else(|| memory.to_owned()),
+    }
+}
+
+fn kubernetes(view: View<'_>) -> Kubernetes {
+    let images = view.child("images");
+    Kubernetes {
+        namespace: view.text("namespace").unwrap_or_default(),
+        agent_image: images.text("agent").unwrap_or_default(),
+        prometheus_image: images.text("prometheus"),
+        alertmanager_image: images.text("alertmanager"),
+        pull_secrets: view.texts("imagePullSecrets"),
+        storage_class: view.text("storageClass"),
     }
 }
 

@@ -84,6 +84,12 @@ impl<'a> View<'a> {
             .unwrap_or(0)
     }
 
+    /// A whole number of a few digits; the schema keeps it in range.
+    pub fn number(self, key: &str) -> u32 {
+        self.valued(key, |node| node.scalar()?.text.parse().ok())
+            .unwrap_or(0)
+    }
+
     pub fn duration(self, key: &str) -> Duration {
         self.optional_duration(key).unwrap_or_default()
     }
