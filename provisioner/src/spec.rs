@@ -47,7 +47,7 @@ use self::check::Completeness;
 use self::schema::{Kind, list, table};
 use self::source::{Place, Sources};
 use self::tree::{Node, Value};
-use crate::model::{Placement, Stack};
+use crate::model::{RunsOn, Stack};
 use crate::validate;
 
 /// What the spec itself does not say.
@@ -142,10 +142,10 @@ fn read(
     }
     // without its environment a spec is not the one that would be used
     if environment.is_some() && matches!(tree.value, Value::Map(_)) {
-        let wanted = match stack.placement {
-            Placement::Local => &options.secrets,
+        let wanted = match stack.runs_on {
+            RunsOn::Local => &options.secrets,
             // They are in the cluster, which is not asked.
-            Placement::Kubernetes(_) => &Secrets::AssumePresent,
+            RunsOn::Kubernetes(_) => &Secrets::AssumePresent,
         };
         let presence = secrets::presence(&stack, wanted);
         let subject = validate::Subject {

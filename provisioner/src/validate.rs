@@ -126,7 +126,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "kubernetes-cannot",
-        what: "a stack in a cluster has no inbox, starts no service and asks no loopback address",
+        what: "a stack in a cluster asks for no part that is not rendered for one, and for no loopback address",
         run: kubernetes::asks_for_nothing_else,
     },
     Check {
@@ -143,6 +143,11 @@ pub const CHECKS: &[Check] = &[
         name: "systems-fit",
         what: "what is switched off is not needed by what is on",
         run: systems::fit_together,
+    },
+    Check {
+        name: "placements",
+        what: "an external system has an address and one way to say who asks",
+        run: systems::placements_are_whole,
     },
     Check {
         name: "scrape-interval",

@@ -10,7 +10,7 @@ use super::args::Common;
 use super::ui::Ui;
 use crate::components::Context as Components;
 use crate::layout::Layout;
-use crate::model::{Placement, Stack};
+use crate::model::{RunsOn, Stack};
 use crate::render;
 use crate::resource::{Document, Resource};
 use crate::spec;
@@ -58,7 +58,7 @@ pub fn load(
 impl Context {
     pub fn new(common: &Common, ui: &Ui, secrets: spec::Secrets) -> Result<Self, Stop> {
         let stack = load(common, ui, secrets, None)?;
-        if stack.placement != Placement::Local {
+        if stack.runs_on != RunsOn::Local {
             return Err(Stop::new(
                 exit::BAD_SPEC,
                 "the stack runs in a cluster (`runsOn: kubernetes`), and this build only writes its \

@@ -10,7 +10,7 @@ use super::Stop;
 use super::args::{Common, RenderArgs, RenderTo};
 use super::context::{self, Context};
 use super::ui::{self, Ui};
-use crate::model::{Placement, SecretSource};
+use crate::model::{RunsOn, SecretSource};
 use crate::render::kubernetes::{self, Manifests, Needed, Object};
 use crate::resource::{Address, Document, digest, read_mark};
 use crate::spec::Secrets;
@@ -25,8 +25,11 @@ pub fn run(args: &RenderArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> {
     });
     let stack = context::load(common, ui, Secrets::AssumePresent, runs_on)?;
     let owner = stack.owner.to_string();
-    if let Placement::Kubernetes(cluster) = &stack.placement {
+    if let RunsOn::Kubernetes(cluster) = &stack.runs_on {
         let manifests = kubernetes::render(&stack, cluster);
+        for left in &stack.left_out {
+            eprintln!("{} is left out: {}", left.key, left.why);
+        }
         return match &args.out {
             Some(folder) => write_manifests(&manifests, folder, &owner, ui),
             None => {

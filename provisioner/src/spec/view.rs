@@ -79,14 +79,14 @@ impl<'a> View<'a> {
         .unwrap_or(false)
     }
 
-    pub fn port(self, key: &str) -> u16 {
+    /// Within the bounds that the schema gives; 0 when absent.
+    pub fn integer(self, key: &str) -> u32 {
         self.valued(key, |node| node.text()?.parse().ok())
             .unwrap_or(0)
     }
 
-    /// A whole number of a few digits; the schema keeps it in range.
-    pub fn number(self, key: &str) -> u32 {
-        self.valued(key, |node| node.scalar()?.text.parse().ok())
+    pub fn port(self, key: &str) -> u16 {
+        self.valued(key, |node| node.text()?.parse().ok())
             .unwrap_or(0)
     }
 

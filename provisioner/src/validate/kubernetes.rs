@@ -1,15 +1,15 @@
 //! Checks on where the stack runs: what a cluster needs, and what it does not have.
 
 use super::{Subject, reported};
-use crate::model::{Kubernetes, Placement};
+use crate::model::{Kubernetes, RunsOn};
 use crate::render::kubernetes;
 use crate::spec::Findings;
 use crate::spec::address::Address;
 
 fn cluster<'a>(subject: &Subject<'a>) -> Option<&'a Kubernetes> {
-    match &subject.stack.placement {
-        Placement::Kubernetes(cluster) => Some(cluster),
-        Placement::Local => None,
+    match &subject.stack.runs_on {
+        RunsOn::Kubernetes(cluster) => Some(cluster),
+        RunsOn::Local => None,
     }
 }
 
@@ -59,6 +59,18 @@ pub(super) fn asks_for_nothing_else(subject: &Subject<'_>, findings: &mut Findin
                 "the inbox does not run in a cluster in this build",
             )
             .help("write `off`, and give every channel its real endpoint");
+    }
+    for (system, placement) in subject.stack.systems.placements() {
+        let path = ["systems", system];
+        if placement.is_managed() && !reported(findings, &[path[0], path[1], "mode"]) {
+            findings
+                .error(
+                    "not-implemented",
+                    subject.key(&path),
+                    format!("`{system}` is not rendered for a cluster in this build"),
+                )
+                .help("say `mode: external` and where it is, or take it out");
+        }
     }
     for service in subject.stack.services.values() {
         let name = service.name.as_str();
