@@ -2,6 +2,8 @@
 //! configuration, and as a real API server judges them.
 
 mod api_server;
+mod contained;
+mod discovered;
 mod judged;
 mod schemas;
 
