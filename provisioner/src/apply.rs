@@ -2,6 +2,7 @@
 //! same time. A failure skips what depends on it and lets the rest finish; the report says what
 //! was and what was not done.
 
+mod object;
 mod preflight;
 mod step;
 
@@ -15,6 +16,8 @@ use tokio::task::JoinSet;
 use crate::components::{Attempt, Context};
 use crate::fault;
 use crate::layout::Layout;
+use crate::model::Connection;
+use crate::object::System;
 use crate::plan::{Action, Change, Plan};
 use crate::progress::Progress;
 use crate::resource::{Address, Resource};
@@ -30,6 +33,8 @@ pub struct Env {
     pub progress: Arc<dyn Progress>,
     pub resources: BTreeMap<Address, Resource>,
     pub processes: Vec<Found>,
+    /// Where each system is, also when no object of it is wanted any more.
+    pub accesses: BTreeMap<System, Connection>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod layout;
 pub mod lease;
 pub mod model;
+pub mod object;
 pub mod plan;
 pub mod progress;
 pub mod receipts;

@@ -69,6 +69,46 @@ impl Ports {
     pub fn agent(self) -> u16 {
         self.base + 5
     }
+    /// The agent's OTLP/gRPC receiver.
+    pub fn otlp_grpc(self) -> u16 {
+        self.base + 6
+    }
+    /// The agent's OTLP/HTTP receiver.
+    pub fn otlp_http(self) -> u16 {
+        self.base + 7
+    }
+    pub fn elasticsearch(self) -> u16 {
+        self.base + 8
+    }
+    pub fn elasticsearch_transport(self) -> u16 {
+        self.base + 9
+    }
+    /// Jaeger's API and pages.
+    pub fn jaeger(self) -> u16 {
+        self.base + 10
+    }
+    pub fn jaeger_grpc(self) -> u16 {
+        self.base + 11
+    }
+    /// Where Jaeger takes spans in, OTLP/gRPC.
+    pub fn jaeger_otlp(self) -> u16 {
+        self.base + 12
+    }
+    pub fn jaeger_otlp_http(self) -> u16 {
+        self.base + 13
+    }
+    pub fn jaeger_health(self) -> u16 {
+        self.base + 14
+    }
+    pub fn jaeger_metrics(self) -> u16 {
+        self.base + 15
+    }
+    pub fn grafana(self) -> u16 {
+        self.base + 16
+    }
+    pub fn kibana(self) -> u16 {
+        self.base + 17
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +123,97 @@ pub struct Systems {
     pub alertmanager: Option<Alertmanager>,
     /// The stand-in for the vendors. Absent when `mode: off`.
     pub inbox: Option<Inbox>,
+    pub elasticsearch: Option<Elasticsearch>,
+    pub jaeger: Option<Jaeger>,
+    pub grafana: Option<Grafana>,
+    pub kibana: Option<Kibana>,
+}
+
+impl Systems {
+    /// The systems that may be somebody else's, by their names in the spec.
+    pub fn placements(&self) -> Vec<(&'static str, &Placement)> {
+        let all = [
+            (
+                "elasticsearch",
+                self.elasticsearch.as_ref().map(|s| &s.placement),
+            ),
+            ("jaeger", self.jaeger.as_ref().map(|s| &s.placement)),
+            ("grafana", self.grafana.as_ref().map(|s| &s.placement)),
+            ("kibana", self.kibana.as_ref().map(|s| &s.placement)),
+        ];
+        all.into_iter()
+            .filter_map(|(name, placement)| Some((name, placement?)))
+            .collect()
+    }
+}
+
+/// Who runs a system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placement {
+    /// This stack, as a local process.
+    Managed {
+        version: Option<String>,
+        required: bool,
+    },
+    /// Somebody else; it is reached and never started.
+    External(Connection),
+}
+
+impl Placement {
+    pub fn is_managed(&self) -> bool {
+        matches!(self, Self::Managed { .. })
+    }
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Without a slash at the end.
+    pub url: String,
+    pub auth: Option<Auth>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// `Authorization: ApiKey …`
+    ApiKey(SecretRef),
+    /// `Authorization: Bearer …`
+    Token(SecretRef),
+    Basic {
+        username: String,
+        password: SecretRef,
+    },
+}
+
+/// Elasticsearch, or OpenSearch: which of them answers is asked, not said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Elasticsearch {
+    pub placement: Placement,
+    /// How long log documents are kept.
+    pub retention: Duration,
+    /// Patterns of indices and data streams that may be touched.
+    pub owns: Vec<String>,
+    /// Heap of a managed node in MiB.
+    pub heap_mib: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Jaeger {
+    pub placement: Placement,
+    /// Traces that a managed Jaeger keeps in memory at most.
+    pub max_traces: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grafana {
+    pub placement: Placement,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kibana {
+    pub placement: Placement,
+    /// `None`: the default space.
+    pub space: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -176,6 +307,22 @@ pub struct Service {
     pub scrape_interval: Duration,
     /// The stack starts this service itself (examples and laptops).
     pub run: Option<Run>,
+    pub logs: Option<ServiceLogs>,
+}
+
+/// Log files of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceLogs {
+    /// Absolute globs, or beginning with `${data}`, the folder that the stack gives the service.
+    pub paths: Vec<String>,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Auto,
+    Json,
+    Plain,
 }
 
 /// A service that the stack starts.

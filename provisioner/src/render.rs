@@ -8,11 +8,13 @@ mod rules;
 mod services;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::layout::Layout;
-use crate::model::Stack;
+use crate::model::{Connection, Placement, Stack};
+use crate::object::System;
 use crate::resource::{Address, Component, Document, Resource};
 
 pub use alertmanager::{Receiver, receivers};
@@ -36,6 +38,36 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
 /// `http://127.0.0.1:<port><path>`
 pub fn local(port: u16, path: &str) -> String {
     format!("http://127.0.0.1:{port}{path}")
+}
+
+/// Where each system with objects is: a managed one on its local port.
+pub fn accesses(stack: &Stack) -> BTreeMap<System, Connection> {
+    let at = |placement: &Placement, port: u16| match placement {
+        Placement::Managed { .. } => Connection {
+            url: local(port, ""),
+            auth: None,
+        },
+        Placement::External(connection) => connection.clone(),
+    };
+    let (systems, ports) = (&stack.systems, stack.ports);
+    let elasticsearch = systems.elasticsearch.as_ref().map(|s| {
+        (
+            System::Elasticsearch,
+            at(&s.placement, ports.elasticsearch()),
+        )
+    });
+    let grafana = systems
+        .grafana
+        .as_ref()
+        .map(|s| (System::Grafana, at(&s.placement, ports.grafana())));
+    let kibana = systems
+        .kibana
+        .as_ref()
+        .map(|s| (System::Kibana, at(&s.placement, ports.kibana())));
+    [elasticsearch, grafana, kibana]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// A duration in Prometheus' syntax, in the largest unit that divides it.
@@ -120,7 +152,7 @@ fn inbox(stack: &Stack, layout: &Layout) -> Vec<Resource> {
             format!("--prometheus={}", local(stack.ports.prometheus(), "")),
             format!("--alertmanager={}", local(stack.ports.alertmanager(), "")),
         ],
-        env: std::collections::BTreeMap::new(),
+        env: BTreeMap::new(),
         data: vec![PathBuf::from("data/inbox")],
         ready: local(http, "/-/ready"),
         ready_within: READY_WITHIN,

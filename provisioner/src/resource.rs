@@ -9,6 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::object::{Object, System};
+
 /// For example `file/prometheus/prometheus.yml` or `process/alertmanager`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -26,6 +28,10 @@ impl Address {
     }
     pub fn process(name: &str) -> Self {
         Self(format!("process/{name}"))
+    }
+    /// For example `elasticsearch/index-template/logs`.
+    pub fn object(system: System, kind: &str, slug: &str) -> Self {
+        Self(format!("{system}/{kind}/{slug}"))
     }
     /// The part before the first slash.
     pub fn kind(&self) -> &str {
@@ -64,6 +70,7 @@ pub enum Document {
     File(File),
     Secret(Secret),
     Process(Box<Process>),
+    Object(Box<Object>),
 }
 
 /// A program that must be on this machine.

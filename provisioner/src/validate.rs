@@ -124,6 +124,11 @@ pub const CHECKS: &[Check] = &[
         run: systems::fit_together,
     },
     Check {
+        name: "placements",
+        what: "an external system has an address and one way to say who asks",
+        run: systems::placements_are_whole,
+    },
+    Check {
         name: "scrape-interval",
         what: "series do not go stale between two scrapes",
         run: systems::series_stay_fresh,

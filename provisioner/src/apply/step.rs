@@ -19,6 +19,7 @@ pub async fn run(change: &Change, env: &Arc<Env>) -> Outcome {
     let result = match change.action {
         Action::Fetch => return fetch(change, env).await,
         Action::Stop => stop(change, env).await,
+        Action::Delete if is_object(change) => super::object::delete(change, env).await,
         Action::Delete => delete(change, env),
         _ => match env
             .resources
@@ -43,6 +44,7 @@ pub async fn run(change: &Change, env: &Arc<Env>) -> Outcome {
                     .map_err(|error| error.to_string())
             }
             Some(Document::Process(document)) => act(change, document, env).await,
+            Some(Document::Object(document)) => super::object::write(change, document, env).await,
             Some(Document::Component(_)) | None => {
                 Err(format!("{} {name}: no such resource", change.action.word()))
             }
@@ -67,6 +69,12 @@ pub async fn run(change: &Change, env: &Arc<Env>) -> Outcome {
             Outcome::Failed { error }
         }
     }
+}
+
+fn is_object(change: &Change) -> bool {
+    crate::object::System::ALL
+        .iter()
+        .any(|system| system.word() == change.address.kind())
 }
 
 async fn fetch(change: &Change, env: &Arc<Env>) -> Outcome {

@@ -100,6 +100,10 @@ fn in_step(resources: &[Resource]) -> World {
                     .secrets
                     .insert(resource.address.clone(), Actual::Present(()));
             }
+            Document::Object(object) => {
+                let actual = Actual::Present(object.body.clone());
+                world.objects.insert(resource.address.clone(), actual);
+            }
             Document::Process(document) => {
                 world.processes.push(found(10, document));
                 world.config_changed.insert(resource.address.clone(), 100.0);

@@ -10,8 +10,9 @@ use super::schema::table;
 use super::tree::Node;
 use super::view::View;
 use crate::model::{
-    Agent, Alertmanager, Alerts, Channel, ComponentPolicy, Defaults, Inbox, LeftOut, Owner, Ports,
-    Prometheus, Routing, RuleOverride, Run, SecretRef, SecretSource, Service, Severity, Smtp,
+    Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
+    Elasticsearch, Grafana, Inbox, Jaeger, Kibana, LogFormat, Owner, Placement, Ports, Prometheus,
+    Routing, RuleOverride, Run, SecretRef, SecretSource, Service, ServiceLogs, Severity, Smtp,
     SourceKind, Stack, Systems, Team,
 };
 
@@ -40,8 +41,7 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
         scrape_interval: spec.child("defaults").duration("scrapeInterval"),
         evaluation_interval: spec.child("defaults").duration("evaluationInterval"),
     };
-    let mut left_out = Vec::new();
-    let services = services(spec, &defaults, &mut left_out);
+    let services = services(spec, &defaults, base_dir);
     let teams = teams(spec, base_dir);
     Stack {
         owner: Owner {
@@ -57,7 +57,7 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
             base: spec.child("ports").port("base"),
         },
         defaults,
-        systems: systems(spec.child("systems")),
+        systems: systems(spec.child("systems"), base_dir),
         components: components(spec.child("components"), base_dir),
         agent: Agent {
             disable_collectors: spec.child("agent").child("collectors").texts("disable"),
@@ -72,7 +72,7 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
             files: Vec::new(),
             overrides: overrides(spec.child("alerts")),
         },
-        left_out,
+        left_out: Vec::new(),
     }
 }
 
@@ -86,7 +86,7 @@ pub fn id_from_name(name: &str) -> String {
         .collect()
 }
 
-fn systems(systems: View<'_>) -> Systems {
+fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
     let managed = |view: View<'_>| view.text("mode").is_some_and(|mode| mode == "managed");
     let prometheus = systems.child("prometheus");
     let alertmanager = systems.child("alertmanager");
@@ -101,7 +101,58 @@ fn systems(systems: View<'_>) -> Systems {
             required: alertmanager.boolean("required"),
         }),
         inbox: managed(systems.child("inbox")).then_some(Inbox {}),
+        elasticsearch: placed(systems.child("elasticsearch"), base_dir).map(|(view, placement)| {
+            Elasticsearch {
+                placement,
+                retention: view.duration("retention"),
+                owns: view.texts("owns"),
+                heap_mib: view.integer("heapMib"),
+            }
+        }),
+        jaeger: placed(systems.child("jaeger"), base_dir).map(|(view, placement)| Jaeger {
+            placement,
+            max_traces: view.integer("maxTraces"),
+        }),
+        grafana: placed(systems.child("grafana"), base_dir)
+            .map(|(_, placement)| Grafana { placement }),
+        kibana: placed(systems.child("kibana"), base_dir).map(|(view, placement)| Kibana {
+            placement,
+            space: view.text("space"),
+        }),
     }
+}
+
+/// Nothing when it is off.
+fn placed<'a>(view: View<'a>, base_dir: &Path) -> Option<(View<'a>, Placement)> {
+    let placement = match view.text("mode").as_deref() {
+        Some("managed") => Placement::Managed {
+            version: view.text("version"),
+            required: view.boolean("required"),
+        },
+        Some("external") => Placement::External(Connection {
+            url: view
+                .text("url")
+                .unwrap_or_default()
+                .trim_end_matches('/')
+                .to_owned(),
+            auth: auth(view.child("auth"), base_dir),
+        }),
+        _ => return None,
+    };
+    Some((view, placement))
+}
+
+fn auth(view: View<'_>, base_dir: &Path) -> Option<Auth> {
+    if let Some(key) = secret(view.given("apiKey"), base_dir) {
+        return Some(Auth::ApiKey(key));
+    }
+    if let Some(token) = secret(view.given("token"), base_dir) {
+        return Some(Auth::Token(token));
+    }
+    Some(Auth::Basic {
+        username: view.text("username")?,
+        password: secret(view.given("password"), base_dir)?,
+    })
 }
 
 fn components(view: View<'_>, base_dir: &Path) -> ComponentPolicy {
@@ -127,19 +178,9 @@ fn components(view: View<'_>, base_dir: &Path) -> ComponentPolicy {
     }
 }
 
-fn services(
-    spec: View<'_>,
-    defaults: &Defaults,
-    left_out: &mut Vec<LeftOut>,
-) -> BTreeMap<String, Service> {
+fn services(spec: View<'_>, defaults: &Defaults, base_dir: &Path) -> BTreeMap<String, Service> {
     let mut services = BTreeMap::new();
     for (name, view) in spec.children("services") {
-        if view.given("logs").is_some() {
-            left_out.push(LeftOut {
-                key: format!("services.{name}.logs"),
-                why: "log shipping is not in this build".to_owned(),
-            });
-        }
         let run = view.child("run");
         let service = Service {
             name: name.to_owned(),
@@ -154,10 +195,31 @@ fn services(
                 args: run.texts("args"),
                 env: run.text_map("env"),
             }),
+            logs: view
+                .given("logs")
+                .map(|_| service_logs(view.child("logs"), base_dir)),
         };
         services.insert(name.to_owned(), service);
     }
     services
+}
+
+fn service_logs(view: View<'_>, base_dir: &Path) -> ServiceLogs {
+    let absolute = |path: String| {
+        if path.starts_with("${data}") {
+            path
+        } else {
+            base_dir.join(path).to_string_lossy().into_owned()
+        }
+    };
+    ServiceLogs {
+        paths: view.texts("paths").into_iter().map(absolute).collect(),
+        format: match view.text("format").as_deref() {
+            Some("json") => LogFormat::Json,
+            Some("plain") => LogFormat::Plain,
+            _ => LogFormat::Auto,
+        },
+    }
 }
 
 fn teams(spec: View<'_>, base_dir: &Path) -> BTreeMap<String, Team> {

@@ -8,7 +8,15 @@ use super::file::{self, FileError};
 use crate::model::{SecretRef, SecretSource};
 
 /// A secret's value. It has no `Display`, and `Debug` does not show it.
+#[derive(Clone)]
 pub struct Value(String);
+
+impl Value {
+    /// For the request or file that needs it; nowhere else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
 
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

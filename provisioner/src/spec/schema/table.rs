@@ -223,7 +223,9 @@ static PORTS: Object = Object {
         },
         "7070",
         "The stack uses the thirty ports from this one on: base+1 inbox page, +2 inbox SMTP, +3 \
-         Prometheus, +4 Alertmanager, +5 agent. Two stacks on one machine need two bases.",
+         Prometheus, +4 Alertmanager, +5 agent, +6 OTLP/gRPC and +7 OTLP/HTTP of the agent, +8 \
+         and +9 Elasticsearch, +10 Jaeger (+11 to +15 its other listeners), +16 Grafana, +17 \
+         Kibana. Two stacks on one machine need two bases.",
     )
     .default("7070")],
     reserved: &[],
@@ -268,22 +270,37 @@ static SYSTEMS: Object = Object {
             "Groups alerts and brings them to their receivers.",
         ),
         Field::new(
+            "elasticsearch",
+            Kind::Object(&ELASTICSEARCH),
+            "{ mode: external, url: \"https://es.example.org:9200\", auth: { apiKey: { env: ES_KEY } } }",
+            "Stores and searches logs. OpenSearch answers to the same key.",
+        ),
+        Field::new(
+            "jaeger",
+            Kind::Object(&JAEGER),
+            "{ mode: managed }",
+            "Stores and shows traces.",
+        ),
+        Field::new(
+            "grafana",
+            Kind::Object(&GRAFANA),
+            "{ mode: external, url: \"https://grafana.example.org\", auth: { token: { env: GRAFANA_TOKEN } } }",
+            "Shows dashboards.",
+        ),
+        Field::new(
+            "kibana",
+            Kind::Object(&KIBANA),
+            "{ mode: external, url: \"https://kibana.example.org\", space: kai }",
+            "Shows logs.",
+        ),
+        Field::new(
             "inbox",
             Kind::Object(&INBOX),
             "{ mode: managed }",
             "Stands in for PagerDuty, Slack and the mail server where no real key is given.",
         ),
     ],
-    reserved: &[
-        "kubeState",
-        "jaeger",
-        "elasticsearch",
-        "opensearch",
-        "kibana",
-        "grafana",
-        "blackbox",
-        "nodeExporter",
-    ],
+    reserved: &["kubeState", "opensearch", "blackbox", "nodeExporter"],
 };
 
 const SYSTEM_RESERVED: &[&str] = &[
@@ -349,6 +366,170 @@ static ALERTMANAGER: Object = Object {
         Field::new("required", Kind::Bool, "true", "As for Prometheus.").default("false"),
     ],
     reserved: SYSTEM_RESERVED,
+};
+
+const PLACED: Kind = Kind::Enum {
+    values: &["managed", "external", "off"],
+    reserved: &[],
+};
+const PLACED_DOC: &str = "`managed`: this stack runs it. `external`: it is at `url` and is never \
+                          started or stopped. `off`: there is none.";
+const VERSION_FIELD: Field = Field::new(
+    "version",
+    Kind::Text(Format::Version),
+    "\"9.5.3\"",
+    "Release to run; without it this build chooses.",
+);
+const REQUIRED_FIELD: Field =
+    Field::new("required", Kind::Bool, "true", "As for Prometheus.").default("false");
+const URL_FIELD: Field = Field::new(
+    "url",
+    Kind::Text(Format::Http),
+    "https://es.example.org:9200",
+    "Where an external one is.",
+);
+const AUTH_FIELD: Field = Field::new(
+    "auth",
+    Kind::Object(&AUTH),
+    "{ apiKey: { env: ES_KEY } }",
+    "How an external one is told who asks; one of the ways below.",
+);
+const PLACED_RESERVED: &[&str] = &[
+    "runsOn",
+    "via",
+    "replicas",
+    "storage",
+    "tls",
+    "resources",
+    "job",
+];
+
+static AUTH: Object = Object {
+    name: "auth",
+    doc: "Who asks. One of `apiKey`, `token`, or `username` with `password`.",
+    fields: &[
+        Field::new(
+            "apiKey",
+            Kind::Secret,
+            "{ env: ES_KEY }",
+            "API key of Elasticsearch or Kibana, in its encoded form.",
+        ),
+        Field::new(
+            "token",
+            Kind::Secret,
+            "{ env: GRAFANA_TOKEN }",
+            "Bearer token, for example of a service account of Grafana.",
+        ),
+        Field::new(
+            "username",
+            TEXT,
+            "kai",
+            "User name for basic authentication.",
+        ),
+        Field::new(
+            "password",
+            Kind::Secret,
+            "{ file: /etc/kai/es-password }",
+            "Its password.",
+        ),
+    ],
+    reserved: &[],
+};
+
+static ELASTICSEARCH: Object = Object {
+    name: "elasticsearch",
+    doc: "Elasticsearch or OpenSearch.",
+    fields: &[
+        Field::new("mode", PLACED, "external", PLACED_DOC).default("managed"),
+        VERSION_FIELD,
+        REQUIRED_FIELD,
+        URL_FIELD,
+        AUTH_FIELD,
+        Field::new(
+            "owns",
+            Kind::List {
+                item: &TEXT,
+                unique: true,
+                min: 1,
+            },
+            "[\"logs-kai.*-*\"]",
+            "Patterns of data streams and indices that may be touched; anything else is not.",
+        )
+        .default("[\"logs-kai.*-*\", \"events-kai.*-*\"]"),
+        Field::new(
+            "retention",
+            DURATION,
+            "30d",
+            "How long log documents are kept.",
+        )
+        .default("30d"),
+        Field::new(
+            "heapMib",
+            Kind::Integer {
+                min: 256,
+                max: 31_744,
+            },
+            "512",
+            "Heap of a managed node.",
+        )
+        .default("512"),
+    ],
+    reserved: PLACED_RESERVED,
+};
+
+static JAEGER: Object = Object {
+    name: "jaeger",
+    doc: "Jaeger 2.",
+    fields: &[
+        Field::new("mode", PLACED, "managed", PLACED_DOC).default("managed"),
+        VERSION_FIELD,
+        REQUIRED_FIELD,
+        URL_FIELD,
+        AUTH_FIELD,
+        Field::new(
+            "maxTraces",
+            Kind::Integer {
+                min: 100,
+                max: 10_000_000,
+            },
+            "100000",
+            "Traces that a managed one keeps, in memory; the oldest go first.",
+        )
+        .default("100000"),
+    ],
+    reserved: PLACED_RESERVED,
+};
+
+static GRAFANA: Object = Object {
+    name: "grafana",
+    doc: "Grafana.",
+    fields: &[
+        Field::new("mode", PLACED, "managed", PLACED_DOC).default("managed"),
+        VERSION_FIELD,
+        REQUIRED_FIELD,
+        URL_FIELD,
+        AUTH_FIELD,
+    ],
+    reserved: PLACED_RESERVED,
+};
+
+static KIBANA: Object = Object {
+    name: "kibana",
+    doc: "Kibana.",
+    fields: &[
+        Field::new("mode", PLACED, "managed", PLACED_DOC).default("managed"),
+        VERSION_FIELD,
+        REQUIRED_FIELD,
+        URL_FIELD,
+        AUTH_FIELD,
+        Field::new(
+            "space",
+            Kind::Text(Format::Name),
+            "kai",
+            "Space that the objects are put in; the default space without it.",
+        ),
+    ],
+    reserved: PLACED_RESERVED,
 };
 
 static INBOX: Object = Object {
@@ -527,7 +708,7 @@ static SERVICE: Object = Object {
             "logs",
             Kind::Object(&LOGS),
             "{ paths: [var/log/booking/*.log], format: json }",
-            "Its log files. Accepted and listed as left out: this build does not ship logs.",
+            "Its log files; they go to Elasticsearch, data stream `logs-kai.<service>-<environment>`.",
         ),
     ],
     reserved: &[
@@ -592,19 +773,20 @@ static LOGS: Object = Object {
                 min: 1,
             },
             "[var/log/booking/*.log]",
-            "Where its log files are.",
+            "Where its log files are. `${data}` is the folder that the stack gives a service which \
+             it runs.",
         )
         .required(),
         Field::new(
             "format",
             Kind::Enum {
-                values: &["json", "plain"],
+                values: &["auto", "json", "plain"],
                 reserved: &["logfmt"],
             },
             "json",
-            "What a line is.",
+            "What a line is. `auto`: a line that is a JSON object is taken as one.",
         )
-        .default("plain"),
+        .default("auto"),
     ],
     reserved: &["level", "timeZone", "multiline"],
 };
