@@ -2,9 +2,11 @@
 
 mod agent;
 mod alertmanager;
+pub mod gate;
 mod notices;
 mod prometheus;
 mod rules;
+mod secrets;
 mod services;
 mod yaml;
 

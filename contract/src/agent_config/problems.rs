@@ -47,7 +47,7 @@ impl AgentConfig {
         collectors(self, &mut found);
         applications(self, &mut found);
         rotate(self, &mut found);
-        gate::problems(self, &mut found);
+        found.extend(self.gate.iter().flat_map(super::Gate::problems));
         found
     }
 }

@@ -3,13 +3,21 @@
 
 use super::{Problem, address};
 use crate::agent_config::gate::unknown_placeholder;
-use crate::agent_config::{AgentConfig, Gate, GateService, HttpAuth};
+use crate::agent_config::{Gate, GateService, HttpAuth};
 
 /// Seconds: shorter than two usual scrapes says nothing, longer than a day is no deploy's window.
 const WINDOW: std::ops::RangeInclusive<u64> = 10..=86_400;
 
-pub(super) fn problems(config: &AgentConfig, found: &mut Vec<Problem>) {
-    let Some(gate) = &config.gate else { return };
+impl Gate {
+    /// Everything that is wrong with it, by paths that begin with `gate`.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut found = Vec::new();
+        problems(self, &mut found);
+        found
+    }
+}
+
+fn problems(gate: &Gate, found: &mut Vec<Problem>) {
     for (name, server) in [
         ("prometheus", &gate.prometheus),
         ("alertmanager", &gate.alertmanager),
@@ -113,7 +121,7 @@ fn checks(path: &str, gate: &Gate, service: &GateService, found: &mut Vec<Proble
                 say(
                     ".total",
                     "there is no selector before [$window] in it, so nothing tells whether its \
-                     series are fresh; write one, or name the selector as series"
+                     series are fresh; count as in sum(increase(x_total[$window]))"
                         .into(),
                 );
             }
@@ -269,6 +277,7 @@ fn limits(path: &str, service: &GateService, found: &mut Vec<Problem>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent_config::AgentConfig;
 
     fn paths_of(gate: &str) -> Vec<String> {
         let text = format!("version: 2\nlisten: 127.0.0.1:1\ngate: {gate}\n");
