@@ -357,6 +357,18 @@ pub struct Service {
     /// The stack starts this service itself (examples and laptops).
     pub run: Option<Run>,
     pub logs: Option<ServiceLogs>,
+    pub gate: ServiceGate,
+}
+
+/// `services.<name>.gate`: limits of the deploy gate, and queries in place of the usual ones.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceGate {
+    pub window: Duration,
+    pub min_requests: u64,
+    pub max_error_ratio: f64,
+    pub errors: Option<String>,
+    pub total: Option<String>,
+    pub max_error_logs_per_minute: f64,
 }
 
 /// Log files of a service.

@@ -22,7 +22,7 @@ mod json_schema;
 mod mask;
 mod merge;
 mod parse;
-mod promql;
+pub mod promql;
 mod resolve;
 mod suggest;
 mod template;

@@ -2,6 +2,7 @@
 //! run, every time; a check that finds the consequence of a mistake that was already reported keeps
 //! quiet. Pure: whether secrets are present is an input.
 
+mod gate;
 mod kubernetes;
 mod routing;
 mod rules;
@@ -148,6 +149,11 @@ pub const CHECKS: &[Check] = &[
         name: "placements",
         what: "an external system has an address and one way to say who asks",
         run: systems::placements_are_whole,
+    },
+    Check {
+        name: "gate",
+        what: "the deploy gate's window and queries can be asked",
+        run: gate::gates_can_be_asked,
     },
     Check {
         name: "scrape-interval",

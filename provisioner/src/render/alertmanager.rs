@@ -11,16 +11,15 @@
 mod receiver;
 mod route;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::secrets::Secrets;
 use super::{READY_WITHIN, component, local, notices, yaml};
 use crate::layout::Layout;
-use crate::model::{Channel, SecretRef, Severity, Stack, Team};
-use crate::resource::{
-    Address, Comment, Document, File, Loaded, Process, Reload, Resource, Secret, digest,
-};
+use crate::model::{Channel, Severity, Stack, Team};
+use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
 
 /// Where one alert of a team and a severity ends, for `verify` and `alerts routes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +79,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     let main = Address::file("alertmanager/alertmanager.yml");
     let template = Address::file("alertmanager/kai.tmpl");
     let mut config = vec![main.clone(), template.clone()];
-    config.extend(secrets.found.iter().map(|(address, _)| address.clone()));
+    config.extend(secrets.addresses());
     out.push(Resource {
         address: template.clone(),
         document: Document::File(File {
@@ -90,13 +89,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         }),
         needs: Vec::new(),
     });
-    for (address, secret) in secrets.found {
-        out.push(Resource {
-            address,
-            document: Document::Secret(secret),
-            needs: Vec::new(),
-        });
-    }
+    out.extend(secrets.into_resources());
     let path = PathBuf::from("config/alertmanager/alertmanager.yml");
     out.push(Resource {
         address: main,
@@ -142,48 +135,6 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         })),
     });
     out
-}
-
-/// Secret files that the document refers to, collected while it is built.
-pub(super) struct Secrets {
-    root: PathBuf,
-    /// The name of a file follows its reference, so that a changed one is a new file.
-    versioned: bool,
-    pub found: Vec<(Address, Secret)>,
-}
-
-impl Secrets {
-    /// Files in the folder `secrets` below `root`.
-    pub fn below(root: &Path, versioned: bool) -> Self {
-        Self {
-            root: root.to_owned(),
-            versioned,
-            found: Vec::new(),
-        }
-    }
-
-    /// The absolute path of the file that will hold the secret.
-    fn file(&mut self, name: &str, reference: &SecretRef) -> String {
-        let name = if self.versioned {
-            let version = digest(format!("{reference}#{}", reference.rotation));
-            format!("{name}.{}", &version[..8])
-        } else {
-            name.to_owned()
-        };
-        let path = PathBuf::from("secrets").join(&name);
-        let absolute = self.root.join(&path).display().to_string();
-        let address = Address::secret(&name);
-        if !self.found.iter().any(|(known, _)| *known == address) {
-            self.found.push((
-                address,
-                Secret {
-                    path,
-                    reference: reference.clone(),
-                },
-            ));
-        }
-        absolute
-    }
 }
 
 pub(super) fn document(stack: &Stack, secrets: &mut Secrets) -> Value {

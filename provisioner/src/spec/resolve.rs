@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -13,7 +14,8 @@ use crate::model::{
     Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
     Elasticsearch, Grafana, Inbox, Jaeger, Kibana, Kubernetes, LeftOut, LogFormat, Owner,
     Placement, Ports, Prometheus, Resources, Routing, RuleOverride, Run, RunsOn, SecretRef,
-    SecretSource, Service, ServiceLogs, Severity, Smtp, SourceKind, Stack, Systems, Team,
+    SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind, Stack, Systems,
+    Team,
 };
 
 /// What the tree cannot say.
@@ -260,14 +262,15 @@ fn services(spec: View<'_>, defaults: &Defaults, base_dir: &Path) -> BTreeMap<St
     let mut services = BTreeMap::new();
     for (name, view) in spec.children("services") {
         let run = view.child("run");
+        let scrape_interval = view
+            .optional_duration("scrapeInterval")
+            .unwrap_or(defaults.scrape_interval);
         let service = Service {
             name: name.to_owned(),
             team: view.text("team").unwrap_or_default(),
             metrics: view.text("metrics"),
             health: view.text("health"),
-            scrape_interval: view
-                .optional_duration("scrapeInterval")
-                .unwrap_or(defaults.scrape_interval),
+            scrape_interval,
             run: view.given("run").map(|_| Run {
                 component: run.text("component").unwrap_or_default(),
                 args: run.texts("args"),
@@ -276,10 +279,25 @@ fn services(spec: View<'_>, defaults: &Defaults, base_dir: &Path) -> BTreeMap<St
             logs: view
                 .given("logs")
                 .map(|_| service_logs(view.child("logs"), base_dir)),
+            gate: service_gate(view.child("gate"), scrape_interval),
         };
         services.insert(name.to_owned(), service);
     }
     services
+}
+
+fn service_gate(view: View<'_>, scrape_interval: Duration) -> ServiceGate {
+    ServiceGate {
+        // `increase` needs two samples, and a scrape may be missed.
+        window: view
+            .optional_duration("window")
+            .unwrap_or_else(|| Duration::from_mins(1).max(scrape_interval * 4)),
+        min_requests: view.integer("minRequests").into(),
+        max_error_ratio: view.number("maxErrorRatio"),
+        errors: view.text("errors"),
+        total: view.text("total"),
+        max_error_logs_per_minute: view.number("maxErrorLogsPerMinute"),
+    }
 }
 
 fn service_logs(view: View<'_>, base_dir: &Path) -> ServiceLogs {

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::names::Names;
 use super::{Needed, parts};
 use crate::model::{Alertmanager, Kubernetes, Stack};
-use crate::render::alertmanager::{Secrets, document};
+use crate::render::alertmanager::document;
+use crate::render::secrets::Secrets;
 use crate::render::{notices, yaml};
 use crate::resource::digest;
 
