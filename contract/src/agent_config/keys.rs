@@ -2,7 +2,7 @@
 //! that was probably meant.
 
 /// Allowed keys by path; `*` stands for any one name or list index.
-pub const KEYS: [(&str, &[&str]); 16] = [
+pub const KEYS: [(&str, &[&str]); 20] = [
     (
         "",
         &[
@@ -39,7 +39,14 @@ pub const KEYS: [(&str, &[&str]); 16] = [
     ("applications", &[]),
     (
         "logs",
-        &["sources", "elasticsearch", "memoryBytes", "deadLetterBytes"],
+        &[
+            "sources",
+            "elasticsearch",
+            "memoryBytes",
+            "deadLetterBytes",
+            "maxLineBytes",
+            "gzip",
+        ],
     ),
     ("logs.sources", &[]),
     (
@@ -53,7 +60,15 @@ pub const KEYS: [(&str, &[&str]); 16] = [
             "start",
         ],
     ),
-    ("logs.elasticsearch", &["endpoints", "auth"]),
+    ("logs.elasticsearch", &["endpoints", "auth", "caFile"]),
+    (
+        "logs.elasticsearch.auth",
+        &["apiKeyFile", "tokenFile", "basic"],
+    ),
+    (
+        "logs.elasticsearch.auth.basic",
+        &["username", "passwordFile"],
+    ),
     (
         "traces",
         &[
@@ -69,7 +84,15 @@ pub const KEYS: [(&str, &[&str]); 16] = [
         "gate",
         &["prometheus", "alertmanager", "elasticsearch", "services"],
     ),
-    ("gate.elasticsearch", &["endpoints", "auth"]),
+    ("gate.elasticsearch", &["endpoints", "auth", "caFile"]),
+    (
+        "gate.elasticsearch.auth",
+        &["apiKeyFile", "tokenFile", "basic"],
+    ),
+    (
+        "gate.elasticsearch.auth.basic",
+        &["username", "passwordFile"],
+    ),
     ("gate.services", &[]),
     (
         "gate.services.*",
@@ -156,6 +179,7 @@ mod tests {
         let elasticsearch = Elasticsearch {
             endpoints: vec!["http://h".into()],
             auth: Some(HttpAuth::TokenFile("/t".into())),
+            ca_file: Some("/ca.pem".into()),
         };
         let full = AgentConfig {
             version: VERSION,
@@ -207,6 +231,8 @@ mod tests {
                 elasticsearch: elasticsearch.clone(),
                 memory_bytes: 1,
                 dead_letter_bytes: 1,
+                max_line_bytes: 1,
+                gzip: true,
             }),
             traces: Some(Traces {
                 grpc: Some("127.0.0.1:4317".into()),

@@ -6,6 +6,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
+mod logs;
+
 use super::keys::nearest;
 use super::{AgentConfig, COLLECTORS, OLDEST_VERSION, VERSION};
 
@@ -45,6 +47,7 @@ impl AgentConfig {
         collectors(self, &mut found);
         applications(self, &mut found);
         rotate(self, &mut found);
+        logs::check(self, &mut found);
         found
     }
 }
