@@ -12,6 +12,7 @@ pub mod exposition;
 pub mod facts;
 pub mod http;
 pub mod logging;
+pub mod logs;
 pub mod node;
 pub mod passthrough;
 pub mod process;

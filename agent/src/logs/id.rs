@@ -29,7 +29,9 @@ impl Epoch {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
-        Self::from_bits((u128::from(seconds as u32) << 40) | u128::from(rand::random::<u64>() >> 24))
+        Self::from_bits(
+            (u128::from(seconds as u32) << 40) | u128::from(rand::random::<u64>() >> 24),
+        )
     }
 
     fn from_bits(bits: u128) -> Self {

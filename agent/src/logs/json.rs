@@ -278,7 +278,12 @@ mod tests {
         let mut seen = Vec::new();
         let end = object(text, 0, |member| {
             let part = |range: Range<usize>| String::from_utf8(text[range].to_vec()).unwrap();
-            seen.push((part(member.key), member.escaped, part(member.value), member.kind));
+            seen.push((
+                part(member.key),
+                member.escaped,
+                part(member.value),
+                member.kind,
+            ));
         });
         assert_eq!(end, Some(text.len() - 1));
         let s = str::to_owned;
@@ -296,10 +301,30 @@ mod tests {
     #[test]
     fn what_is_wrong_is_refused() {
         for text in [
-            "", "{", "{}x", "{,}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{\"a\":01}", "{\"a\":1.}",
-            "{\"a\":.5}", "{\"a\":+1}", "{\"a\":1e}", "{\"a\":tru}", "{\"a\":\"\t\"}",
-            "{\"a\":\"\\x\"}", "{\"a\":\"\\u12g4\"}", "{a:1}", "{'a':1}", "[1]", "{\"a\":[1,]}",
-            "{\"a\":NaN}", "{\"a\":\"12345678\u{1}\"}", "{\"a\" 1}", "{\"a\":1 \"b\":2}",
+            "",
+            "{",
+            "{}x",
+            "{,}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\":01}",
+            "{\"a\":1.}",
+            "{\"a\":.5}",
+            "{\"a\":+1}",
+            "{\"a\":1e}",
+            "{\"a\":tru}",
+            "{\"a\":\"\t\"}",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":\"\\u12g4\"}",
+            "{a:1}",
+            "{'a':1}",
+            "[1]",
+            "{\"a\":[1,]}",
+            "{\"a\":NaN}",
+            "{\"a\":\"12345678\u{1}\"}",
+            "{\"a\" 1}",
+            "{\"a\":1 \"b\":2}",
         ] {
             assert!(!accepts(text), "{text:?}");
             assert!(judged_alike(text), "{text:?}");

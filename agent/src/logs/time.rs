@@ -193,15 +193,26 @@ mod tests {
         ] {
             assert_eq!(read(from), Some((same.to_owned(), strict)), "{from}");
         }
-        assert_eq!(read("2024-02-29T23:59:60Z").unwrap().0, "2024-03-01T00:00:00.000Z");
+        assert_eq!(
+            read("2024-02-29T23:59:60Z").unwrap().0,
+            "2024-03-01T00:00:00.000Z"
+        );
     }
 
     #[test]
     fn what_is_no_time_is_none() {
         for from in [
-            "", "now", "2026-11-24", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z",
-            "2026-11-24T24:00:00Z", "2026-11-24T02:06:29.Z", "2026-11-24T02:06:29Zx",
-            "2026-11-24T02:06:29+7", "24/Nov/2026:02:06:29", "2026-11-24T02:06:29 ",
+            "",
+            "now",
+            "2026-11-24",
+            "2026-13-01T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2026-11-24T24:00:00Z",
+            "2026-11-24T02:06:29.Z",
+            "2026-11-24T02:06:29Zx",
+            "2026-11-24T02:06:29+7",
+            "24/Nov/2026:02:06:29",
+            "2026-11-24T02:06:29 ",
         ] {
             assert_eq!(read(from), None, "{from}");
         }
@@ -218,7 +229,11 @@ mod tests {
             ("1795485989123456789", false),
         ] {
             let time = number(from.as_bytes()).unwrap();
-            assert_eq!((written(time.millis).as_str(), time.strict), (same, strict), "{from}");
+            assert_eq!(
+                (written(time.millis).as_str(), time.strict),
+                (same, strict),
+                "{from}"
+            );
         }
         assert_eq!(number(b"17"), None);
         assert_eq!(number(b"-1795485989"), None);
