@@ -91,6 +91,16 @@ fn node_exporter() {
     round("node_exporter", &["--version"]);
 }
 
+#[test]
+fn jaeger() {
+    round("jaeger", &[]);
+}
+
+#[test]
+fn telemetrygen() {
+    round("telemetrygen", &[]);
+}
+
 /// The Maven client as a user's machine has it.
 #[test]
 fn elasticsearch_by_maven() {
