@@ -45,6 +45,9 @@ impl AgentConfig {
         collectors(self, &mut found);
         applications(self, &mut found);
         rotate(self, &mut found);
+        if let Some(traces) = &self.traces {
+            traces.problems(&self.listen, &mut found);
+        }
         found
     }
 }
