@@ -2,9 +2,12 @@
 
 mod agent;
 mod alertmanager;
+pub mod gate;
+pub mod kubernetes;
 mod notices;
 mod prometheus;
 mod rules;
+mod secrets;
 mod services;
 mod yaml;
 
