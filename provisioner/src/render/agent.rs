@@ -39,6 +39,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
             label: "hash",
         },
         reload: Reload::Socket(layout.agent_socket()),
+        java: None,
     };
     vec![
         component("kai-agent", None, true),

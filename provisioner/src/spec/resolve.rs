@@ -11,9 +11,9 @@ use super::tree::Node;
 use super::view::View;
 use crate::model::{
     Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
-    Elasticsearch, Grafana, Inbox, Jaeger, Kibana, LogFormat, Owner, Placement, Ports, Prometheus,
-    Routing, RuleOverride, Run, SecretRef, SecretSource, Service, ServiceLogs, Severity, Smtp,
-    SourceKind, Stack, Systems, Team,
+    Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, LogFormat, Owner, Placement,
+    Ports, Prometheus, Routing, RuleOverride, Run, SecretRef, SecretSource, Service, ServiceLogs,
+    Severity, Smtp, SourceKind, Stack, Systems, Team,
 };
 
 /// What the tree cannot say.
@@ -104,6 +104,10 @@ fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
         elasticsearch: placed(systems.child("elasticsearch"), base_dir).map(|(view, placement)| {
             Elasticsearch {
                 placement,
+                distribution: match view.text("distribution").as_deref() {
+                    Some("opensearch") => Distribution::OpenSearch,
+                    _ => Distribution::Elasticsearch,
+                },
                 retention: view.duration("retention"),
                 owns: view.texts("owns"),
                 heap_mib: view.integer("heapMib"),
