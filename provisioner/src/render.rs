@@ -3,9 +3,11 @@
 mod agent;
 mod alertmanager;
 pub mod elasticsearch;
+pub mod logs;
 mod notices;
 mod prometheus;
 mod rules;
+mod secrets;
 mod services;
 mod yaml;
 

@@ -7,15 +7,20 @@ use kai_contract::agent_config::{
 };
 use kai_contract::signals;
 
-use super::{READY_WITHIN, component, local, scrape_timeout, yaml};
+use super::secrets::Secrets;
+use super::{READY_WITHIN, component, local, logs, scrape_timeout, yaml};
 use crate::layout::Layout;
 use crate::model::Stack;
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
 
 const MAX_LOG_BYTES: u64 = 10 * 1024 * 1024;
 const KEEP_LOGS: u32 = 3;
+/// Below the stack's folder: places in files, dead letters.
+const STATE: &str = "data/agent";
 
 pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
+    let mut secrets = Secrets::new(layout);
+    let config = config(stack, layout, &mut secrets);
     let file = Address::file("agent/agent.yaml");
     let path = PathBuf::from("config/agent/agent.yaml");
     let port = stack.ports.agent();
@@ -28,11 +33,14 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
             format!("--config={}", layout.root.join(&path).display()),
         ],
         env: std::collections::BTreeMap::new(),
-        data: vec![PathBuf::from("run")],
+        data: vec![PathBuf::from("run"), PathBuf::from(STATE)],
         ready: local(port, "/ready"),
         ready_within: READY_WITHIN,
         ports: vec![port],
-        config: vec![file.clone()],
+        config: [file.clone()]
+            .into_iter()
+            .chain(secrets.addresses())
+            .collect(),
         loaded: Loaded::Digest {
             url: local(port, "/metrics"),
             metric: signals::AGENT_CONFIG_INFO,
@@ -41,26 +49,36 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         reload: Reload::Socket(layout.agent_socket()),
         java: None,
     };
-    vec![
+    let mut needs = vec![Address::component("kai-agent"), file.clone()];
+    needs.extend(secrets.addresses());
+    let mut out = vec![
         component("kai-agent", None, true),
         Resource {
             address: file.clone(),
             document: Document::File(File {
                 path,
-                body: yaml::to_text(&config(stack, layout)),
+                body: yaml::to_text(&config),
                 comment: Comment::Hash,
             }),
             needs: Vec::new(),
         },
         Resource {
             address: Address::process("agent"),
-            needs: vec![Address::component("kai-agent"), file],
+            needs,
             document: Document::Process(Box::new(process)),
         },
-    ]
+    ];
+    out.extend(secrets.resources());
+    out
 }
 
-fn config(stack: &Stack, layout: &Layout) -> AgentConfig {
+fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig {
+    let logs = logs::config(stack, layout, secrets);
+    let mut rotate: Vec<PathBuf> = super::process_names(stack)
+        .iter()
+        .map(|name| layout.log(name))
+        .collect();
+    rotate.extend(logs.iter().map(|_| logs::canary_file(layout)));
     AgentConfig {
         version: VERSION,
         listen: format!("127.0.0.1:{}", stack.ports.agent()),
@@ -84,16 +102,16 @@ fn config(stack: &Stack, layout: &Layout) -> AgentConfig {
                 Some((service.name.clone(), Application { url, timeout_ms }))
             })
             .collect(),
-        rotate: super::process_names(stack)
+        rotate: rotate
             .into_iter()
-            .map(|name| Rotate {
-                path: layout.log(&name),
+            .map(|path| Rotate {
+                path,
                 max_bytes: MAX_LOG_BYTES,
                 keep: KEEP_LOGS,
             })
             .collect(),
-        state: None,
-        logs: None,
+        state: logs.is_some().then(|| layout.root.join(STATE)),
+        logs,
         traces: None,
         gate: None,
     }

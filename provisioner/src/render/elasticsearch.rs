@@ -250,7 +250,7 @@ fn objects(stack: &Stack, settings: &Elasticsearch, access: &Connection) -> Vec<
         object(
             COMPONENT_TEMPLATE,
             &format!("{slug}-fields"),
-            json!({ "template": { "mappings": fields::mappings(properties) } }),
+            json!({ "template": { "mappings": fields::mappings(&owner, &properties) } }),
             Vec::new(),
         )
     };

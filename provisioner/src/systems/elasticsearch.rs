@@ -8,7 +8,7 @@ mod dialect;
 use std::time::Duration;
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::objects::Listed;
 use super::rest::{Rest, RestError};
@@ -22,6 +22,17 @@ pub const COMPONENT_TEMPLATE: &str = "component-template";
 pub const INDEX_TEMPLATE: &str = "index-template";
 /// ILM of Elasticsearch or ISM of OpenSearch.
 pub const LIFECYCLE: &str = "lifecycle-policy";
+
+/// Kind, name of the list in a reply, name of the body in a row of it. Index templates first: what
+/// they are made of cannot go before them.
+const TEMPLATES: [(&str, &str, &str); 2] = [
+    (INDEX_TEMPLATE, "index_templates", "index_template"),
+    (
+        COMPONENT_TEMPLATE,
+        "component_templates",
+        "component_template",
+    ),
+];
 
 /// A server that has just started may refuse to change its state for this long.
 const SETTLES_WITHIN: Duration = Duration::from_secs(20);
@@ -126,7 +137,7 @@ impl Elasticsearch {
         }
     }
 
-    /// Index templates first: what they are made of cannot go before them.
+    /// In an order in which they can be deleted.
     pub async fn ours(&self, owner: &str) -> Result<Vec<Listed>, RestError> {
         let prefix = id_prefix(owner);
         let mut out = Vec::new();
@@ -151,7 +162,7 @@ impl Elasticsearch {
         ] {
             let path = format!("{}/{prefix}*", self.place(kind).await?);
             let reply = self.rest.get(&path).await?.unwrap_or_default();
-            for one in reply[list].as_array().into_iter().flatten() {
+            for one in rows(&reply, list) {
                 take(kind, one["name"].as_str().unwrap_or_default(), &one[inner]);
             }
         }
@@ -202,52 +213,48 @@ impl Elasticsearch {
         self.rest.json(Method::POST, &path, Some(query)).await
     }
 
-    /// Names of the data streams that match a pattern.
-    pub async fn data_streams(&self, pattern: &str) -> Result<Vec<String>, RestError> {
-        let path = format!("/_resolve/index/{pattern}?expand_wildcards=all");
-        let reply = self.rest.get(&path).await?.unwrap_or_default();
-        Ok(reply["data_streams"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|stream| Some(stream["name"].as_str()?.to_owned()))
-            .collect())
-    }
-
-    /// Names of all templates and policies, for whoever is about to delete the server's data.
-    pub async fn not_ours(&self, owner: &str) -> Result<Vec<String>, RestError> {
+    /// The data streams among `streams` that are there, and everything that is not this stack's:
+    /// templates, data streams and indices of others. What the product itself made (names with a
+    /// dot in front, `_meta.managed`) is nobody's.
+    pub async fn holds(
+        &self,
+        owner: &str,
+        streams: &[String],
+    ) -> Result<(Vec<String>, Vec<String>), RestError> {
         let ours = self.ours(owner).await?;
-        let mut out = Vec::new();
-        for (kind, list) in [
-            (INDEX_TEMPLATE, "index_templates"),
-            (COMPONENT_TEMPLATE, "component_templates"),
-        ] {
+        let (mut data, mut foreign) = (Vec::new(), Vec::new());
+        for (kind, list, inner) in TEMPLATES {
             let reply = self.rest.get(self.place(kind).await?).await?;
-            for one in reply.unwrap_or_default()[list]
-                .as_array()
-                .into_iter()
-                .flatten()
-            {
+            for one in rows(&reply.unwrap_or_default(), list) {
                 let id = one["name"].as_str().unwrap_or_default();
-                let inner = &one[kind.replace('-', "_")];
-                let built_in = inner["_meta"]["managed"] == json!(true) || id.starts_with('.');
+                let built_in = one[inner]["_meta"]["managed"] == true || id.starts_with('.');
                 if !built_in && !ours.iter().any(|o| o.kind == kind && o.id == id) {
-                    out.push(format!("{kind} {id}"));
+                    foreign.push(format!("{kind} {id}"));
                 }
             }
         }
-        let path = "/_resolve/index/*?expand_wildcards=open,closed";
-        let reply = self.rest.get(path).await?.unwrap_or_default();
+        let reply = self
+            .rest
+            .get("/_resolve/index/*?expand_wildcards=open,closed")
+            .await?
+            .unwrap_or_default();
         for (list, word) in [("data_streams", "data stream"), ("indices", "index")] {
-            for one in reply[list].as_array().into_iter().flatten() {
+            for one in rows(&reply, list) {
                 let id = one["name"].as_str().unwrap_or_default();
-                if !id.starts_with('.') {
-                    out.push(format!("{word} {id}"));
+                let text = format!("{word} {id}");
+                if streams.iter().any(|stream| stream == id) {
+                    data.push(text);
+                } else if !id.starts_with('.') {
+                    foreign.push(text);
                 }
             }
         }
-        Ok(out)
+        Ok((data, foreign))
     }
+}
+
+fn rows<'a>(reply: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
+    reply[list].as_array().into_iter().flatten()
 }
 
 /// What the server says, and what to do about it.

@@ -6,7 +6,7 @@
 //! can: the server's data by [`Layout::open`], the program by a copy below [`OPEN`].
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use super::file::{self, FileError};
@@ -168,10 +168,13 @@ fn lay_out(
     for name in ["data", "logs", "tmp"] {
         make_folder(&place.join(name), 0o750)?;
     }
-    match user {
-        Some(user) => give(place, user),
-        None => Ok(()),
+    // The folder above stays root's, so that nobody can put another in the place of these.
+    for name in ["config", "data", "logs", "tmp"] {
+        if let Some(user) = user {
+            give(&place.join(name), user)?;
+        }
     }
+    Ok(())
 }
 
 /// Java options without those that write files (tens of megabytes each) or set the heap, which the
@@ -250,12 +253,7 @@ fn give(path: &Path, user: User) -> Result<(), FileError> {
     if meta.uid() == user.uid && meta.gid() == user.gid {
         return Ok(());
     }
-    let give = if meta.is_symlink() {
-        std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid))
-    } else {
-        chown(path, Some(user.uid), Some(user.gid))
-    };
-    give.map_err(file::failed("give to another user", path))
+    lchown(path, Some(user.uid), Some(user.gid)).map_err(file::failed("give to another user", path))
 }
 
 #[cfg(test)]

@@ -22,8 +22,10 @@ pub fn settings() -> Value {
     } })
 }
 
-pub fn mappings(properties: Value) -> Value {
+/// `_meta` goes with them into every index, and says which templates won.
+pub fn mappings(owner: &str, properties: &Value) -> Value {
     json!({
+        "_meta": { "managed_by": "kai-observe", "owner": owner },
         "subobjects": false,
         "date_detection": false,
         "dynamic_templates": [
