@@ -10,6 +10,7 @@ pub mod config;
 pub mod drills;
 pub mod exposition;
 pub mod facts;
+pub mod gate;
 pub mod http;
 pub mod logging;
 pub mod node;

@@ -3,6 +3,8 @@
 mod agent;
 mod alertmanager;
 pub mod elasticsearch;
+pub mod gate;
+pub mod kubernetes;
 pub mod logs;
 mod notices;
 mod prometheus;

@@ -12,6 +12,7 @@ mod cli;
 mod components;
 mod harness;
 mod inbox;
+mod kubernetes;
 mod render;
 mod rules;
 mod spec;

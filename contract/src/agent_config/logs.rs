@@ -72,7 +72,7 @@ pub struct Elasticsearch {
 
 /// How a server is told who asks. Only names of files: a configuration holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(try_from = "RawAuth", into = "RawAuth")]
 pub enum HttpAuth {
     /// File that holds an Elasticsearch API key in its encoded form.
     ApiKeyFile(PathBuf),
@@ -80,9 +80,68 @@ pub enum HttpAuth {
     TokenFile(PathBuf),
     Basic {
         username: String,
-        #[serde(rename = "passwordFile")]
         password_file: PathBuf,
     },
+}
+
+/// `serde_yaml` reads an enum only from a YAML tag; this is the map that people write.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawAuth {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    api_key_file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token_file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    basic: Option<RawBasic>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawBasic {
+    username: String,
+    password_file: PathBuf,
+}
+
+impl TryFrom<RawAuth> for HttpAuth {
+    type Error = &'static str;
+
+    fn try_from(raw: RawAuth) -> Result<Self, Self::Error> {
+        match (raw.api_key_file, raw.token_file, raw.basic) {
+            (Some(file), None, None) => Ok(Self::ApiKeyFile(file)),
+            (None, Some(file), None) => Ok(Self::TokenFile(file)),
+            (None, None, Some(basic)) => Ok(Self::Basic {
+                username: basic.username,
+                password_file: basic.password_file,
+            }),
+            _ => Err("give exactly one of apiKeyFile, tokenFile and \
+                      basic: { username, passwordFile }"),
+        }
+    }
+}
+
+impl From<HttpAuth> for RawAuth {
+    fn from(auth: HttpAuth) -> Self {
+        let mut raw = Self {
+            api_key_file: None,
+            token_file: None,
+            basic: None,
+        };
+        match auth {
+            HttpAuth::ApiKeyFile(file) => raw.api_key_file = Some(file),
+            HttpAuth::TokenFile(file) => raw.token_file = Some(file),
+            HttpAuth::Basic {
+                username,
+                password_file,
+            } => {
+                raw.basic = Some(RawBasic {
+                    username,
+                    password_file,
+                });
+            }
+        }
+        raw
+    }
 }
 
 fn default_memory_bytes() -> u64 {
@@ -91,4 +150,32 @@ fn default_memory_bytes() -> u64 {
 
 fn default_dead_letter_bytes() -> u64 {
     64 << 20
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_one_way_to_tell_who_asks() {
+        let read = |text: &str| serde_yaml::from_str::<HttpAuth>(text);
+        for (text, auth) in [
+            ("apiKeyFile: /k", HttpAuth::ApiKeyFile("/k".into())),
+            ("tokenFile: /t", HttpAuth::TokenFile("/t".into())),
+            (
+                "basic: { username: u, passwordFile: /p }",
+                HttpAuth::Basic {
+                    username: "u".into(),
+                    password_file: "/p".into(),
+                },
+            ),
+        ] {
+            assert_eq!(read(text).unwrap(), auth);
+            let written = serde_yaml::to_string(&auth).unwrap();
+            assert_eq!(read(&written).unwrap(), auth, "{written}");
+        }
+        for wrong in ["{}", "{ apiKeyFile: /k, tokenFile: /t }", "{ token: x }"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
 }

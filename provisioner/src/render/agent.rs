@@ -8,7 +8,7 @@ use kai_contract::agent_config::{
 use kai_contract::signals;
 
 use super::secrets::Secrets;
-use super::{READY_WITHIN, component, local, logs, scrape_timeout, yaml};
+use super::{READY_WITHIN, component, gate, local, logs, scrape_timeout, yaml};
 use crate::layout::Layout;
 use crate::model::Stack;
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
@@ -19,8 +19,6 @@ const KEEP_LOGS: u32 = 3;
 const STATE: &str = "data/agent";
 
 pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
-    let mut secrets = Secrets::new(layout);
-    let config = config(stack, layout, &mut secrets);
     let file = Address::file("agent/agent.yaml");
     let path = PathBuf::from("config/agent/agent.yaml");
     let port = stack.ports.agent();
@@ -37,10 +35,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         ready: local(port, "/ready"),
         ready_within: READY_WITHIN,
         ports: vec![port],
-        config: [file.clone()]
-            .into_iter()
-            .chain(secrets.addresses())
-            .collect(),
+        config: vec![file.clone()],
         loaded: Loaded::Digest {
             url: local(port, "/metrics"),
             metric: signals::AGENT_CONFIG_INFO,
@@ -49,30 +44,34 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         reload: Reload::Socket(layout.agent_socket()),
         java: None,
     };
-    let mut needs = vec![Address::component("kai-agent"), file.clone()];
-    needs.extend(secrets.addresses());
-    let mut out = vec![
-        component("kai-agent", None, true),
+    let mut secrets = Secrets::below(&layout.root, true);
+    let body = yaml::to_text(&config(stack, layout, &mut secrets));
+    let needs = secrets.addresses().collect();
+    let mut out = vec![component("kai-agent", None, true)];
+    out.extend(secrets.into_resources());
+    out.extend([
         Resource {
             address: file.clone(),
             document: Document::File(File {
                 path,
-                body: yaml::to_text(&config),
+                body,
                 comment: Comment::Hash,
             }),
-            needs: Vec::new(),
+            needs,
         },
         Resource {
             address: Address::process("agent"),
-            needs,
+            needs: vec![Address::component("kai-agent"), file],
             document: Document::Process(Box::new(process)),
         },
-    ];
-    out.extend(secrets.resources());
+    ]);
     out
 }
 
 fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig {
+    let gate = gate::config(stack, &mut |secret| {
+        secrets.file("agent-elasticsearch", secret)
+    });
     let logs = logs::config(stack, layout, secrets);
     let mut rotate: Vec<PathBuf> = super::process_names(stack)
         .iter()
@@ -113,6 +112,6 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         state: logs.is_some().then(|| layout.root.join(STATE)),
         logs,
         traces: None,
-        gate: None,
+        gate: (!gate.services.is_empty()).then_some(gate),
     }
 }

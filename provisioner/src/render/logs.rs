@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kai_contract::agent_config::{Elasticsearch, HttpAuth, LogFormat, LogSource, LogStart, Logs};
+use kai_contract::agent_config::{LogFormat, LogSource, LogStart, Logs};
 
 use super::elasticsearch::{canary_stream, log_stream};
+use super::gate;
 use super::secrets::Secrets;
 use crate::layout::Layout;
-use crate::model::{self, Auth, Connection, Stack};
-use crate::object::System;
+use crate::model::{self, Stack};
 
 /// Name of the source that `verify` writes to; no service may have a dot.
 const CANARY: &str = "kai.canary";
@@ -22,8 +22,10 @@ pub fn canary_file(layout: &Layout) -> PathBuf {
 }
 
 /// Nothing when there is no Elasticsearch to send lines to.
-pub fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> Option<Logs> {
-    let access = super::accesses(stack).remove(&System::Elasticsearch)?;
+pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> Option<Logs> {
+    let elasticsearch = gate::elasticsearch(stack, &mut |reference| {
+        secrets.file("agent-elasticsearch", reference)
+    })?;
     let mut sources: BTreeMap<String, LogSource> = stack
         .services
         .values()
@@ -63,7 +65,7 @@ pub fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> Option<L
     );
     Some(Logs {
         sources,
-        elasticsearch: cluster(&access, secrets),
+        elasticsearch,
         memory_bytes: MEMORY_BYTES,
         dead_letter_bytes: DEAD_LETTER_BYTES,
     })
@@ -79,20 +81,4 @@ fn fields(stack: &Stack, service: &str, team: &str) -> BTreeMap<String, String> 
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect()
-}
-
-/// The cluster as the agent reaches it; its secrets become files.
-pub fn cluster(access: &Connection, secrets: &mut Secrets) -> Elasticsearch {
-    let mut file = |reference| PathBuf::from(secrets.file("elasticsearch", reference));
-    Elasticsearch {
-        endpoints: vec![access.url.clone()],
-        auth: access.auth.as_ref().map(|auth| match auth {
-            Auth::ApiKey(key) => HttpAuth::ApiKeyFile(file(key)),
-            Auth::Token(token) => HttpAuth::TokenFile(file(token)),
-            Auth::Basic { username, password } => HttpAuth::Basic {
-                username: username.clone(),
-                password_file: file(password),
-            },
-        }),
-    }
 }
