@@ -2,8 +2,10 @@
 
 mod agent;
 mod alertmanager;
+pub mod elasticsearch;
 pub mod gate;
 pub mod kubernetes;
+pub mod logs;
 mod notices;
 mod prometheus;
 mod rules;
@@ -32,6 +34,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     let mut out = Vec::new();
     out.extend(inbox(stack, layout));
     out.extend(services::render(stack, layout));
+    out.extend(elasticsearch::render(stack, layout));
     out.extend(agent::render(stack, layout));
     out.extend(alertmanager::render(stack, layout));
     out.extend(prometheus::render(stack, layout));
@@ -118,6 +121,14 @@ pub fn process_names(stack: &Stack) -> Vec<String> {
     );
     names.extend(
         stack
+            .systems
+            .placements()
+            .into_iter()
+            .filter(|(_, placement)| placement.is_managed())
+            .map(|(name, _)| name.to_owned()),
+    );
+    names.extend(
+        stack
             .services
             .values()
             .filter(|service| service.run.is_some())
@@ -172,6 +183,7 @@ fn inbox(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         config: Vec::new(),
         loaded: Loaded::AtStart,
         reload: Reload::Restart,
+        java: None,
     };
     vec![
         component("kai-observe", None, true),

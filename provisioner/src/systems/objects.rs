@@ -76,6 +76,27 @@ impl Client {
     }
 }
 
+/// What a server holds besides this stack's objects, for whoever is about to remove objects or the
+/// server's data.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rest {
+    /// This stack's own data, which stays with the server.
+    pub data: Vec<String>,
+    /// What other people put there.
+    pub foreign: Vec<String>,
+}
+
+impl Client {
+    /// Only Elasticsearch holds data.
+    pub async fn rest(&self, owner: &str, streams: &[String]) -> Result<Rest, RestError> {
+        let Self::Elasticsearch(client) = self else {
+            return Ok(Rest::default());
+        };
+        let (data, foreign) = client.holds(owner, streams).await?;
+        Ok(Rest { data, foreign })
+    }
+}
+
 /// The body as this server can have it; otherwise why it is left out. Pure.
 pub fn fit(object: &Object, server: &Server) -> Result<Value, String> {
     match object.system {
