@@ -2,6 +2,8 @@
 
 mod agent;
 mod alertmanager;
+pub mod grafana;
+mod kibana;
 mod notices;
 mod prometheus;
 mod rules;
@@ -32,6 +34,8 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     out.extend(agent::render(stack, layout));
     out.extend(alertmanager::render(stack, layout));
     out.extend(prometheus::render(stack, layout));
+    out.extend(grafana::render(stack, layout));
+    out.extend(kibana::render(stack, layout));
     out
 }
 
@@ -41,7 +45,7 @@ pub fn local(port: u16, path: &str) -> String {
 }
 
 /// Where each system with objects is: a managed one on its local port.
-pub fn accesses(stack: &Stack) -> BTreeMap<System, Connection> {
+pub fn accesses(stack: &Stack, layout: &Layout) -> BTreeMap<System, Connection> {
     let at = |placement: &Placement, port: u16| match placement {
         Placement::Managed { .. } => Connection {
             url: local(port, ""),
@@ -59,11 +63,11 @@ pub fn accesses(stack: &Stack) -> BTreeMap<System, Connection> {
     let grafana = systems
         .grafana
         .as_ref()
-        .map(|s| (System::Grafana, at(&s.placement, ports.grafana())));
+        .map(|s| (System::Grafana, grafana::access(s, ports, layout)));
     let kibana = systems
         .kibana
         .as_ref()
-        .map(|s| (System::Kibana, at(&s.placement, ports.kibana())));
+        .map(|s| (System::Kibana, kibana::access(s, ports)));
     [elasticsearch, grafana, kibana]
         .into_iter()
         .flatten()
