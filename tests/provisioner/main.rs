@@ -10,10 +10,13 @@
 
 mod cli;
 mod components;
+mod grafana;
 mod harness;
 mod inbox;
+mod kibana;
 mod render;
 mod rules;
 mod spec;
 #[path = "../stack/main.rs"]
 mod stack;
+mod standins;
