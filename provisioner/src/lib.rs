@@ -7,6 +7,7 @@ pub mod clock;
 pub mod components;
 pub mod dashboards;
 pub mod drill;
+pub mod events;
 pub mod fault;
 pub mod http;
 pub mod inbox;

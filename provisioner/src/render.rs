@@ -2,11 +2,14 @@
 
 mod agent;
 mod alertmanager;
+pub mod gate;
 pub mod grafana;
 mod kibana;
+pub mod kubernetes;
 mod notices;
 mod prometheus;
 mod rules;
+mod secrets;
 mod services;
 mod yaml;
 
@@ -72,6 +75,15 @@ pub fn accesses(stack: &Stack, layout: &Layout) -> BTreeMap<System, Connection> 
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// Key and webhook by which this machine's inbox takes a team's notices in.
+pub fn stand_in(stack: &Stack, team: &str) -> (String, String) {
+    use alertmanager::receiver;
+    (
+        receiver::inbox_key(stack, team),
+        receiver::slack_hook(stack, team),
+    )
 }
 
 /// A duration in Prometheus' syntax, in the largest unit that divides it.

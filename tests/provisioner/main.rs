@@ -10,10 +10,12 @@
 
 mod cli;
 mod components;
+mod event;
 mod grafana;
 mod harness;
 mod inbox;
 mod kibana;
+mod kubernetes;
 mod render;
 mod rules;
 mod spec;

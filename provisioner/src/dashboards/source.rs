@@ -17,8 +17,9 @@ pub struct SourceError {
 pub struct Dashboard {
     pub title: String,
     pub about: String,
-    /// A metric without which nobody feeds this dashboard.
-    pub needs: String,
+    /// A metric without which nobody feeds this dashboard. None: what the stack itself exports.
+    #[serde(default)]
+    pub needs: Option<String>,
     /// Range that is shown at first, back from now.
     #[serde(default = "one_hour")]
     pub time: String,

@@ -7,7 +7,8 @@ use kai_contract::agent_config::{
 };
 use kai_contract::signals;
 
-use super::{READY_WITHIN, component, local, scrape_timeout, yaml};
+use super::secrets::Secrets;
+use super::{READY_WITHIN, component, gate, local, scrape_timeout, yaml};
 use crate::layout::Layout;
 use crate::model::Stack;
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
@@ -40,26 +41,34 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         },
         reload: Reload::Socket(layout.agent_socket()),
     };
-    vec![
-        component("kai-agent", None, true),
+    let mut secrets = Secrets::below(&layout.root, true);
+    let body = yaml::to_text(&config(stack, layout, &mut secrets));
+    let needs = secrets.addresses().collect();
+    let mut out = vec![component("kai-agent", None, true)];
+    out.extend(secrets.into_resources());
+    out.extend([
         Resource {
             address: file.clone(),
             document: Document::File(File {
                 path,
-                body: yaml::to_text(&config(stack, layout)),
+                body,
                 comment: Comment::Hash,
             }),
-            needs: Vec::new(),
+            needs,
         },
         Resource {
             address: Address::process("agent"),
             needs: vec![Address::component("kai-agent"), file],
             document: Document::Process(Box::new(process)),
         },
-    ]
+    ]);
+    out
 }
 
-fn config(stack: &Stack, layout: &Layout) -> AgentConfig {
+fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig {
+    let gate = gate::config(stack, &mut |secret| {
+        secrets.file("agent-elasticsearch", secret)
+    });
     AgentConfig {
         version: VERSION,
         listen: format!("127.0.0.1:{}", stack.ports.agent()),
@@ -94,6 +103,6 @@ fn config(stack: &Stack, layout: &Layout) -> AgentConfig {
         state: None,
         logs: None,
         traces: None,
-        gate: None,
+        gate: (!gate.services.is_empty()).then_some(gate),
     }
 }
