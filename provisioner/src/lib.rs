@@ -5,6 +5,7 @@ pub mod apply;
 pub mod cli;
 pub mod clock;
 pub mod components;
+pub mod dashboards;
 pub mod drill;
 pub mod events;
 pub mod fault;

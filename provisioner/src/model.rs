@@ -460,6 +460,8 @@ pub struct SecretRef {
 pub enum SecretSource {
     Env(String),
     File(PathBuf),
+    /// Made by the first `provision` that needs it and kept in this file from then on.
+    Generated(PathBuf),
 }
 
 impl fmt::Display for SecretRef {
@@ -467,6 +469,7 @@ impl fmt::Display for SecretRef {
         match &self.source {
             SecretSource::Env(name) => write!(f, "env:{name}"),
             SecretSource::File(path) => write!(f, "file:{}", path.display()),
+            SecretSource::Generated(path) => write!(f, "generated:{}", path.display()),
         }
     }
 }

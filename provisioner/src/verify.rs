@@ -2,6 +2,7 @@
 //! answer failed.
 
 mod alerting;
+mod dashboards;
 mod logs;
 mod processes;
 mod rules;
@@ -122,13 +123,14 @@ impl Subject<'_> {
 
 /// Runs all proofs, those that do not depend on each other at the same time.
 pub async fn verify(subject: &Subject<'_>) -> Verdict {
-    let (processes, scraping, rules, alerting, services, logs) = tokio::join!(
+    let (processes, scraping, rules, alerting, services, logs, dashboards) = tokio::join!(
         Box::pin(processes::prove(subject)),
         Box::pin(scraping::prove(subject)),
         Box::pin(rules::prove(subject)),
         Box::pin(alerting::prove(subject)),
         Box::pin(services::prove(subject)),
         Box::pin(logs::prove(subject)),
+        Box::pin(dashboards::prove(subject)),
     );
     let mut proofs = processes;
     proofs.extend(scraping);
@@ -136,6 +138,7 @@ pub async fn verify(subject: &Subject<'_>) -> Verdict {
     proofs.extend(alerting);
     proofs.extend(services);
     proofs.extend(logs);
+    proofs.extend(dashboards);
     proofs.extend(absent(subject));
     Verdict::of(proofs)
 }

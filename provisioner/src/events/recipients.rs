@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use super::{Deploy, Told};
 use crate::components::Attempt;
+use crate::layout::Layout;
 use crate::model::{Channel, Connection, Placement, SecretRef, Severity, Smtp, Stack, Team};
 use crate::object::System;
 use crate::render::{accesses, local, stand_in};
+use crate::world;
 
 /// PagerDuty's change events.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/change/enqueue";
@@ -48,15 +50,11 @@ pub enum Key {
 }
 
 /// All that there could be, in the order in which they are told: who can be asked again first.
-pub fn recipients(
-    stack: &Stack,
-    deploy: &Deploy,
-    not_installed: &BTreeMap<String, Vec<Attempt>>,
-) -> Vec<Recipient> {
-    let mut out = vec![
-        system(stack, System::Elasticsearch, not_installed),
-        system(stack, System::Grafana, not_installed),
-    ];
+pub fn recipients(stack: &Stack, layout: &Layout, deploy: &Deploy) -> Vec<Recipient> {
+    let not_installed = world::not_installed(layout);
+    let mut accesses = accesses(stack, layout);
+    let mut system = |name| system(stack, name, accesses.remove(&name), &not_installed);
+    let mut out = vec![system(System::Elasticsearch), system(System::Grafana)];
     if let Some(team) = stack.teams.get(&deploy.team) {
         out.extend(
             [Channel::Pagerduty, Channel::Slack, Channel::Email]
@@ -69,6 +67,7 @@ pub fn recipients(
 fn system(
     stack: &Stack,
     system: System,
+    access: Option<Connection>,
     not_installed: &BTreeMap<String, Vec<Attempt>>,
 ) -> Recipient {
     let (name, placement) = match system {
@@ -81,7 +80,6 @@ fn system(
             stack.systems.elasticsearch.as_ref().map(|s| &s.placement),
         ),
     };
-    let access = accesses(stack).remove(&system);
     let (Some(placement), Some(access)) = (placement, access) else {
         return Recipient {
             name,

@@ -115,6 +115,15 @@ pub fn marked(object: &Object, body: &Value, mark: &Mark) -> Value {
     }
 }
 
+/// Whether objects of a kind have a place for a mark. Pure.
+pub fn carries_mark(system: System, kind: &str) -> bool {
+    match system {
+        System::Elasticsearch => true,
+        System::Grafana => super::grafana::carries_mark(kind),
+        System::Kibana => super::kibana::carries_mark(kind),
+    }
+}
+
 /// What an object as read says of its maker. Pure.
 pub fn mark_of(system: System, kind: &str, actual: &Value) -> Option<Mark> {
     match system {

@@ -36,7 +36,7 @@ pub struct Holdings {
 pub async fn holdings(context: &Context, running: &[Found]) -> Result<Vec<Holdings>, Stop> {
     let stack = &context.stack;
     let mut out = Vec::new();
-    for (system, access) in render::accesses(stack) {
+    for (system, access) in render::accesses(stack, &context.layout) {
         let managed = stack
             .systems
             .placements()
