@@ -17,7 +17,7 @@ use crate::config::ConfigError;
 use crate::http::{self, AdminSocket, Listener, admin, pages};
 use crate::reload::{self, Reloader, Trigger};
 use crate::state::State;
-use crate::{check, rotate};
+use crate::{check, logs, rotate};
 
 /// Requests are few and short, and what may take long runs elsewhere (the collectors on threads of
 /// their own, files on the blocking pool). A second thread would be woken by every scrape.
@@ -110,6 +110,7 @@ async fn serve(state: Arc<State>) -> Result<(), RunError> {
         socket
     });
     parts.spawn(reload::watch(Arc::clone(&reloader), shutdown.clone()));
+    parts.spawn(logs::run(Arc::clone(&state), shutdown.clone()));
     parts.spawn(rotate::run(Arc::clone(&state), shutdown));
     // The first run of the collectors, so that the agent becomes ready without being asked.
     let first = Arc::clone(&state);

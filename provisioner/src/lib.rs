@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod components;
 pub mod drill;
+pub mod events;
 pub mod fault;
 pub mod http;
 pub mod inbox;

@@ -73,6 +73,15 @@ pub fn accesses(stack: &Stack) -> BTreeMap<System, Connection> {
         .collect()
 }
 
+/// Key and webhook by which this machine's inbox takes a team's notices in.
+pub fn stand_in(stack: &Stack, team: &str) -> (String, String) {
+    use alertmanager::receiver;
+    (
+        receiver::inbox_key(stack, team),
+        receiver::slack_hook(stack, team),
+    )
+}
+
 /// A duration in Prometheus' syntax, in the largest unit that divides it.
 pub fn duration(value: Duration) -> String {
     let millis = value.as_millis();

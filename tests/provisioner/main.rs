@@ -10,6 +10,7 @@
 
 mod cli;
 mod components;
+mod event;
 mod harness;
 mod inbox;
 mod kubernetes;

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 mod gate;
+mod logs;
 
 use super::keys::nearest;
 use super::{AgentConfig, COLLECTORS, OLDEST_VERSION, VERSION};
@@ -48,6 +49,7 @@ impl AgentConfig {
         applications(self, &mut found);
         rotate(self, &mut found);
         found.extend(self.gate.iter().flat_map(super::Gate::problems));
+        logs::check(self, &mut found);
         found
     }
 }

@@ -58,6 +58,7 @@ fn elasticsearch(
     Some(Elasticsearch {
         endpoints: vec![connection.url],
         auth,
+        ca_file: None,
     })
 }
 

@@ -256,9 +256,12 @@ mod tests {
             elasticsearch: Elasticsearch {
                 endpoints: vec!["http://h".into()],
                 auth: None,
+                ca_file: None,
             },
             memory_bytes: 1,
             dead_letter_bytes: 1,
+            max_line_bytes: 1,
+            gzip: false,
         });
         let logs = rendered(&config);
         assert_eq!(logs["securityContext"]["runAsUser"], 0);
