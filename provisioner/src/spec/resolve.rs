@@ -183,6 +183,15 @@ fn without_what_a_cluster_lacks(
             why: "the agent of a cluster does not ship logs in this build".to_owned(),
         });
     }
+    for (name, view) in spec.children("services") {
+        if view.given("gate").is_some() {
+            left_out.push(LeftOut {
+                key: format!("services.{name}.gate"),
+                why: "the gate's configuration is not rendered for a cluster in this build"
+                    .to_owned(),
+            });
+        }
+    }
     left_out
 }
 
