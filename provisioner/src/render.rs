@@ -3,6 +3,7 @@
 mod agent;
 mod alertmanager;
 pub mod gate;
+pub mod jaeger;
 pub mod kubernetes;
 mod notices;
 mod prometheus;
@@ -32,6 +33,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     let mut out = Vec::new();
     out.extend(inbox(stack, layout));
     out.extend(services::render(stack, layout));
+    out.extend(jaeger::render(stack, layout));
     out.extend(agent::render(stack, layout));
     out.extend(alertmanager::render(stack, layout));
     out.extend(prometheus::render(stack, layout));
@@ -106,6 +108,14 @@ pub fn process_names(stack: &Stack) -> Vec<String> {
             .prometheus
             .iter()
             .map(|_| "prometheus".to_owned()),
+    );
+    names.extend(
+        stack
+            .systems
+            .placements()
+            .into_iter()
+            .filter(|(_, placement)| placement.is_managed())
+            .map(|(name, _)| name.to_owned()),
     );
     names.extend(
         stack

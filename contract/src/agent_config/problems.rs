@@ -47,13 +47,10 @@ impl AgentConfig {
         collectors(self, &mut found);
         applications(self, &mut found);
         rotate(self, &mut found);
-<<<<<<< HEAD
         if let Some(traces) = &self.traces {
             traces.problems(&self.listen, &mut found);
         }
-=======
         found.extend(self.gate.iter().flat_map(super::Gate::problems));
->>>>>>> main
         found
     }
 }
