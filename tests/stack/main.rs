@@ -7,3 +7,4 @@ mod gate;
 mod life;
 mod neighbours;
 mod ports;
+mod traces;
