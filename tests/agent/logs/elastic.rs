@@ -177,20 +177,6 @@ impl Elastic {
         all.sort_unstable();
         all
     }
-
-    /// CPU seconds that the server has used.
-    pub fn cpu_seconds(&self) -> f64 {
-        let pid = fs::read_to_string(self.folder.path().join("pid")).unwrap();
-        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap();
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap()
-            .split_whitespace()
-            .collect();
-        let ticks = |index: usize| fields[index].parse::<f64>().unwrap();
-        (ticks(11) + ticks(12)) / 100.0
-    }
 }
 
 impl Drop for Elastic {

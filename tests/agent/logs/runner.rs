@@ -84,8 +84,11 @@ impl Runner {
         self.log.lock().unwrap().clone()
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.as_ref().unwrap().id()
+    /// Waits until all of these were logged.
+    pub fn logged_all(&self, texts: &[&str]) {
+        for text in texts {
+            wait_for(text, || self.logged().contains(text).then_some(()));
+        }
     }
 
     /// `kill -9`.
