@@ -41,8 +41,8 @@ const READ: usize = 256 << 10;
 /// A file that was rotated away or deleted gets its last line, even without an end, after this time
 /// without growth, and is closed after these.
 const LAST_LINE: Duration = Duration::from_secs(5);
-const CLOSE_DELETED: Duration = Duration::from_secs(60);
-const CLOSE_ROTATED: Duration = Duration::from_secs(300);
+const CLOSE_DELETED: Duration = Duration::from_mins(1);
+const CLOSE_ROTATED: Duration = Duration::from_mins(5);
 
 /// One source, resolved.
 #[derive(Debug)]

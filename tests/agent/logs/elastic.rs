@@ -16,7 +16,7 @@ const VERSION: &str = "9.5.3";
 /// `nobody`, wherever there is one.
 const USER: u32 = 65534;
 /// Longest start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 pub struct Elastic {
     folder: tempfile::TempDir,
@@ -74,10 +74,11 @@ impl Elastic {
             launcher: None,
         };
         elastic.launch();
+        elastic.ready();
         elastic
     }
 
-    /// Starts the server over its data, new or old, and waits until it answers.
+    /// Starts the server over its data, new or old.
     pub fn launch(&mut self) {
         let pid = self.folder.path().join("pid");
         let _ = fs::remove_file(&pid);
@@ -98,6 +99,10 @@ impl Elastic {
             command.uid(USER).gid(USER);
         }
         self.launcher = Some(command.spawn().unwrap());
+    }
+
+    /// Waits until it answers.
+    pub fn ready(&mut self) {
         let start = Instant::now();
         while !self.answers() {
             let output = || fs::read_to_string(self.folder.path().join("out")).unwrap();
@@ -122,6 +127,7 @@ impl Elastic {
 
     /// `kill -9` of the server itself, not of its launcher.
     pub fn kill(&mut self) {
+        self.ready();
         let pid = fs::read_to_string(self.folder.path().join("pid")).unwrap();
         let status = Command::new("kill").args(["-9", pid.trim()]).status();
         assert!(status.unwrap().success());

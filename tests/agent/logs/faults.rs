@@ -5,20 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::fake::{Do, Fake};
-use super::runner::Runner;
+use super::runner::{Runner, numbered};
 use crate::support::wait_for;
 
 const STREAM: &str = "logs-kai.app-test";
 
-fn numbered(range: std::ops::Range<u64>) -> String {
-    range
-        .map(|number| format!("{{\"seq\":{number}}}\n"))
-        .collect()
-}
-
 fn started(more: &str) -> (Fake, Runner) {
     let fake = Fake::start();
-    let mut agent = Runner::new(&[fake.url.clone()], more);
+    let mut agent = Runner::new(std::slice::from_ref(&fake.url), more);
     agent.start();
     (fake, agent)
 }
@@ -361,7 +355,7 @@ fn a_reload_changes_the_sources_without_loss() {
         agent.path("l/*.more").display()
     );
     agent.append("l/a.more", numbered(100..110));
-    agent.configure(&[fake.url.clone()], "", &more);
+    agent.configure(std::slice::from_ref(&fake.url), "", &more);
     agent.append("l/app.log", numbered(110..120));
     whole(&fake, 120);
     let streams: std::collections::BTreeSet<String> =

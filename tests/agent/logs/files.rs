@@ -4,14 +4,8 @@ use std::fs;
 use std::io::Write;
 
 use super::fake::Fake;
-use super::runner::{Runner, append};
+use super::runner::{Runner, append, numbered};
 use crate::support::wait_for;
-
-fn numbered(range: std::ops::Range<u64>) -> String {
-    range
-        .map(|number| format!("{{\"seq\":{number}}}\n"))
-        .collect()
-}
 
 fn whole(fake: &Fake, count: u64) {
     wait_for("all lines", || (fake.count() as u64 >= count).then_some(()));
@@ -20,7 +14,7 @@ fn whole(fake: &Fake, count: u64) {
 
 fn started() -> (Fake, Runner) {
     let fake = Fake::start();
-    let mut agent = Runner::new(&[fake.url.clone()], "");
+    let mut agent = Runner::new(std::slice::from_ref(&fake.url), "");
     agent.start();
     (fake, agent)
 }
@@ -148,14 +142,14 @@ fn hostile_lines_are_taken_and_bounded() {
 #[test]
 fn a_start_at_the_end_leaves_old_lines_and_takes_new_files() {
     let fake = Fake::start();
-    let mut agent = Runner::new(&[fake.url.clone()], "");
+    let mut agent = Runner::new(std::slice::from_ref(&fake.url), "");
     let source = format!(
         "    tail:\n      paths: ['{}']\n      dataStream: logs-kai.tail-test\n      start: end\n",
         agent.path("t/*.log").display()
     );
     fs::create_dir(agent.path("t")).unwrap();
     append(&agent.path("t/old.log"), b"old\nhalf of ");
-    agent.configure(&[fake.url.clone()], "", &source);
+    agent.configure(std::slice::from_ref(&fake.url), "", &source);
     agent.start();
     wait_for("the file", || {
         (agent.value("files{source=\"tail\"}") == 1.0).then_some(())

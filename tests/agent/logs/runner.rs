@@ -174,3 +174,12 @@ pub fn append(path: &Path, text: &[u8]) {
         .unwrap();
     file.write_all(text).unwrap();
 }
+
+/// Lines with these numbers as their `seq`.
+pub fn numbered(range: std::ops::Range<u64>) -> String {
+    use std::fmt::Write;
+    range.fold(String::new(), |mut text, number| {
+        writeln!(text, "{{\"seq\":{number}}}").unwrap();
+        text
+    })
+}
