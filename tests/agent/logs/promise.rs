@@ -186,16 +186,13 @@ fn every_line_is_there_exactly_once() {
             "drop a reply" => proxy.drop_next_reply(),
             "rotate" => orders.rotate.store(true, Ordering::SeqCst),
             "truncate" => {
-                elastic.ready();
                 // What is truncated unread is lost whoever reads, so everything is read before.
                 orders.pause.store(true, Ordering::SeqCst);
                 wait("the writer's pause", || {
                     orders.paused.load(Ordering::SeqCst)
                 });
                 let written = orders.written.load(Ordering::SeqCst);
-                wait("the lines before the truncation", || {
-                    elastic.count(STREAM) >= written
-                });
+                wait_for_documents(&mut elastic, written);
                 orders.truncate.store(true, Ordering::SeqCst);
                 wait("the truncation", || !orders.truncate.load(Ordering::SeqCst));
                 orders.pause.store(false, Ordering::SeqCst);
@@ -210,11 +207,11 @@ fn every_line_is_there_exactly_once() {
     thread::sleep(Duration::from_secs(plan.seconds).saturating_sub(begun.elapsed()));
     orders.stop.store(true, Ordering::SeqCst);
     writer.join().unwrap();
-    elastic.ready();
     let written = orders.written.load(Ordering::SeqCst);
     let ended = Instant::now();
-    wait("all lines", || {
-        elastic.count(STREAM) >= written && agent.value("events_in_flight{source=\"app\"}") == 0.0
+    wait_for_documents(&mut elastic, written);
+    wait("the outcomes", || {
+        agent.value("events_in_flight{source=\"app\"}") == 0.0
     });
     let caught_up = ended.elapsed();
     count_up(&agent, &mut cpu, &mut duplicates);
@@ -252,9 +249,31 @@ fn wait(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(
-            start.elapsed() < Duration::from_mins(5),
+            start.elapsed() < Duration::from_mins(1),
             "waited in vain for {what}"
         );
         thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Waits until so many documents are there; in vain only when no more come. A busy machine's
+/// Elasticsearch may need long to take what was written while it was away.
+fn wait_for_documents(elastic: &mut Elastic, lines: u64) {
+    elastic.ready();
+    let mut seen = 0;
+    let mut grew = Instant::now();
+    loop {
+        let count = elastic.count(STREAM);
+        if count >= lines {
+            return;
+        }
+        if count > seen {
+            (seen, grew) = (count, Instant::now());
+        }
+        assert!(
+            grew.elapsed() < Duration::from_mins(1),
+            "{count} of {lines} lines are there and no more come"
+        );
+        thread::sleep(Duration::from_millis(500));
     }
 }
