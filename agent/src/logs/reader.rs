@@ -332,6 +332,12 @@ impl Reader {
         if look.size < tail.offset {
             self.truncated(tail, "truncated");
         }
+        // Rewritten with just as many bytes: nothing to read tells of it.
+        let rewritten = look.size == tail.offset && look.modified != tail.modified;
+        if tail.id.is_some() && rewritten && !tail.is_unchanged()? {
+            self.truncated(tail, "truncated");
+        }
+        tail.modified = look.modified;
         tail.size = look.size;
         if tail.id.is_none() {
             if tail.size == 0 {

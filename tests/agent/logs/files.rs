@@ -70,6 +70,12 @@ fn a_file_that_was_rewritten_larger_is_read_from_its_beginning() {
     // Same inode, other content, and longer than what was read.
     fs::write(&log, numbered(10..100)).unwrap();
     whole(&fake, 100);
+    // And just as long.
+    let before = numbered(10..100);
+    fs::write(&log, before.replace(":1", ":2").replace("2}", "3}")).unwrap();
+    wait_for("the file's new content", || {
+        (fake.count() == 190).then_some(())
+    });
 }
 
 #[test]
