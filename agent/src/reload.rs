@@ -129,6 +129,10 @@ impl Reloader {
         if old != new {
             problems.push(restart("admin.socket", &shown(old), &shown(new)));
         }
+        let (old, new) = (&before.config.state, &loaded.config.state);
+        if old != new {
+            problems.push(restart("state", &shown(old), &shown(new)));
+        }
         if problems.is_empty() {
             return Ok(loaded);
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use kai_contract::agent_config::{LogSource, LogStart};
+use kai_contract::agent_config::{LogSource, LogStart, Logs, Problem};
 use tokio::sync::mpsc;
 
 use super::batch::{Batch, Pool, Run};
@@ -75,6 +75,27 @@ impl Source {
             from_end: config.start == LogStart::End,
         })
     }
+}
+
+/// Paths that are no globs.
+pub fn bad_globs(logs: &Logs) -> Vec<Problem> {
+    let of_source = |(name, source): (&String, &LogSource)| {
+        let keys = [("paths", &source.paths), ("exclude", &source.exclude)];
+        keys.map(|(key, globs)| {
+            let judged = globs.iter().enumerate().filter_map(|(index, glob)| {
+                let error = glob::Pattern::new(glob).err()?;
+                Some(Problem::new(
+                    format!("logs.sources.{name}.{key}.{index}"),
+                    format!(
+                        "\"{glob}\" is no glob: {error}; write one like /var/log/booking/*.log"
+                    ),
+                ))
+            });
+            judged.collect::<Vec<_>>()
+        })
+        .concat()
+    };
+    logs.sources.iter().flat_map(of_source).collect()
 }
 
 pub struct Reader {
