@@ -14,6 +14,7 @@ mod collectors;
 mod compare;
 mod golden;
 mod http;
+mod logs;
 mod passthrough;
 mod reload;
 mod support;
