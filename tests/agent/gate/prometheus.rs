@@ -38,9 +38,14 @@ fn find(folder: &Path, depth: usize) -> Option<PathBuf> {
         .flatten()
         .map(|e| e.path())
         .collect();
+    // The package has a start script of that name, too.
+    let is_program = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name == "prometheus")
+            && fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"\x7fELF"))
+    };
     entries
         .iter()
-        .find(|path| path.is_file() && path.file_name().is_some_and(|name| name == "prometheus"))
+        .find(|path| is_program(path))
         .cloned()
         .or_else(|| {
             let folders = entries.iter().filter(|path| path.is_dir() && depth > 0);
