@@ -10,6 +10,7 @@ mod inbox;
 mod init;
 mod plan;
 mod provision;
+mod render;
 mod show;
 mod status;
 mod ui;
@@ -106,7 +107,7 @@ async fn run(cli: &Cli, ui: &ui::Ui) -> Result<u8, Stop> {
         Command::Status => Box::pin(status::run(common, ui)).await,
         Command::Drift => Box::pin(drift::run(common, ui)).await,
         Command::Destroy(args) => Box::pin(destroy::run(args, common, ui)).await,
-        Command::Render(args) => show::render(args, common, ui),
+        Command::Render(args) => render::run(args, common, ui),
         Command::Drill(args) => Box::pin(drill::run(args, common, ui)).await,
         Command::Event(args) => Box::pin(event::run(args, common, ui)).await,
         Command::Inbox(args) => Box::pin(inbox::run(args, common, ui)).await,

@@ -18,6 +18,7 @@ pub struct Stack {
     pub spec_file: PathBuf,
     /// The folder of the spec; relative paths in the spec start here.
     pub base_dir: PathBuf,
+    pub runs_on: RunsOn,
     pub ports: Ports,
     pub defaults: Defaults,
     pub systems: Systems,
@@ -43,6 +44,46 @@ impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.id, self.environment)
     }
+}
+
+/// Where the managed systems run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunsOn {
+    /// Processes of this machine.
+    Local,
+    Kubernetes(Kubernetes),
+}
+
+/// `kubernetes:` of the spec.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kubernetes {
+    /// Holds Prometheus and Alertmanager; the agent has [`Kubernetes::agent_namespace`].
+    pub namespace: String,
+    /// There is no published image of the agent; `validate` sees that one is named.
+    pub agent_image: String,
+    /// `None`: the vendor's own, at the version of the spec.
+    pub prometheus_image: Option<String>,
+    pub alertmanager_image: Option<String>,
+    pub pull_secrets: Vec<String>,
+    /// `None`: the cluster's default class.
+    pub storage_class: Option<String>,
+}
+
+impl Kubernetes {
+    /// What the agent's namespace adds to the name of the stack's.
+    pub const AGENT_SUFFIX: &str = "-agent";
+
+    /// The agent needs folders of the node, which Pod Security forbids everywhere else.
+    pub fn agent_namespace(&self) -> String {
+        format!("{}{}", self.namespace, Self::AGENT_SUFFIX)
+    }
+}
+
+/// What a container asks for, in Kubernetes' words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resources {
+    pub cpu: String,
+    pub memory: String,
 }
 
 /// Fixed offsets from `ports.base`, so that a stack's addresses are known before it runs.
@@ -221,12 +262,19 @@ pub struct Prometheus {
     pub version: Option<String>,
     pub required: bool,
     pub retention: Duration,
+    /// This and the two below hold where there is more than this machine.
+    pub replicas: u32,
+    pub storage: String,
+    pub resources: Resources,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alertmanager {
     pub version: Option<String>,
     pub required: bool,
+    pub replicas: u32,
+    pub storage: String,
+    pub resources: Resources,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -291,9 +339,10 @@ impl Default for ComponentPolicy {
 }
 
 /// `agent:` of the spec.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Agent {
     pub disable_collectors: Vec<String>,
+    pub resources: Resources,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -3,6 +3,7 @@
 mod agent;
 mod alertmanager;
 pub mod gate;
+pub mod kubernetes;
 mod notices;
 mod prometheus;
 mod rules;

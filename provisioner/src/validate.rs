@@ -3,6 +3,7 @@
 //! quiet. Pure: whether secrets are present is an input.
 
 mod gate;
+mod kubernetes;
 mod routing;
 mod rules;
 mod secrets;
@@ -118,6 +119,26 @@ pub const CHECKS: &[Check] = &[
         name: "ports",
         what: "no service listens where the stack does, and no two services that run share a port",
         run: systems::ports_do_not_overlap,
+    },
+    Check {
+        name: "kubernetes-needs",
+        what: "a stack in a cluster names the agent's image and versions that have one, and a namespace that leaves room for a second",
+        run: kubernetes::has_what_it_needs,
+    },
+    Check {
+        name: "kubernetes-cannot",
+        what: "a stack in a cluster asks for no part that is not rendered for one, and for no loopback address",
+        run: kubernetes::asks_for_nothing_else,
+    },
+    Check {
+        name: "kubernetes-rules",
+        what: "rule files fit into a ConfigMap, in name and size",
+        run: kubernetes::rules_fit,
+    },
+    Check {
+        name: "placement-unused",
+        what: "what holds only elsewhere is said to be unused",
+        run: kubernetes::unused_is_said,
     },
     Check {
         name: "systems-fit",

@@ -13,6 +13,7 @@ mod components;
 mod event;
 mod harness;
 mod inbox;
+mod kubernetes;
 mod render;
 mod rules;
 mod spec;

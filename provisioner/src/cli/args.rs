@@ -109,7 +109,11 @@ pub enum Command {
     Drift,
     /// Stop and remove the stack; without --yes only say what would go
     Destroy(DestroyArgs),
-    /// Write every rendered file to a folder, for reading
+    /// Write what would be applied: files of a local stack, or a cluster's manifests
+    #[command(after_help = "Examples:
+  kai-observe render --out rendered
+  kai-observe render | kubectl apply --server-side --field-manager=kai-observe -f -
+  kai-observe render --env prod --to kubernetes --out manifests")]
     Render(RenderArgs),
     /// Raise a harmless alert and follow it to its receiver and back
     #[command(after_help = "Examples:
@@ -206,9 +210,18 @@ pub struct DestroyArgs {
 
 #[derive(Debug, Args)]
 pub struct RenderArgs {
-    /// Folder to write to
-    #[arg(long, value_name = "DIR", default_value = ".observe/render")]
-    pub out: PathBuf,
+    /// Folder to write to [default: .observe/render; manifests go to the terminal]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// In place of the spec's `runsOn`: a cluster's manifests, or files of local processes
+    #[arg(long, value_enum)]
+    pub to: Option<RenderTo>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RenderTo {
+    Kubernetes,
+    Files,
 }
 
 #[derive(Debug, Args)]

@@ -132,6 +132,9 @@ pub struct GoSource {
     /// Built from a module of our own that requires it, because `go install` refuses its go.mod.
     #[serde(default)]
     pub wrapper: bool,
+    /// Template of the version at which the modules are published that its go.mod replaces by
+    /// folders of its own repository (Kubernetes' `staging`); only with `wrapper`.
+    pub folder_modules: Option<String>,
 }
 
 /// A zip artifact of a Maven repository.
@@ -215,6 +218,9 @@ impl Component {
         }
         if self.debian.as_ref().is_some_and(|d| d.packages.is_empty()) {
             return Err("debian without packages".into());
+        }
+        if (self.go.as_ref()).is_some_and(|g| g.folder_modules.is_some() && !g.wrapper) {
+            return Err("folderModules without wrapper".into());
         }
         Ok(())
     }

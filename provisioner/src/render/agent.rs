@@ -41,7 +41,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         },
         reload: Reload::Socket(layout.agent_socket()),
     };
-    let mut secrets = Secrets::new(layout);
+    let mut secrets = Secrets::below(&layout.root, true);
     let body = yaml::to_text(&config(stack, layout, &mut secrets));
     let needs = secrets.addresses().collect();
     let mut out = vec![component("kai-agent", None, true)];

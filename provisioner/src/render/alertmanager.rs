@@ -74,7 +74,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         settings.version.clone(),
         settings.required,
     )];
-    let mut secrets = Secrets::new(layout);
+    let mut secrets = Secrets::below(&layout.root, true);
     let document = document(stack, &mut secrets);
     let main = Address::file("alertmanager/alertmanager.yml");
     let template = Address::file("alertmanager/kai.tmpl");
@@ -137,7 +137,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     out
 }
 
-fn document(stack: &Stack, secrets: &mut Secrets) -> Value {
+pub(super) fn document(stack: &Stack, secrets: &mut Secrets) -> Value {
     let mut list = Vec::new();
     let real = receivers(stack).iter().any(|receiver| !receiver.stand_in);
     list.push(receiver::heartbeat(stack, secrets));

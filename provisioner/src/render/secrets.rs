@@ -1,28 +1,35 @@
 //! Secret files that a rendered document refers to, collected while it is built.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::layout::Layout;
 use crate::model::SecretRef;
 use crate::resource::{Address, Document, Resource, Secret, digest};
 
 pub(super) struct Secrets {
     root: PathBuf,
-    found: Vec<(Address, Secret)>,
+    /// The name of a file follows its reference, so that a changed one is a new file.
+    versioned: bool,
+    pub(super) found: Vec<(Address, Secret)>,
 }
 
 impl Secrets {
-    pub(super) fn new(layout: &Layout) -> Self {
+    /// Files in the folder `secrets` below `root`.
+    pub(super) fn below(root: &Path, versioned: bool) -> Self {
         Self {
-            root: layout.root.clone(),
+            root: root.to_owned(),
+            versioned,
             found: Vec::new(),
         }
     }
 
     /// The absolute path of the file that will hold the secret.
     pub(super) fn file(&mut self, name: &str, reference: &SecretRef) -> String {
-        let version = digest(format!("{reference}#{}", reference.rotation));
-        let name = format!("{name}.{}", &version[..8]);
+        let name = if self.versioned {
+            let version = digest(format!("{reference}#{}", reference.rotation));
+            format!("{name}.{}", &version[..8])
+        } else {
+            name.to_owned()
+        };
         let path = PathBuf::from("secrets").join(&name);
         let absolute = self.root.join(&path).display().to_string();
         let address = Address::secret(&name);

@@ -276,7 +276,6 @@ fn limits(path: &str, service: &GateService, found: &mut Vec<Problem>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::agent_config::AgentConfig;
 
     fn paths_of(gate: &str) -> Vec<String> {
