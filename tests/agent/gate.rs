@@ -175,7 +175,8 @@ fn five_percent_fail_and_end_the_wait_at_once() {
 #[test]
 fn nothing_is_no_pass() {
     // What each kind of answer makes of each check that needs one.
-    let cases: [(&str, fn(&servers::Request) -> Option<String>); 9] = [
+    type Answer = fn(&servers::Request) -> Option<String>;
+    let cases: [(&str, Answer); 9] = [
         ("success with nothing", |request| {
             request
                 .is("/api/v1/query")

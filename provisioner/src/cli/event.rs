@@ -15,7 +15,7 @@ use crate::world;
 
 pub async fn run(command: &EventCommand, common: &Common, ui: &Ui) -> Result<u8, Stop> {
     let EventCommand::Deploy(args) = command;
-    let stack = context::load(common, ui, Secrets::AssumePresent)?;
+    let stack = context::load(common, ui, Secrets::AssumePresent, None)?;
     let now = Instant::now();
     // A clock may be a little off; an hour is a slip of the hand.
     if args.at.is_some_and(|at| at.0 > now.0 + 3_600_000) {

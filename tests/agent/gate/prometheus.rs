@@ -48,8 +48,8 @@ fn find(folder: &Path, depth: usize) -> Option<PathBuf> {
         .find(|path| is_program(path))
         .cloned()
         .or_else(|| {
-            let folders = entries.iter().filter(|path| path.is_dir() && depth > 0);
-            folders.filter_map(|folder| find(folder, depth - 1)).next()
+            let mut folders = entries.iter().filter(|path| path.is_dir() && depth > 0);
+            folders.find_map(|folder| find(folder, depth - 1))
         })
 }
 
