@@ -12,6 +12,7 @@ mod admin;
 mod cli;
 mod collectors;
 mod compare;
+mod gate;
 mod golden;
 mod http;
 mod logs;
