@@ -25,3 +25,4 @@ pub mod self_metrics;
 pub mod settings;
 pub mod shutdown;
 pub mod state;
+pub mod traces;

@@ -2,10 +2,12 @@
 
 mod agent;
 mod alertmanager;
+pub mod elasticsearch;
 pub mod gate;
 pub mod grafana;
 mod kibana;
 pub mod kubernetes;
+pub mod logs;
 mod notices;
 mod prometheus;
 mod rules;
@@ -34,6 +36,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     let mut out = Vec::new();
     out.extend(inbox(stack, layout));
     out.extend(services::render(stack, layout));
+    out.extend(elasticsearch::render(stack, layout));
     out.extend(agent::render(stack, layout));
     out.extend(alertmanager::render(stack, layout));
     out.extend(prometheus::render(stack, layout));
@@ -47,8 +50,19 @@ pub fn local(port: u16, path: &str) -> String {
     format!("http://127.0.0.1:{port}{path}")
 }
 
+/// Where each system with objects is, and how it is asked: with the password of a managed Grafana,
+/// which lies in the stack's folder.
+pub fn connections(stack: &Stack, layout: &Layout) -> BTreeMap<System, Connection> {
+    let mut all = accesses(stack);
+    if let Some(grafana) = &stack.systems.grafana {
+        let access = grafana::access(grafana, stack.ports, layout);
+        all.insert(System::Grafana, access);
+    }
+    all
+}
+
 /// Where each system with objects is: a managed one on its local port.
-pub fn accesses(stack: &Stack, layout: &Layout) -> BTreeMap<System, Connection> {
+pub fn accesses(stack: &Stack) -> BTreeMap<System, Connection> {
     let at = |placement: &Placement, port: u16| match placement {
         Placement::Managed { .. } => Connection {
             url: local(port, ""),
@@ -66,7 +80,7 @@ pub fn accesses(stack: &Stack, layout: &Layout) -> BTreeMap<System, Connection> 
     let grafana = systems
         .grafana
         .as_ref()
-        .map(|s| (System::Grafana, grafana::access(s, ports, layout)));
+        .map(|s| (System::Grafana, at(&s.placement, ports.grafana())));
     let kibana = systems
         .kibana
         .as_ref()
@@ -119,6 +133,14 @@ pub fn process_names(stack: &Stack) -> Vec<String> {
             .prometheus
             .iter()
             .map(|_| "prometheus".to_owned()),
+    );
+    names.extend(
+        stack
+            .systems
+            .placements()
+            .into_iter()
+            .filter(|(_, placement)| placement.is_managed())
+            .map(|(name, _)| name.to_owned()),
     );
     names.extend(
         stack
@@ -176,6 +198,7 @@ fn inbox(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         config: Vec::new(),
         loaded: Loaded::AtStart,
         reload: Reload::Restart,
+        java: None,
     };
     vec![
         component("kai-observe", None, true),

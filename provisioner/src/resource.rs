@@ -130,6 +130,21 @@ pub struct Process {
     pub config: Vec<Address>,
     pub loaded: Loaded,
     pub reload: Reload,
+    /// It is a Java server with wishes of its own.
+    pub java: Option<JavaServer>,
+}
+
+/// A server that runs on Java, refuses root, and writes into its folder of configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JavaServer {
+    /// What its variables begin with: `ES`, `OPENSEARCH`.
+    pub prefix: &'static str,
+    /// Its own folder, absolute, made for the user that runs it: `config`, `data`, `logs`, `tmp`.
+    pub place: PathBuf,
+    /// Rendered files (relative to the stack's folder) and their names in `config`, where they lie
+    /// over what the program brings.
+    pub overlay: Vec<(PathBuf, &'static str)>,
+    pub heap_mib: u32,
 }
 
 /// How a process tells which configuration it has in force.

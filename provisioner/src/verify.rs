@@ -3,6 +3,7 @@
 
 mod alerting;
 mod dashboards;
+mod logs;
 mod processes;
 mod rules;
 mod scraping;
@@ -122,12 +123,13 @@ impl Subject<'_> {
 
 /// Runs all proofs, those that do not depend on each other at the same time.
 pub async fn verify(subject: &Subject<'_>) -> Verdict {
-    let (processes, scraping, rules, alerting, services, dashboards) = tokio::join!(
+    let (processes, scraping, rules, alerting, services, logs, dashboards) = tokio::join!(
         Box::pin(processes::prove(subject)),
         Box::pin(scraping::prove(subject)),
         Box::pin(rules::prove(subject)),
         Box::pin(alerting::prove(subject)),
         Box::pin(services::prove(subject)),
+        Box::pin(logs::prove(subject)),
         Box::pin(dashboards::prove(subject)),
     );
     let mut proofs = processes;
@@ -135,6 +137,7 @@ pub async fn verify(subject: &Subject<'_>) -> Verdict {
     proofs.extend(rules);
     proofs.extend(alerting);
     proofs.extend(services);
+    proofs.extend(logs);
     proofs.extend(dashboards);
     proofs.extend(absent(subject));
     Verdict::of(proofs)

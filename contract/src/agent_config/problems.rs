@@ -48,8 +48,11 @@ impl AgentConfig {
         collectors(self, &mut found);
         applications(self, &mut found);
         rotate(self, &mut found);
-        found.extend(self.gate.iter().flat_map(super::Gate::problems));
         logs::check(self, &mut found);
+        if let Some(traces) = &self.traces {
+            traces.problems(&self.listen, &mut found);
+        }
+        found.extend(self.gate.iter().flat_map(super::Gate::problems));
         found
     }
 }

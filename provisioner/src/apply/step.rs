@@ -207,14 +207,7 @@ fn installed(document: &Process, env: &Env) -> Result<Installed, String> {
 
 async fn start(document: &Process, env: &Arc<Env>) -> Result<String, String> {
     let installed = installed(document, env)?;
-    let program = installed.programs.get(&document.program).ok_or_else(|| {
-        format!(
-            "{} {} has no program {}",
-            installed.name, installed.version, document.program
-        )
-    })?;
-    let launch = process::launch(document, &installed.digest);
-    let found = process::start(document, program, &launch, &env.owner, &env.layout)
+    let found = process::start(document, &installed, &env.owner, &env.layout)
         .await
         .map_err(|error| error.to_string())?;
     Ok(format!("pid {}", found.pid))

@@ -36,7 +36,7 @@ pub async fn run(command: &EventCommand, common: &Common, ui: &Ui) -> Result<u8,
         &stack.owner,
     )
     .map_err(Stop::error)?;
-    let recipients = events::recipients(&stack, &deploy, &world::not_installed(&layout));
+    let recipients = events::recipients(&stack, &layout, &deploy, &world::not_installed(&layout));
     ui.stage("event", &deploy.title());
     ui.stage("id", &deploy.id);
     let mut rows: Vec<(&Recipient, Told)> = Vec::new();

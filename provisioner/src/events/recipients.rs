@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use super::{Deploy, Told};
 use crate::components::Attempt;
+use crate::layout::Layout;
 use crate::model::{Channel, Connection, Placement, SecretRef, Severity, Smtp, Stack, Team};
 use crate::object::System;
-use crate::render::{accesses, local, stand_in};
+use crate::render::{connections, local, stand_in};
 
 /// PagerDuty's change events.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/change/enqueue";
@@ -50,12 +51,13 @@ pub enum Key {
 /// All that there could be, in the order in which they are told: who can be asked again first.
 pub fn recipients(
     stack: &Stack,
+    layout: &Layout,
     deploy: &Deploy,
     not_installed: &BTreeMap<String, Vec<Attempt>>,
 ) -> Vec<Recipient> {
     let mut out = vec![
-        system(stack, System::Elasticsearch, not_installed),
-        system(stack, System::Grafana, not_installed),
+        system(stack, layout, System::Elasticsearch, not_installed),
+        system(stack, layout, System::Grafana, not_installed),
     ];
     if let Some(team) = stack.teams.get(&deploy.team) {
         out.extend(
@@ -68,6 +70,7 @@ pub fn recipients(
 
 fn system(
     stack: &Stack,
+    layout: &Layout,
     system: System,
     not_installed: &BTreeMap<String, Vec<Attempt>>,
 ) -> Recipient {
@@ -81,7 +84,7 @@ fn system(
             stack.systems.elasticsearch.as_ref().map(|s| &s.placement),
         ),
     };
-    let access = accesses(stack).remove(&system);
+    let access = connections(stack, layout).remove(&system);
     let (Some(placement), Some(access)) = (placement, access) else {
         return Recipient {
             name,

@@ -132,6 +132,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
                 metric: "alertmanager_config_last_reload_success_timestamp_seconds",
             },
             reload: Reload::Http(local(port, "/-/reload")),
+            java: None,
         })),
     });
     out

@@ -42,7 +42,7 @@ pub fn config(stack: &Stack, secret_file: &mut dyn FnMut(&SecretRef) -> String) 
 }
 
 /// How the agent reaches Elasticsearch.
-fn elasticsearch(
+pub(super) fn elasticsearch(
     stack: &Stack,
     secret_file: &mut dyn FnMut(&SecretRef) -> String,
 ) -> Option<Elasticsearch> {

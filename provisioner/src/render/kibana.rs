@@ -127,6 +127,7 @@ fn process(stack: &Stack, layout: &Layout) -> Vec<Resource> {
                 config: vec![settings],
                 loaded: Loaded::AtStart,
                 reload: Reload::Restart,
+                java: None,
             })),
         },
     ]

@@ -12,8 +12,8 @@ use super::tree::Node;
 use super::view::View;
 use crate::model::{
     Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
-    Elasticsearch, Grafana, Inbox, Jaeger, Kibana, Kubernetes, LeftOut, LogFormat, Owner,
-    Placement, Ports, Prometheus, Resources, Routing, RuleOverride, Run, RunsOn, SecretRef,
+    Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, Kubernetes, LeftOut, LogFormat,
+    Owner, Placement, Ports, Prometheus, Resources, Routing, RuleOverride, Run, RunsOn, SecretRef,
     SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind, Stack, Systems,
     Team,
 };
@@ -127,6 +127,10 @@ fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
         elasticsearch: placed(systems.child("elasticsearch"), base_dir).map(|(view, placement)| {
             Elasticsearch {
                 placement,
+                distribution: match view.text("distribution").as_deref() {
+                    Some("opensearch") => Distribution::OpenSearch,
+                    _ => Distribution::Elasticsearch,
+                },
                 retention: view.duration("retention"),
                 owns: view.texts("owns"),
                 heap_mib: view.integer("heapMib"),
