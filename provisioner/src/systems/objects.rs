@@ -89,10 +89,12 @@ pub struct Rest {
 impl Client {
     /// Only Elasticsearch holds data.
     pub async fn rest(&self, owner: &str, streams: &[String]) -> Result<Rest, RestError> {
-        let Self::Elasticsearch(client) = self else {
-            return Ok(Rest::default());
+        let (data, foreign) = match self {
+            Self::Elasticsearch(client) => client.holds(owner, streams).await?,
+            Self::Grafana(client) => (Vec::new(), client.guests(owner).await?),
+            // Its objects lie in Elasticsearch.
+            Self::Kibana(_) => (Vec::new(), Vec::new()),
         };
-        let (data, foreign) = client.holds(owner, streams).await?;
         Ok(Rest { data, foreign })
     }
 }

@@ -177,6 +177,10 @@ impl Grafana {
                 }
                 gone(self.kept.data_sources.remove(*uid), "Data source not found")
             }
+            ("GET", ["folders"]) => {
+                let all: Vec<&Value> = self.kept.folders.values().collect();
+                Ok(Answer::ok(&json!(all)))
+            }
             ("POST", ["folders"]) => self.add_folder(asked),
             ("GET", ["folders", uid]) => {
                 let found = self.kept.folders.get(*uid);
