@@ -17,3 +17,4 @@ mod http;
 mod passthrough;
 mod reload;
 mod support;
+mod traces;
