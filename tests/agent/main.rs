@@ -19,3 +19,4 @@ mod logs;
 mod passthrough;
 mod reload;
 mod support;
+mod traces;

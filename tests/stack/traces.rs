@@ -186,33 +186,27 @@ fn spans_arrive_and_a_request_is_followed() {
     assert!(detail.contains("found with its attributes"), "{detail}");
 
     let before = settled(&stack);
-    let by_grpc = generate(
-        &stack,
-        6,
-        &["--traces=1500", "--rate=0", "--service=by-grpc"],
-    )
-    .status();
-    let by_http = generate(
-        &stack,
-        7,
-        &[
-            "--traces=1500",
-            "--rate=0",
-            "--service=by-http",
-            "--otlp-http",
-        ],
-    )
-    .status();
-    assert!(by_grpc.unwrap().success() && by_http.unwrap().success());
+    // One request for each span: the generator's own batches drop what comes too fast.
+    let few = ["--rate=0", "--batch=false", "--workers=5", "--traces=200"];
+    let by_grpc = [&few[..], &["--service=by-grpc"]].concat();
+    let by_http = [&few[..], &["--service=by-http", "--otlp-http"]].concat();
+    for (offset, arguments) in [(6, by_grpc), (7, by_http)] {
+        assert!(
+            generate(&stack, offset, &arguments)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
     let after = settled(&stack);
     assert!(
-        after.received >= before.received + 6000,
+        after.received >= before.received + 4000,
         "{before:?} {after:?}"
     );
     assert_eq!((after.dropped, after.refused), (0, 0), "{after:?}");
     for service in ["by-grpc", "by-http"] {
-        let (stored, different) = found(&stack, service, 1500);
-        assert_eq!((stored, different.len()), (3000, 3000), "{service}");
+        let (stored, different) = found(&stack, service, 1000);
+        assert_eq!((stored, different.len()), (2000, 2000), "{service}");
     }
 
     // In step: nothing is sent, and Jaeger is not restarted.
@@ -221,11 +215,8 @@ fn spans_arrive_and_a_request_is_followed() {
         .run(&["provision", "--output", "json"])
         .expect(0)
         .json();
-    assert_eq!(
-        again["plan"]["changes"].as_array().map(Vec::len),
-        Some(0),
-        "{again:#}"
-    );
+    let plan = again["plan"].as_str().unwrap_or_default();
+    assert!(plan.starts_with("no changes"), "{again:#}");
     assert_eq!(stack.pids(), pids);
     let proofs = again["verify"]["proofs"].as_array().unwrap();
     assert!(
@@ -267,15 +258,11 @@ fn while_jaeger_is_away_memory_is_bounded_and_every_span_accounted_for() {
     let resident_before = resident(agent);
 
     // Far more than fits, on both ways in.
+    let padding = format!("--telemetry-attributes=padding=\"{}\"", "x".repeat(8000));
     let flood = |offset, more: &str| {
         let seconds = format!("--duration={}s", outage.as_secs() + 4);
-        let more = [
-            "--rate=0",
-            "--workers=2",
-            "--allow-export-failures",
-            &seconds,
-            more,
-        ];
+        let flags = ["--rate=0", "--workers=2", "--allow-export-failures"];
+        let more = [&flags[..], &[&seconds, &padding, more]].concat();
         Running(
             generate(&stack, offset, &more)
                 .spawn()
@@ -311,7 +298,7 @@ fn while_jaeger_is_away_memory_is_bounded_and_every_span_accounted_for() {
     println!("{after:?}");
     assert_eq!(after.dropped, 0, "{after:?}");
     assert_eq!(after.received, after.acked, "{after:?}");
-    assert!(after.acked > before.acked + 10_000, "{before:?} {after:?}");
+    assert!(after.acked > before.acked + 1_000, "{before:?} {after:?}");
     // Jaeger began anew, so it has what was acked since, and spans that came twice at most.
     let jaeger = page(&stack.url(15, "/metrics"));
     let stored = sum(&jaeger, "otelcol_exporter_sent_spans_total{");
