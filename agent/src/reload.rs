@@ -133,6 +133,11 @@ impl Reloader {
         if old != new {
             problems.push(restart("state", &shown(old), &shown(new)));
         }
+        crate::traces::needs_no_restart(
+            before.config.traces.as_ref(),
+            loaded.config.traces.as_ref(),
+            &mut |path, old, new| problems.push(restart(path, old, new)),
+        );
         if problems.is_empty() {
             return Ok(loaded);
         }

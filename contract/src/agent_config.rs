@@ -12,7 +12,10 @@ mod logs;
 mod problems;
 mod traces;
 
-pub use gate::{Gate, GateService};
+pub use gate::{
+    Gate, GateServer, GateService, fill_in as fill_in_query,
+    unknown_placeholder as unknown_in_query,
+};
 pub use logs::{Elasticsearch, HttpAuth, LogFormat, LogSource, LogStart, Logs};
 pub use traces::Traces;
 

@@ -2,6 +2,7 @@
 //! same time. A failure skips what depends on it and lets the rest finish; the report says what
 //! was and what was not done.
 
+mod object;
 mod preflight;
 mod step;
 
@@ -15,6 +16,8 @@ use tokio::task::JoinSet;
 use crate::components::{Attempt, Context};
 use crate::fault;
 use crate::layout::Layout;
+use crate::model::Connection;
+use crate::object::System;
 use crate::plan::{Action, Change, Plan};
 use crate::progress::Progress;
 use crate::resource::{Address, Resource};
@@ -30,6 +33,8 @@ pub struct Env {
     pub progress: Arc<dyn Progress>,
     pub resources: BTreeMap<Address, Resource>,
     pub processes: Vec<Found>,
+    /// Where each system is, also when no object of it is wanted any more.
+    pub accesses: BTreeMap<System, Connection>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -144,7 +149,7 @@ enum State {
 
 impl Schedule {
     fn new(changes: &[Change], env: &Env) -> Self {
-        let steps = changes.iter().map(|change| {
+        let steps = changes.iter().enumerate().map(|(index, change)| {
             let removes = |action| matches!(action, Action::Stop | Action::Delete);
             let needs: &[Address] = match env.resources.get(&change.address) {
                 Some(resource) if !removes(change.action) => &resource.needs,
@@ -160,7 +165,15 @@ impl Schedule {
                 after: match change.action {
                     Action::Stop => Vec::new(),
                     // Nothing that still runs may read what goes.
-                    Action::Delete => which(&|other| other.action != Action::Delete),
+                    Action::Delete => {
+                        let mut after = which(&|other| other.action != Action::Delete);
+                        // Objects of one system go in the order given: what is made of another first.
+                        after.extend((0..index).filter(|earlier| {
+                            changes[*earlier].action == Action::Delete
+                                && changes[*earlier].address.kind() == change.address.kind()
+                        }));
+                        after
+                    }
                     _ => which(&|other| {
                         other.action == Action::Stop && other.address == change.address
                     }),

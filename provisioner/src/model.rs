@@ -18,6 +18,7 @@ pub struct Stack {
     pub spec_file: PathBuf,
     /// The folder of the spec; relative paths in the spec start here.
     pub base_dir: PathBuf,
+    pub runs_on: RunsOn,
     pub ports: Ports,
     pub defaults: Defaults,
     pub systems: Systems,
@@ -45,6 +46,46 @@ impl fmt::Display for Owner {
     }
 }
 
+/// Where the managed systems run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunsOn {
+    /// Processes of this machine.
+    Local,
+    Kubernetes(Kubernetes),
+}
+
+/// `kubernetes:` of the spec.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kubernetes {
+    /// Holds Prometheus and Alertmanager; the agent has [`Kubernetes::agent_namespace`].
+    pub namespace: String,
+    /// There is no published image of the agent; `validate` sees that one is named.
+    pub agent_image: String,
+    /// `None`: the vendor's own, at the version of the spec.
+    pub prometheus_image: Option<String>,
+    pub alertmanager_image: Option<String>,
+    pub pull_secrets: Vec<String>,
+    /// `None`: the cluster's default class.
+    pub storage_class: Option<String>,
+}
+
+impl Kubernetes {
+    /// What the agent's namespace adds to the name of the stack's.
+    pub const AGENT_SUFFIX: &str = "-agent";
+
+    /// The agent needs folders of the node, which Pod Security forbids everywhere else.
+    pub fn agent_namespace(&self) -> String {
+        format!("{}{}", self.namespace, Self::AGENT_SUFFIX)
+    }
+}
+
+/// What a container asks for, in Kubernetes' words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resources {
+    pub cpu: String,
+    pub memory: String,
+}
+
 /// Fixed offsets from `ports.base`, so that a stack's addresses are known before it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
@@ -69,6 +110,46 @@ impl Ports {
     pub fn agent(self) -> u16 {
         self.base + 5
     }
+    /// The agent's OTLP/gRPC receiver.
+    pub fn otlp_grpc(self) -> u16 {
+        self.base + 6
+    }
+    /// The agent's OTLP/HTTP receiver.
+    pub fn otlp_http(self) -> u16 {
+        self.base + 7
+    }
+    pub fn elasticsearch(self) -> u16 {
+        self.base + 8
+    }
+    pub fn elasticsearch_transport(self) -> u16 {
+        self.base + 9
+    }
+    /// Jaeger's API and pages.
+    pub fn jaeger(self) -> u16 {
+        self.base + 10
+    }
+    pub fn jaeger_grpc(self) -> u16 {
+        self.base + 11
+    }
+    /// Where Jaeger takes spans in, OTLP/gRPC.
+    pub fn jaeger_otlp(self) -> u16 {
+        self.base + 12
+    }
+    pub fn jaeger_otlp_http(self) -> u16 {
+        self.base + 13
+    }
+    pub fn jaeger_health(self) -> u16 {
+        self.base + 14
+    }
+    pub fn jaeger_metrics(self) -> u16 {
+        self.base + 15
+    }
+    pub fn grafana(self) -> u16 {
+        self.base + 16
+    }
+    pub fn kibana(self) -> u16 {
+        self.base + 17
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +164,130 @@ pub struct Systems {
     pub alertmanager: Option<Alertmanager>,
     /// The stand-in for the vendors. Absent when `mode: off`.
     pub inbox: Option<Inbox>,
+    pub elasticsearch: Option<Elasticsearch>,
+    pub jaeger: Option<Jaeger>,
+    pub grafana: Option<Grafana>,
+    pub kibana: Option<Kibana>,
+}
+
+impl Systems {
+    /// The systems that may be somebody else's, by their names in the spec.
+    pub fn placements(&self) -> Vec<(&'static str, &Placement)> {
+        let all = [
+            (
+                "elasticsearch",
+                self.elasticsearch.as_ref().map(|s| &s.placement),
+            ),
+            ("jaeger", self.jaeger.as_ref().map(|s| &s.placement)),
+            ("grafana", self.grafana.as_ref().map(|s| &s.placement)),
+            ("kibana", self.kibana.as_ref().map(|s| &s.placement)),
+        ];
+        all.into_iter()
+            .filter_map(|(name, placement)| Some((name, placement?)))
+            .collect()
+    }
+}
+
+/// Who runs a system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placement {
+    /// This stack, as a local process.
+    Managed {
+        version: Option<String>,
+        required: bool,
+    },
+    /// Somebody else; it is reached and never started.
+    External(Connection),
+}
+
+impl Placement {
+    pub fn is_managed(&self) -> bool {
+        matches!(self, Self::Managed { .. })
+    }
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Without a slash at the end.
+    pub url: String,
+    pub auth: Option<Auth>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// `Authorization: ApiKey …`
+    ApiKey(SecretRef),
+    /// `Authorization: Bearer …`
+    Token(SecretRef),
+    Basic {
+        username: String,
+        password: SecretRef,
+    },
+}
+
+/// Elasticsearch, or OpenSearch: which of them answers is asked, not said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Elasticsearch {
+    pub placement: Placement,
+    /// What a managed node is.
+    pub distribution: Distribution,
+    /// How long log documents are kept.
+    pub retention: Duration,
+    /// Patterns of indices and data streams that may be touched.
+    pub owns: Vec<String>,
+    /// Heap of a managed node in MiB.
+    pub heap_mib: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distribution {
+    Elasticsearch,
+    OpenSearch,
+}
+
+impl Distribution {
+    /// The component and its program.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Elasticsearch => "elasticsearch",
+            Self::OpenSearch => "opensearch",
+        }
+    }
+
+    pub fn settings_file(self) -> &'static str {
+        match self {
+            Self::Elasticsearch => "elasticsearch.yml",
+            Self::OpenSearch => "opensearch.yml",
+        }
+    }
+
+    /// What its environment variables begin with.
+    pub fn variables(self) -> &'static str {
+        match self {
+            Self::Elasticsearch => "ES",
+            Self::OpenSearch => "OPENSEARCH",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Jaeger {
+    pub placement: Placement,
+    /// Traces that a managed Jaeger keeps in memory at most.
+    pub max_traces: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grafana {
+    pub placement: Placement,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kibana {
+    pub placement: Placement,
+    /// `None`: the default space.
+    pub space: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -90,12 +295,19 @@ pub struct Prometheus {
     pub version: Option<String>,
     pub required: bool,
     pub retention: Duration,
+    /// This and the two below hold where there is more than this machine.
+    pub replicas: u32,
+    pub storage: String,
+    pub resources: Resources,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alertmanager {
     pub version: Option<String>,
     pub required: bool,
+    pub replicas: u32,
+    pub storage: String,
+    pub resources: Resources,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -160,9 +372,10 @@ impl Default for ComponentPolicy {
 }
 
 /// `agent:` of the spec.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Agent {
     pub disable_collectors: Vec<String>,
+    pub resources: Resources,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -176,6 +389,34 @@ pub struct Service {
     pub scrape_interval: Duration,
     /// The stack starts this service itself (examples and laptops).
     pub run: Option<Run>,
+    pub logs: Option<ServiceLogs>,
+    pub gate: ServiceGate,
+}
+
+/// `services.<name>.gate`: limits of the deploy gate, and queries in place of the usual ones.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceGate {
+    pub window: Duration,
+    pub min_requests: u64,
+    pub max_error_ratio: f64,
+    pub errors: Option<String>,
+    pub total: Option<String>,
+    pub max_error_logs_per_minute: f64,
+}
+
+/// Log files of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceLogs {
+    /// Absolute globs, or beginning with `${data}`, the folder that the stack gives the service.
+    pub paths: Vec<String>,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Auto,
+    Json,
+    Plain,
 }
 
 /// A service that the stack starts.
@@ -219,6 +460,8 @@ pub struct SecretRef {
 pub enum SecretSource {
     Env(String),
     File(PathBuf),
+    /// Made by the first `provision` that needs it and kept in this file from then on.
+    Generated(PathBuf),
 }
 
 impl fmt::Display for SecretRef {
@@ -226,6 +469,7 @@ impl fmt::Display for SecretRef {
         match &self.source {
             SecretSource::Env(name) => write!(f, "env:{name}"),
             SecretSource::File(path) => write!(f, "file:{}", path.display()),
+            SecretSource::Generated(path) => write!(f, "generated:{}", path.display()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The plan: what has to change so that the running systems agree with the spec. A value, computed
 //! without I/O; applying it is another file's work.
 
+pub mod object;
 mod process;
 mod retention;
 mod review;
@@ -164,6 +165,12 @@ pub fn plan(
             Document::Process(document) => {
                 process::step(resource, document, world, &mut out, options)
             }
+            Document::Object(object) => {
+                match object::step(resource, object, world, owner, &out, &mut unreadable) {
+                    Some(step) => step,
+                    None => continue,
+                }
+            }
         };
         match step {
             Step::Keep => out.in_step += 1,
@@ -277,6 +284,7 @@ fn deletions(resources: &[Resource], world: &World) -> Vec<Change> {
         before: "present".into(),
         after: "absent".into(),
     }));
+    out.extend(object::left_over(world));
     out
 }
 

@@ -2,17 +2,26 @@
 
 mod agent;
 mod alertmanager;
+pub mod elasticsearch;
+pub mod gate;
+pub mod grafana;
+mod kibana;
+pub mod kubernetes;
+pub mod logs;
 mod notices;
 mod prometheus;
 mod rules;
+mod secrets;
 mod services;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::layout::Layout;
-use crate::model::Stack;
+use crate::model::{Connection, Placement, Stack};
+use crate::object::System;
 use crate::resource::{Address, Component, Document, Resource};
 
 pub use alertmanager::{Receiver, receivers};
@@ -27,15 +36,57 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     let mut out = Vec::new();
     out.extend(inbox(stack, layout));
     out.extend(services::render(stack, layout));
+    out.extend(elasticsearch::render(stack, layout));
     out.extend(agent::render(stack, layout));
     out.extend(alertmanager::render(stack, layout));
     out.extend(prometheus::render(stack, layout));
+    out.extend(grafana::render(stack, layout));
+    out.extend(kibana::render(stack, layout));
     out
 }
 
 /// `http://127.0.0.1:<port><path>`
 pub fn local(port: u16, path: &str) -> String {
     format!("http://127.0.0.1:{port}{path}")
+}
+
+/// Where Elasticsearch is; nothing when it is off.
+pub fn elasticsearch_access(stack: &Stack) -> Option<Connection> {
+    let settings = stack.systems.elasticsearch.as_ref()?;
+    Some(match &settings.placement {
+        Placement::Managed { .. } => Connection {
+            url: local(stack.ports.elasticsearch(), ""),
+            auth: None,
+        },
+        Placement::External(connection) => connection.clone(),
+    })
+}
+
+/// Where each system with objects is: a managed one on its local port.
+pub fn accesses(stack: &Stack, layout: &Layout) -> BTreeMap<System, Connection> {
+    let (systems, ports) = (&stack.systems, stack.ports);
+    let elasticsearch = elasticsearch_access(stack).map(|access| (System::Elasticsearch, access));
+    let grafana = systems
+        .grafana
+        .as_ref()
+        .map(|s| (System::Grafana, grafana::access(s, ports, layout)));
+    let kibana = systems
+        .kibana
+        .as_ref()
+        .map(|s| (System::Kibana, kibana::access(s, ports)));
+    [elasticsearch, grafana, kibana]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Key and webhook by which this machine's inbox takes a team's notices in.
+pub fn stand_in(stack: &Stack, team: &str) -> (String, String) {
+    use alertmanager::receiver;
+    (
+        receiver::inbox_key(stack, team),
+        receiver::slack_hook(stack, team),
+    )
 }
 
 /// A duration in Prometheus' syntax, in the largest unit that divides it.
@@ -71,6 +122,14 @@ pub fn process_names(stack: &Stack) -> Vec<String> {
             .prometheus
             .iter()
             .map(|_| "prometheus".to_owned()),
+    );
+    names.extend(
+        stack
+            .systems
+            .placements()
+            .into_iter()
+            .filter(|(_, placement)| placement.is_managed())
+            .map(|(name, _)| name.to_owned()),
     );
     names.extend(
         stack
@@ -120,7 +179,7 @@ fn inbox(stack: &Stack, layout: &Layout) -> Vec<Resource> {
             format!("--prometheus={}", local(stack.ports.prometheus(), "")),
             format!("--alertmanager={}", local(stack.ports.alertmanager(), "")),
         ],
-        env: std::collections::BTreeMap::new(),
+        env: BTreeMap::new(),
         data: vec![PathBuf::from("data/inbox")],
         ready: local(http, "/-/ready"),
         ready_within: READY_WITHIN,
@@ -128,6 +187,7 @@ fn inbox(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         config: Vec::new(),
         loaded: Loaded::AtStart,
         reload: Reload::Restart,
+        java: None,
     };
     vec![
         component("kai-observe", None, true),

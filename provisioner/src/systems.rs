@@ -2,9 +2,16 @@
 
 pub mod alertmanager;
 pub mod api;
+pub mod elasticsearch;
 pub mod file;
+pub mod grafana;
+pub mod java;
+pub mod kibana;
+pub mod objects;
 pub mod ports;
 pub mod proc;
 pub mod process;
 pub mod prometheus;
+pub mod rest;
 pub mod secret;
+pub mod user;

@@ -2,6 +2,8 @@
 //! answer failed.
 
 mod alerting;
+mod dashboards;
+mod logs;
 mod processes;
 mod rules;
 mod scraping;
@@ -121,18 +123,22 @@ impl Subject<'_> {
 
 /// Runs all proofs, those that do not depend on each other at the same time.
 pub async fn verify(subject: &Subject<'_>) -> Verdict {
-    let (processes, scraping, rules, alerting, services) = tokio::join!(
+    let (processes, scraping, rules, alerting, services, logs, dashboards) = tokio::join!(
         Box::pin(processes::prove(subject)),
         Box::pin(scraping::prove(subject)),
         Box::pin(rules::prove(subject)),
         Box::pin(alerting::prove(subject)),
         Box::pin(services::prove(subject)),
+        Box::pin(logs::prove(subject)),
+        Box::pin(dashboards::prove(subject)),
     );
     let mut proofs = processes;
     proofs.extend(scraping);
     proofs.extend(rules);
     proofs.extend(alerting);
     proofs.extend(services);
+    proofs.extend(logs);
+    proofs.extend(dashboards);
     proofs.extend(absent(subject));
     Verdict::of(proofs)
 }

@@ -1,6 +1,8 @@
 //! What is there now: files with their marks, processes, what they say of themselves, components
 //! in the cache. Reading changes nothing and asks no network beyond this machine.
 
+mod objects;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +10,9 @@ use std::time::Duration;
 use crate::components::{Attempt, Context, Lookup};
 use crate::http;
 use crate::layout::Layout;
+use crate::object::{Server, System};
 use crate::resource::{Address, Document, Process, Resource, read_mark};
+use crate::systems::objects::Listed;
 use crate::systems::proc::{self, Found};
 use crate::systems::{file, process, secret};
 
@@ -29,6 +33,21 @@ pub struct World {
     pub config_changed: BTreeMap<Address, f64>,
     /// Files that carry our mark, or are our secrets, and that nothing asks for any more.
     pub left_over: Vec<LeftOver>,
+    /// The systems that objects are asked of.
+    pub servers: BTreeMap<System, Reached>,
+    pub objects: BTreeMap<Address, Actual<serde_json::Value>>,
+    /// Objects that are ours and that nothing asks for any more.
+    pub objects_left_over: Vec<Listed>,
+}
+
+/// Whether a system can be asked what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reached {
+    Up(Server),
+    /// Ours, and not running yet: asked once it is.
+    Deferred(String),
+    /// Not ours to start, and silent: an error, never "absent".
+    Unreadable(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +117,7 @@ pub async fn read(
                 };
                 world.secrets.insert(address, actual);
             }
+            Document::Object(_) => {}
             Document::Process(document) => {
                 let newest = document
                     .config
@@ -116,6 +136,7 @@ pub async fn read(
         .collect();
     world.health = health(resources, &world.processes).await;
     world.left_over = left_over(resources, layout, owner);
+    objects::read(resources, owner, &mut world).await;
     Ok(world)
 }
 
@@ -210,7 +231,7 @@ pub fn left_over(resources: &[Resource], layout: &Layout, owner: &str) -> Vec<Le
 }
 
 /// What the last `provision` could not get. A missing or damaged note only means trying again.
-fn not_installed(layout: &Layout) -> BTreeMap<String, Vec<Attempt>> {
+pub fn not_installed(layout: &Layout) -> BTreeMap<String, Vec<Attempt>> {
     std::fs::read(layout.not_installed())
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok())

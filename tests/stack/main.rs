@@ -3,6 +3,7 @@
 mod business;
 mod crash;
 mod faults;
+mod gate;
 mod life;
 mod neighbours;
 mod ports;

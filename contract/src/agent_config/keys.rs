@@ -1,8 +1,11 @@
 //! The settings' names as data, so that a misspelt one can be told from a known one, with the name
 //! that was probably meant.
 
+const AUTH: &[&str] = &["apiKeyFile", "tokenFile", "basic"];
+const BASIC: &[&str] = &["username", "passwordFile"];
+
 /// Allowed keys by path; `*` stands for any one name or list index.
-pub const KEYS: [(&str, &[&str]); 20] = [
+pub const KEYS: [(&str, &[&str]); 26] = [
     (
         "",
         &[
@@ -61,14 +64,8 @@ pub const KEYS: [(&str, &[&str]); 20] = [
         ],
     ),
     ("logs.elasticsearch", &["endpoints", "auth", "caFile"]),
-    (
-        "logs.elasticsearch.auth",
-        &["apiKeyFile", "tokenFile", "basic"],
-    ),
-    (
-        "logs.elasticsearch.auth.basic",
-        &["username", "passwordFile"],
-    ),
+    ("logs.elasticsearch.auth", AUTH),
+    ("logs.elasticsearch.auth.basic", BASIC),
     (
         "traces",
         &[
@@ -84,28 +81,34 @@ pub const KEYS: [(&str, &[&str]); 20] = [
         "gate",
         &["prometheus", "alertmanager", "elasticsearch", "services"],
     ),
+    ("gate.prometheus", &["url", "auth"]),
+    ("gate.prometheus.auth", AUTH),
+    ("gate.prometheus.auth.basic", BASIC),
+    ("gate.alertmanager", &["url", "auth"]),
+    ("gate.alertmanager.auth", AUTH),
+    ("gate.alertmanager.auth.basic", BASIC),
     ("gate.elasticsearch", &["endpoints", "auth", "caFile"]),
-    (
-        "gate.elasticsearch.auth",
-        &["apiKeyFile", "tokenFile", "basic"],
-    ),
-    (
-        "gate.elasticsearch.auth.basic",
-        &["username", "passwordFile"],
-    ),
+    ("gate.elasticsearch.auth", AUTH),
+    ("gate.elasticsearch.auth.basic", BASIC),
     ("gate.services", &[]),
     (
         "gate.services.*",
         &[
             "health",
+            "healthProbes",
             "windowSeconds",
             "minRequests",
             "errors",
             "total",
+            "series",
+            "up",
+            "scrapeIntervalSeconds",
             "maxErrorRatio",
             "dataStream",
             "maxErrorLogsPerMinute",
+            "requireLogs",
             "openCriticalAlerts",
+            "watchdog",
         ],
     ),
 ];
@@ -155,8 +158,8 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::agent_config::{
-        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateService, HttpAuth, LogFormat, LogSource,
-        LogStart, Logs, Traces, VERSION,
+        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth, LogFormat,
+        LogSource, LogStart, Logs, Traces, VERSION,
     };
 
     #[test]
@@ -180,6 +183,10 @@ mod tests {
             endpoints: vec!["http://h".into()],
             auth: Some(HttpAuth::TokenFile("/t".into())),
             ca_file: Some("/ca.pem".into()),
+        };
+        let server = GateServer {
+            url: "http://h".into(),
+            auth: Some(HttpAuth::TokenFile("/t".into())),
         };
         let full = AgentConfig {
             version: VERSION,
@@ -243,21 +250,21 @@ mod tests {
                 batch_delay_ms: 1,
             }),
             gate: Some(Gate {
-                prometheus: Some("http://h".into()),
-                alertmanager: Some("http://h".into()),
+                prometheus: Some(server.clone()),
+                alertmanager: Some(server),
                 elasticsearch: Some(elasticsearch),
                 services: [(
                     "booking".to_owned(),
                     GateService {
                         health: Some("http://h/".into()),
-                        window_seconds: 1,
-                        min_requests: 1,
                         errors: Some("x".into()),
                         total: Some("y".into()),
-                        max_error_ratio: 0.1,
+                        series: Some("s".into()),
+                        up: Some("up".into()),
                         data_stream: Some("d".into()),
                         max_error_logs_per_minute: Some(1.0),
-                        open_critical_alerts: true,
+                        watchdog: Some("Watchdog".into()),
+                        ..GateService::default()
                     },
                 )]
                 .into(),
@@ -293,6 +300,8 @@ mod tests {
             &["logs", "elasticsearch"],
             &["traces"],
             &["gate"],
+            &["gate", "prometheus"],
+            &["gate", "alertmanager"],
             &["gate", "elasticsearch"],
             &["gate", "services", "booking"],
         ] {

@@ -19,6 +19,7 @@ pub async fn run(change: &Change, env: &Arc<Env>) -> Outcome {
     let result = match change.action {
         Action::Fetch => return fetch(change, env).await,
         Action::Stop => stop(change, env).await,
+        Action::Delete if is_object(change) => super::object::delete(change, env).await,
         Action::Delete => delete(change, env),
         _ => match env
             .resources
@@ -37,12 +38,13 @@ pub async fn run(change: &Change, env: &Arc<Env>) -> Outcome {
             }
             Some(Document::Secret(document)) => {
                 let path = env.layout.root.join(&document.path);
-                secret::resolve(&document.reference)
+                secret::to_store(&document.reference)
                     .and_then(|value| secret::store(&path, &value))
                     .map(|()| "stored".to_owned())
                     .map_err(|error| error.to_string())
             }
             Some(Document::Process(document)) => act(change, document, env).await,
+            Some(Document::Object(document)) => super::object::write(change, document, env).await,
             Some(Document::Component(_)) | None => {
                 Err(format!("{} {name}: no such resource", change.action.word()))
             }
@@ -67,6 +69,12 @@ pub async fn run(change: &Change, env: &Arc<Env>) -> Outcome {
             Outcome::Failed { error }
         }
     }
+}
+
+fn is_object(change: &Change) -> bool {
+    crate::object::System::ALL
+        .iter()
+        .any(|system| system.word() == change.address.kind())
 }
 
 async fn fetch(change: &Change, env: &Arc<Env>) -> Outcome {
@@ -199,14 +207,7 @@ fn installed(document: &Process, env: &Env) -> Result<Installed, String> {
 
 async fn start(document: &Process, env: &Arc<Env>) -> Result<String, String> {
     let installed = installed(document, env)?;
-    let program = installed.programs.get(&document.program).ok_or_else(|| {
-        format!(
-            "{} {} has no program {}",
-            installed.name, installed.version, document.program
-        )
-    })?;
-    let launch = process::launch(document, &installed.digest);
-    let found = process::start(document, program, &launch, &env.owner, &env.layout)
+    let found = process::start(document, &installed, &env.owner, &env.layout)
         .await
         .map_err(|error| error.to_string())?;
     Ok(format!("pid {}", found.pid))

@@ -7,6 +7,7 @@ use super::Stop;
 use super::args::Common;
 use super::context::Context;
 use super::ui::{Paint, Ui};
+use crate::plan::object::DEFERRED;
 use crate::plan::{self, Action, Change, LAUNCH_CHANGED, Options, Plan, SPEC_CHANGED, changes};
 use crate::spec::Secrets;
 
@@ -57,6 +58,7 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
 fn is_pending(plan: &Plan, change: &Change) -> bool {
     match change.action {
         Action::Fetch | Action::Check | Action::Await => true,
+        Action::Create => change.before == DEFERRED,
         Action::Update => change.reason == SPEC_CHANGED,
         Action::Restart => change.reason == LAUNCH_CHANGED,
         Action::Reload => plan.changes.iter().any(|file| {

@@ -44,6 +44,7 @@ fn process(config: &[&str]) -> Process {
             metric: "loaded",
         },
         reload: Reload::Http("http://127.0.0.1:1/-/reload".into()),
+        java: None,
     }
 }
 
@@ -99,6 +100,10 @@ fn in_step(resources: &[Resource]) -> World {
                 world
                     .secrets
                     .insert(resource.address.clone(), Actual::Present(()));
+            }
+            Document::Object(object) => {
+                let actual = Actual::Present(object.body.clone());
+                world.objects.insert(resource.address.clone(), actual);
             }
             Document::Process(document) => {
                 world.processes.push(found(10, document));

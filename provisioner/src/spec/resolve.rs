@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -10,9 +11,11 @@ use super::schema::table;
 use super::tree::Node;
 use super::view::View;
 use crate::model::{
-    Agent, Alertmanager, Alerts, Channel, ComponentPolicy, Defaults, Inbox, LeftOut, Owner, Ports,
-    Prometheus, Routing, RuleOverride, Run, SecretRef, SecretSource, Service, Severity, Smtp,
-    SourceKind, Stack, Systems, Team,
+    Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
+    Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, Kubernetes, LeftOut, LogFormat,
+    Owner, Placement, Ports, Prometheus, Resources, Routing, RuleOverride, Run, RunsOn, SecretRef,
+    SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind, Stack, Systems,
+    Team,
 };
 
 /// What the tree cannot say.
@@ -22,6 +25,8 @@ pub struct Surroundings<'a> {
     /// Absolute; relative paths start here.
     pub base_dir: &'a Path,
     pub environment: &'a str,
+    /// In place of `runsOn`.
+    pub runs_on: Option<&'a str>,
 }
 
 /// The environment of a spec that declares none.
@@ -40,9 +45,15 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
         scrape_interval: spec.child("defaults").duration("scrapeInterval"),
         evaluation_interval: spec.child("defaults").duration("evaluationInterval"),
     };
-    let mut left_out = Vec::new();
-    let services = services(spec, &defaults, &mut left_out);
+    let services = services(spec, &defaults, base_dir);
     let teams = teams(spec, base_dir);
+    let written = spec.text("runsOn");
+    let in_cluster = around.runs_on.or(written.as_deref()) == Some("kubernetes");
+    let mut systems = systems(spec.child("systems"), base_dir);
+    let mut left_out = Vec::new();
+    if in_cluster {
+        left_out = without_what_a_cluster_lacks(&mut systems, spec, &services);
+    }
     Stack {
         owner: Owner {
             id,
@@ -53,14 +64,20 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
         labels: metadata.text_map("labels"),
         spec_file: around.spec_file.to_path_buf(),
         base_dir: base_dir.to_path_buf(),
+        runs_on: if in_cluster {
+            RunsOn::Kubernetes(kubernetes(spec.child("kubernetes")))
+        } else {
+            RunsOn::Local
+        },
         ports: Ports {
             base: spec.child("ports").port("base"),
         },
         defaults,
-        systems: systems(spec.child("systems")),
+        systems,
         components: components(spec.child("components"), base_dir),
         agent: Agent {
             disable_collectors: spec.child("agent").child("collectors").texts("disable"),
+            resources: resources(spec.child("agent"), "50m", "128Mi"),
         },
         services,
         smtp: spec
@@ -86,7 +103,7 @@ pub fn id_from_name(name: &str) -> String {
         .collect()
 }
 
-fn systems(systems: View<'_>) -> Systems {
+fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
     let managed = |view: View<'_>| view.text("mode").is_some_and(|mode| mode == "managed");
     let prometheus = systems.child("prometheus");
     let alertmanager = systems.child("alertmanager");
@@ -95,13 +112,140 @@ fn systems(systems: View<'_>) -> Systems {
             version: prometheus.text("version"),
             required: prometheus.boolean("required"),
             retention: prometheus.duration("retention"),
+            replicas: prometheus.integer("replicas"),
+            storage: prometheus.text("storage").unwrap_or_default(),
+            resources: resources(prometheus, "250m", "2Gi"),
         }),
         alertmanager: managed(alertmanager).then(|| Alertmanager {
             version: alertmanager.text("version"),
             required: alertmanager.boolean("required"),
+            replicas: alertmanager.integer("replicas"),
+            storage: alertmanager.text("storage").unwrap_or_default(),
+            resources: resources(alertmanager, "50m", "128Mi"),
         }),
         inbox: managed(systems.child("inbox")).then_some(Inbox {}),
+        elasticsearch: placed(systems.child("elasticsearch"), base_dir).map(|(view, placement)| {
+            Elasticsearch {
+                placement,
+                distribution: match view.text("distribution").as_deref() {
+                    Some("opensearch") => Distribution::OpenSearch,
+                    _ => Distribution::Elasticsearch,
+                },
+                retention: view.duration("retention"),
+                owns: view.texts("owns"),
+                heap_mib: view.integer("heapMib"),
+            }
+        }),
+        jaeger: placed(systems.child("jaeger"), base_dir).map(|(view, placement)| Jaeger {
+            placement,
+            max_traces: view.integer("maxTraces"),
+        }),
+        grafana: placed(systems.child("grafana"), base_dir)
+            .map(|(_, placement)| Grafana { placement }),
+        kibana: placed(systems.child("kibana"), base_dir).map(|(view, placement)| Kibana {
+            placement,
+            space: view.text("space"),
+        }),
     }
+}
+
+/// Takes out what this build does not render for a cluster and nobody asked for in so many words;
+/// what was asked for stays, and `validate` refuses it. What is external stays, but gets nothing.
+fn without_what_a_cluster_lacks(
+    systems: &mut Systems,
+    spec: View<'_>,
+    services: &BTreeMap<String, Service>,
+) -> Vec<LeftOut> {
+    let given = spec.child("systems");
+    if given.child("inbox").given("mode").is_none() {
+        systems.inbox = None;
+    }
+    let mut left_out = Vec::new();
+    for (name, placement) in systems.placements() {
+        let why = match placement {
+            Placement::Managed { .. } if given.given(name).is_some() => continue,
+            Placement::Managed { .. } => "it is not rendered for a cluster in this build",
+            Placement::External(_) => "a stack in a cluster does not write to it in this build",
+        };
+        left_out.push(LeftOut {
+            key: format!("systems.{name}"),
+            why: why.to_owned(),
+        });
+    }
+    let absent = |name: &str| given.given(name).is_none();
+    systems.elasticsearch.take_if(|_| absent("elasticsearch"));
+    systems.jaeger.take_if(|_| absent("jaeger"));
+    systems.grafana.take_if(|_| absent("grafana"));
+    systems.kibana.take_if(|_| absent("kibana"));
+    for service in services.values().filter(|s| s.logs.is_some()) {
+        left_out.push(LeftOut {
+            key: format!("services.{}.logs", service.name),
+            why: "the agent of a cluster does not ship logs in this build".to_owned(),
+        });
+    }
+    for (name, view) in spec.children("services") {
+        if view.given("gate").is_some() {
+            left_out.push(LeftOut {
+                key: format!("services.{name}.gate"),
+                why: "the gate's configuration is not rendered for a cluster in this build"
+                    .to_owned(),
+            });
+        }
+    }
+    left_out
+}
+
+fn resources(of: View<'_>, cpu: &str, memory: &str) -> Resources {
+    let given = of.child("resources");
+    Resources {
+        cpu: given.text("cpu").unwrap_or_else(|| cpu.to_owned()),
+        memory: given.text("memory").unwrap_or_else(|| memory.to_owned()),
+    }
+}
+
+fn kubernetes(view: View<'_>) -> Kubernetes {
+    let images = view.child("images");
+    Kubernetes {
+        namespace: view.text("namespace").unwrap_or_default(),
+        agent_image: images.text("agent").unwrap_or_default(),
+        prometheus_image: images.text("prometheus"),
+        alertmanager_image: images.text("alertmanager"),
+        pull_secrets: view.texts("imagePullSecrets"),
+        storage_class: view.text("storageClass"),
+    }
+}
+
+/// Nothing when it is off.
+fn placed<'a>(view: View<'a>, base_dir: &Path) -> Option<(View<'a>, Placement)> {
+    let placement = match view.text("mode").as_deref() {
+        Some("managed") => Placement::Managed {
+            version: view.text("version"),
+            required: view.boolean("required"),
+        },
+        Some("external") => Placement::External(Connection {
+            url: view
+                .text("url")
+                .unwrap_or_default()
+                .trim_end_matches('/')
+                .to_owned(),
+            auth: auth(view.child("auth"), base_dir),
+        }),
+        _ => return None,
+    };
+    Some((view, placement))
+}
+
+fn auth(view: View<'_>, base_dir: &Path) -> Option<Auth> {
+    if let Some(key) = secret(view.given("apiKey"), base_dir) {
+        return Some(Auth::ApiKey(key));
+    }
+    if let Some(token) = secret(view.given("token"), base_dir) {
+        return Some(Auth::Token(token));
+    }
+    Some(Auth::Basic {
+        username: view.text("username")?,
+        password: secret(view.given("password"), base_dir)?,
+    })
 }
 
 fn components(view: View<'_>, base_dir: &Path) -> ComponentPolicy {
@@ -127,37 +271,64 @@ fn components(view: View<'_>, base_dir: &Path) -> ComponentPolicy {
     }
 }
 
-fn services(
-    spec: View<'_>,
-    defaults: &Defaults,
-    left_out: &mut Vec<LeftOut>,
-) -> BTreeMap<String, Service> {
+fn services(spec: View<'_>, defaults: &Defaults, base_dir: &Path) -> BTreeMap<String, Service> {
     let mut services = BTreeMap::new();
     for (name, view) in spec.children("services") {
-        if view.given("logs").is_some() {
-            left_out.push(LeftOut {
-                key: format!("services.{name}.logs"),
-                why: "log shipping is not in this build".to_owned(),
-            });
-        }
         let run = view.child("run");
+        let scrape_interval = view
+            .optional_duration("scrapeInterval")
+            .unwrap_or(defaults.scrape_interval);
         let service = Service {
             name: name.to_owned(),
             team: view.text("team").unwrap_or_default(),
             metrics: view.text("metrics"),
             health: view.text("health"),
-            scrape_interval: view
-                .optional_duration("scrapeInterval")
-                .unwrap_or(defaults.scrape_interval),
+            scrape_interval,
             run: view.given("run").map(|_| Run {
                 component: run.text("component").unwrap_or_default(),
                 args: run.texts("args"),
                 env: run.text_map("env"),
             }),
+            logs: view
+                .given("logs")
+                .map(|_| service_logs(view.child("logs"), base_dir)),
+            gate: service_gate(view.child("gate"), scrape_interval),
         };
         services.insert(name.to_owned(), service);
     }
     services
+}
+
+fn service_gate(view: View<'_>, scrape_interval: Duration) -> ServiceGate {
+    ServiceGate {
+        // `increase` needs two samples, and a scrape may be missed.
+        window: view
+            .optional_duration("window")
+            .unwrap_or_else(|| Duration::from_mins(1).max(scrape_interval * 4)),
+        min_requests: view.integer("minRequests").into(),
+        max_error_ratio: view.number("maxErrorRatio"),
+        errors: view.text("errors"),
+        total: view.text("total"),
+        max_error_logs_per_minute: view.number("maxErrorLogsPerMinute"),
+    }
+}
+
+fn service_logs(view: View<'_>, base_dir: &Path) -> ServiceLogs {
+    let absolute = |path: String| {
+        if path.starts_with("${data}") {
+            path
+        } else {
+            base_dir.join(path).to_string_lossy().into_owned()
+        }
+    };
+    ServiceLogs {
+        paths: view.texts("paths").into_iter().map(absolute).collect(),
+        format: match view.text("format").as_deref() {
+            Some("json") => LogFormat::Json,
+            Some("plain") => LogFormat::Plain,
+            _ => LogFormat::Auto,
+        },
+    }
 }
 
 fn teams(spec: View<'_>, base_dir: &Path) -> BTreeMap<String, Team> {

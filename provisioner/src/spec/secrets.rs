@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use crate::model::{SecretRef, SecretSource, Stack};
+use crate::model::{Auth, Connection, Placement, SecretRef, SecretSource, Stack};
 
 /// How the presence of secrets is judged.
 #[derive(Clone, Default)]
@@ -92,6 +92,20 @@ pub fn references(stack: &Stack) -> Vec<(String, &SecretRef)> {
             .iter()
             .map(|s| (drill.to_owned(), s)),
     );
+    for (system, placement) in stack.systems.placements() {
+        let Placement::External(Connection {
+            auth: Some(auth), ..
+        }) = placement
+        else {
+            continue;
+        };
+        let (key, secret) = match auth {
+            Auth::ApiKey(secret) => ("apiKey", secret),
+            Auth::Token(secret) => ("token", secret),
+            Auth::Basic { password, .. } => ("password", password),
+        };
+        all.push((format!("systems.{system}.auth.{key}"), secret));
+    }
     all
 }
 
@@ -108,7 +122,7 @@ fn look(source: &SecretSource, secrets: &Secrets) -> Presence {
                 Presence::Unreadable("its value is not UTF-8".to_owned())
             }
         },
-        (SecretSource::File(path), _) => file(path),
+        (SecretSource::File(path) | SecretSource::Generated(path), _) => file(path),
     }
 }
 

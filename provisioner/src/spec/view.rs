@@ -79,6 +79,17 @@ impl<'a> View<'a> {
         .unwrap_or(false)
     }
 
+    /// Within the bounds that the schema gives; 0 when absent.
+    pub fn integer(self, key: &str) -> u32 {
+        self.valued(key, |node| node.text()?.parse().ok())
+            .unwrap_or(0)
+    }
+
+    pub fn number(self, key: &str) -> f64 {
+        self.valued(key, |node| node.text()?.parse().ok())
+            .unwrap_or(0.0)
+    }
+
     pub fn port(self, key: &str) -> u16 {
         self.valued(key, |node| node.text()?.parse().ok())
             .unwrap_or(0)

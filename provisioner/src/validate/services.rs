@@ -6,13 +6,17 @@ use super::{Subject, reported, suggestion};
 use crate::spec::{Findings, names_a_secret, quoted};
 
 /// Names of the stack's own scrape jobs and processes.
-const TAKEN: [&str; 6] = [
+const TAKEN: [&str; 10] = [
     "prometheus",
     "alertmanager",
     "inbox",
     "kai-inbox",
     "agent",
     "kai-agent",
+    "elasticsearch",
+    "jaeger",
+    "grafana",
+    "kibana",
 ];
 
 pub(super) fn team_exists(subject: &Subject<'_>, findings: &mut Findings) {

@@ -20,6 +20,18 @@ pub(super) fn ports_do_not_overlap(subject: &Subject<'_>, findings: &mut Finding
         (ports.prometheus(), "Prometheus"),
         (ports.alertmanager(), "Alertmanager"),
         (ports.agent(), "the agent"),
+        (ports.otlp_grpc(), "the agent's OTLP/gRPC receiver"),
+        (ports.otlp_http(), "the agent's OTLP/HTTP receiver"),
+        (ports.elasticsearch(), "Elasticsearch"),
+        (ports.elasticsearch_transport(), "Elasticsearch"),
+        (ports.jaeger(), "Jaeger"),
+        (ports.jaeger_grpc(), "Jaeger"),
+        (ports.jaeger_otlp(), "Jaeger"),
+        (ports.jaeger_otlp_http(), "Jaeger"),
+        (ports.jaeger_health(), "Jaeger"),
+        (ports.jaeger_metrics(), "Jaeger"),
+        (ports.grafana(), "Grafana"),
+        (ports.kibana(), "Kibana"),
     ]
     .into();
     let last = ports.base.saturating_add(Ports::SPAN - 1);
@@ -93,6 +105,32 @@ pub(super) fn fit_together(subject: &Subject<'_>, findings: &mut Findings) {
             )
             .help("switch Prometheus on, or take `alerts.rules` out");
     }
+    if systems.elasticsearch.is_none() && !reported(findings, &["systems", "elasticsearch"]) {
+        if systems.kibana.is_some() {
+            findings
+                .warning(
+                    "systems",
+                    at("elasticsearch"),
+                    "Elasticsearch is off, so Kibana has nothing to show",
+                )
+                .help("switch both off, or Elasticsearch on");
+        }
+        for name in subject
+            .stack
+            .services
+            .values()
+            .filter(|s| s.logs.is_some())
+            .map(|s| &s.name)
+        {
+            findings
+                .warning(
+                    "systems",
+                    subject.key(&["services", name, "logs"]),
+                    "Elasticsearch is off, so these lines go nowhere",
+                )
+                .help("switch Elasticsearch on, or take `logs` out");
+        }
+    }
     let raises = rules().any(|rule| matches!(rule.rule.kind, RuleKind::Alert(_)));
     if metrics && !alerts && raises {
         findings
@@ -103,6 +141,83 @@ pub(super) fn fit_together(subject: &Subject<'_>, findings: &mut Findings) {
             )
             .help("switch Alertmanager on");
     }
+}
+
+/// `url` and `auth` belong to what is external, `version` and `required` to what is managed.
+pub(super) fn placements_are_whole(subject: &Subject<'_>, findings: &mut Findings) {
+    for system in ["elasticsearch", "jaeger", "grafana", "kibana"] {
+        let path = |key: &'static str| ["systems", system, key];
+        if reported(findings, &path("mode")) {
+            continue;
+        }
+        let given = |key: &'static str| {
+            let node = subject.tree.find(&path(key))?;
+            (!node.is_null()).then_some(node)
+        };
+        let mode = given("mode")
+            .and_then(|node| node.text())
+            .unwrap_or("managed");
+        if mode == "external" {
+            if given("url").is_none() && !reported(findings, &path("url")) {
+                findings
+                    .error(
+                        "placement",
+                        subject.at(&path("mode")),
+                        format!("`systems.{system}` is external and has no `url`"),
+                    )
+                    .help("say where it is: `url: https://…`");
+            }
+            for key in ["version", "required"] {
+                if given(key).is_some() {
+                    findings
+                        .warning(
+                            "placement",
+                            subject.key(&path(key)),
+                            format!("`{key}` does nothing where the system is external"),
+                        )
+                        .help("take it out, or let the stack run the system: `mode: managed`");
+                }
+            }
+        } else {
+            for key in ["url", "auth"] {
+                if given(key).is_some() {
+                    findings
+                        .error(
+                            "placement",
+                            subject.key(&path(key)),
+                            format!("`{key}` is for an external system, and this one is {mode}"),
+                        )
+                        .help("say `mode: external`, or take it out");
+                }
+            }
+        }
+        auth_is_one_way(subject, system, findings);
+    }
+}
+
+fn auth_is_one_way(subject: &Subject<'_>, system: &str, findings: &mut Findings) {
+    let path = ["systems", system, "auth"];
+    let Some(node) = subject.tree.find(&path).filter(|node| !node.is_null()) else {
+        return;
+    };
+    if reported(findings, &path) {
+        return;
+    }
+    let has = |key: &str| node.get(key).is_some_and(|node| !node.is_null());
+    let basic = has("username") || has("password");
+    let ways = usize::from(has("apiKey")) + usize::from(has("token")) + usize::from(basic);
+    let whole = has("username") == has("password");
+    if ways == 1 && whole {
+        return;
+    }
+    let message = if whole {
+        "`auth` is one way to say who asks, and here are none or several"
+    } else {
+        "`username` and `password` belong together"
+    };
+    findings
+        .error("auth", subject.at(&path), message)
+        .help("give `apiKey`, or `token`, or `username` with `password`");
 }
 
 /// Prometheus takes a series for gone after five minutes without a sample

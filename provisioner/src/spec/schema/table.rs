@@ -11,7 +11,7 @@ const LABELS: Kind = Kind::Map {
     key: Format::LabelName,
     value: &Kind::Text(Format::Any),
 };
-const PLACES: [&str; 3] = ["systemd", "compose", "kubernetes"];
+const PLACES: [&str; 2] = ["systemd", "compose"];
 const MODE: Kind = Kind::Enum {
     values: &["managed", "off"],
     reserved: &["external"],
@@ -72,13 +72,20 @@ pub static STACK: Object = Object {
         Field::new(
             "runsOn",
             Kind::Enum {
-                values: &["local"],
+                values: &["local", "kubernetes"],
                 reserved: &PLACES,
             },
             "local",
-            "Where the managed systems run.",
+            "Where the managed systems run: as processes of this machine, or in a cluster, whose \
+             manifests `kai-observe render` writes.",
         )
         .default("local"),
+        Field::new(
+            "kubernetes",
+            Kind::Object(&KUBERNETES),
+            "{ namespace: kai-observe, images: { agent: \"registry.example.org/kai-agent:0.1.0\" } }",
+            "What holds with `runsOn: kubernetes`.",
+        ),
         Field::new(
             "ports",
             Kind::Object(&PORTS),
@@ -180,6 +187,100 @@ pub const FIXED: [&str; 4] = ["apiVersion", "kind", "include", "environments"];
 /// Keys that only an environment may have, none of them implemented.
 pub const ENVIRONMENT_RESERVED: [&str; 4] = ["context", "paging", "protected", "externalLabels"];
 
+static KUBERNETES: Object = Object {
+    name: "kubernetes",
+    doc: "What holds with `runsOn: kubernetes`.",
+    fields: &[
+        Field::new(
+            "namespace",
+            Kind::Text(Format::Name),
+            "kai-observe",
+            "Namespace of Prometheus and Alertmanager. The agent has one of its own, \
+             `<namespace>-agent`, because only it may see folders of the node.",
+        )
+        .default("kai-observe"),
+        Field::new(
+            "images",
+            Kind::Object(&IMAGES),
+            "{ agent: \"registry.example.org/kai-agent:0.1.0\" }",
+            "Container images.",
+        ),
+        Field::new(
+            "imagePullSecrets",
+            Kind::List {
+                item: &Kind::Text(Format::Name),
+                unique: true,
+                min: 0,
+            },
+            "[registry]",
+            "Secrets of both namespaces that open the registry.",
+        )
+        .default("[]"),
+        Field::new(
+            "storageClass",
+            Kind::Text(Format::Name),
+            "fast",
+            "Class of the volumes; without it the cluster's default.",
+        ),
+    ],
+    reserved: &[
+        "context",
+        "labels",
+        "annotations",
+        "nodeSelector",
+        "tolerations",
+        "ingress",
+    ],
+};
+
+static IMAGES: Object = Object {
+    name: "images",
+    doc: "Container images, each with a version or a digest.",
+    fields: &[
+        Field::new(
+            "agent",
+            Kind::Text(Format::Image),
+            "registry.example.org/kai-agent:0.1.0",
+            "Built by `deploy/Containerfile`; none is published, so `runsOn: kubernetes` needs it.",
+        ),
+        Field::new(
+            "prometheus",
+            Kind::Text(Format::Image),
+            "registry.example.org/prometheus:v3.5.0",
+            "Without it Prometheus' own, at `systems.prometheus.version`.",
+        ),
+        Field::new(
+            "alertmanager",
+            Kind::Text(Format::Image),
+            "registry.example.org/alertmanager:v0.28.1",
+            "Without it Alertmanager's own, at `systems.alertmanager.version`.",
+        ),
+    ],
+    reserved: &[],
+};
+
+static RESOURCES: Object = Object {
+    name: "resources",
+    doc: "What a container of a cluster asks for; what is left out has the default of its system.",
+    fields: &[
+        Field::new(
+            "cpu",
+            Kind::Text(Format::Cpu),
+            "250m",
+            "Share of a processor that it is sure of; it may use more when there is more.",
+        ),
+        Field::new(
+            "memory",
+            Kind::Text(Format::Bytes),
+            "160Mi",
+            "Memory that it is sure of, and its limit.",
+        ),
+    ],
+    reserved: &["limits", "requests"],
+};
+
+const REPLICAS: Kind = Kind::Integer { min: 1, max: 9 };
+
 static METADATA: Object = Object {
     name: "metadata",
     doc: "Name and identity.",
@@ -223,7 +324,9 @@ static PORTS: Object = Object {
         },
         "7070",
         "The stack uses the thirty ports from this one on: base+1 inbox page, +2 inbox SMTP, +3 \
-         Prometheus, +4 Alertmanager, +5 agent. Two stacks on one machine need two bases.",
+         Prometheus, +4 Alertmanager, +5 agent, +6 OTLP/gRPC and +7 OTLP/HTTP of the agent, +8 \
+         and +9 Elasticsearch, +10 Jaeger (+11 to +15 its other listeners), +16 Grafana, +17 \
+         Kibana. Two stacks on one machine need two bases.",
     )
     .default("7070")],
     reserved: &[],
@@ -268,36 +371,40 @@ static SYSTEMS: Object = Object {
             "Groups alerts and brings them to their receivers.",
         ),
         Field::new(
+            "elasticsearch",
+            Kind::Object(&ELASTICSEARCH),
+            "{ mode: external, url: \"https://es.example.org:9200\", auth: { apiKey: { env: ES_KEY } } }",
+            "Stores and searches logs. OpenSearch answers to the same key.",
+        ),
+        Field::new(
+            "jaeger",
+            Kind::Object(&JAEGER),
+            "{ mode: managed }",
+            "Stores and shows traces.",
+        ),
+        Field::new(
+            "grafana",
+            Kind::Object(&GRAFANA),
+            "{ mode: external, url: \"https://grafana.example.org\", auth: { token: { env: GRAFANA_TOKEN } } }",
+            "Shows dashboards.",
+        ),
+        Field::new(
+            "kibana",
+            Kind::Object(&KIBANA),
+            "{ mode: external, url: \"https://kibana.example.org\", space: kai }",
+            "Shows logs.",
+        ),
+        Field::new(
             "inbox",
             Kind::Object(&INBOX),
             "{ mode: managed }",
             "Stands in for PagerDuty, Slack and the mail server where no real key is given.",
         ),
     ],
-    reserved: &[
-        "kubeState",
-        "jaeger",
-        "elasticsearch",
-        "opensearch",
-        "kibana",
-        "grafana",
-        "blackbox",
-        "nodeExporter",
-    ],
+    reserved: &["kubeState", "opensearch", "blackbox", "nodeExporter"],
 };
 
-const SYSTEM_RESERVED: &[&str] = &[
-    "runsOn",
-    "via",
-    "replicas",
-    "storage",
-    "url",
-    "auth",
-    "tls",
-    "resources",
-    "job",
-    "owns",
-];
+const SYSTEM_RESERVED: &[&str] = &["runsOn", "via", "url", "auth", "tls", "job", "owns"];
 
 static PROMETHEUS: Object = Object {
     name: "prometheus",
@@ -325,6 +432,26 @@ static PROMETHEUS: Object = Object {
         )
         .default("false"),
         Field::new("retention", DURATION, "30d", "How long series are kept.").default("15d"),
+        Field::new(
+            "replicas",
+            REPLICAS,
+            "2",
+            "In a cluster: how many read and evaluate the same; each alert is told once.",
+        )
+        .default("1"),
+        Field::new(
+            "storage",
+            Kind::Text(Format::Bytes),
+            "200Gi",
+            "In a cluster: size of the volume of each. The oldest series go before it is full.",
+        )
+        .default("20Gi"),
+        Field::new(
+            "resources",
+            Kind::Object(&RESOURCES),
+            "{ cpu: 250m, memory: 2Gi }",
+            "In a cluster: what each asks for; 250m and 2Gi where nothing is said.",
+        ),
     ],
     reserved: SYSTEM_RESERVED,
 };
@@ -347,8 +474,202 @@ static ALERTMANAGER: Object = Object {
             "Release to run; without it this build chooses.",
         ),
         Field::new("required", Kind::Bool, "true", "As for Prometheus.").default("false"),
+        Field::new(
+            "replicas",
+            REPLICAS,
+            "3",
+            "In a cluster: how many share silences and what was told already.",
+        )
+        .default("1"),
+        Field::new(
+            "storage",
+            Kind::Text(Format::Bytes),
+            "1Gi",
+            "In a cluster: size of the volume of each.",
+        )
+        .default("1Gi"),
+        Field::new(
+            "resources",
+            Kind::Object(&RESOURCES),
+            "{ cpu: 50m, memory: 128Mi }",
+            "In a cluster: what each asks for; 50m and 128Mi where nothing is said.",
+        ),
     ],
     reserved: SYSTEM_RESERVED,
+};
+
+const PLACED: Kind = Kind::Enum {
+    values: &["managed", "external", "off"],
+    reserved: &[],
+};
+const PLACED_DOC: &str = "`managed`: this stack runs it. `external`: it is at `url` and is never \
+                          started or stopped. `off`: there is none.";
+const VERSION_FIELD: Field = Field::new(
+    "version",
+    Kind::Text(Format::Version),
+    "\"9.5.3\"",
+    "Release to run; without it this build chooses.",
+);
+const REQUIRED_FIELD: Field =
+    Field::new("required", Kind::Bool, "true", "As for Prometheus.").default("false");
+const URL_FIELD: Field = Field::new(
+    "url",
+    Kind::Text(Format::Http),
+    "https://es.example.org:9200",
+    "Where an external one is.",
+);
+const AUTH_FIELD: Field = Field::new(
+    "auth",
+    Kind::Object(&AUTH),
+    "{ apiKey: { env: ES_KEY } }",
+    "How an external one is told who asks; one of the ways below.",
+);
+const PLACED_RESERVED: &[&str] = &[
+    "runsOn",
+    "via",
+    "replicas",
+    "storage",
+    "tls",
+    "resources",
+    "job",
+];
+
+static AUTH: Object = Object {
+    name: "auth",
+    doc: "Who asks. One of `apiKey`, `token`, or `username` with `password`.",
+    fields: &[
+        Field::new(
+            "apiKey",
+            Kind::Secret,
+            "{ env: ES_KEY }",
+            "API key of Elasticsearch or Kibana, in its encoded form.",
+        ),
+        Field::new(
+            "token",
+            Kind::Secret,
+            "{ env: GRAFANA_TOKEN }",
+            "Bearer token, for example of a service account of Grafana.",
+        ),
+        Field::new(
+            "username",
+            TEXT,
+            "kai",
+            "User name for basic authentication.",
+        ),
+        Field::new(
+            "password",
+            Kind::Secret,
+            "{ file: /etc/kai/es-password }",
+            "Its password.",
+        ),
+    ],
+    reserved: &[],
+};
+
+static ELASTICSEARCH: Object = Object {
+    name: "elasticsearch",
+    doc: "Elasticsearch or OpenSearch.",
+    fields: &[
+        Field::new("mode", PLACED, "external", PLACED_DOC).default("managed"),
+        VERSION_FIELD,
+        REQUIRED_FIELD,
+        URL_FIELD,
+        AUTH_FIELD,
+        Field::new(
+            "distribution",
+            Kind::Enum {
+                values: &["elasticsearch", "opensearch"],
+                reserved: &[],
+            },
+            "opensearch",
+            "What a managed node is; an external cluster is asked.",
+        )
+        .default("elasticsearch"),
+        Field::new(
+            "owns",
+            Kind::List {
+                item: &TEXT,
+                unique: true,
+                min: 1,
+            },
+            "[\"logs-kai.*-*\"]",
+            "Patterns of data streams and indices that may be touched; anything else is not.",
+        )
+        .default("[\"logs-kai.*-*\", \"events-kai.*-*\"]"),
+        Field::new(
+            "retention",
+            DURATION,
+            "30d",
+            "How long log documents are kept.",
+        )
+        .default("30d"),
+        Field::new(
+            "heapMib",
+            Kind::Integer {
+                min: 256,
+                max: 31_744,
+            },
+            "512",
+            "Heap of a managed node.",
+        )
+        .default("512"),
+    ],
+    reserved: PLACED_RESERVED,
+};
+
+static JAEGER: Object = Object {
+    name: "jaeger",
+    doc: "Jaeger 2.",
+    fields: &[
+        Field::new("mode", PLACED, "managed", PLACED_DOC).default("managed"),
+        VERSION_FIELD,
+        REQUIRED_FIELD,
+        URL_FIELD,
+        AUTH_FIELD,
+        Field::new(
+            "maxTraces",
+            Kind::Integer {
+                min: 100,
+                max: 10_000_000,
+            },
+            "100000",
+            "Traces that a managed one keeps, in memory; the oldest go first.",
+        )
+        .default("100000"),
+    ],
+    reserved: PLACED_RESERVED,
+};
+
+static GRAFANA: Object = Object {
+    name: "grafana",
+    doc: "Grafana.",
+    fields: &[
+        Field::new("mode", PLACED, "managed", PLACED_DOC).default("managed"),
+        VERSION_FIELD,
+        REQUIRED_FIELD,
+        URL_FIELD,
+        AUTH_FIELD,
+    ],
+    reserved: PLACED_RESERVED,
+};
+
+static KIBANA: Object = Object {
+    name: "kibana",
+    doc: "Kibana.",
+    fields: &[
+        Field::new("mode", PLACED, "managed", PLACED_DOC).default("managed"),
+        VERSION_FIELD,
+        REQUIRED_FIELD,
+        URL_FIELD,
+        AUTH_FIELD,
+        Field::new(
+            "space",
+            Kind::Text(Format::Name),
+            "kai",
+            "Space that the objects are put in; the default space without it.",
+        ),
+    ],
+    reserved: PLACED_RESERVED,
 };
 
 static INBOX: Object = Object {
@@ -361,7 +682,7 @@ static INBOX: Object = Object {
             reserved: &[],
         },
         "managed",
-        "`off`: every channel that is routed to needs its real endpoint.",
+        "`off`: every channel that is routed to needs its real endpoint. A cluster has no inbox.",
     )
     .default("managed")],
     reserved: &[],
@@ -447,13 +768,21 @@ static MIRRORS: Object = Object {
 static AGENT: Object = Object {
     name: "agent",
     doc: "The agent on the node.",
-    fields: &[Field::new(
-        "collectors",
-        Kind::Object(&COLLECTORS),
-        "{ disable: [netdev] }",
-        "Which collectors run.",
-    )],
-    reserved: &["lanes", "resources", "inventory", "runsOn"],
+    fields: &[
+        Field::new(
+            "collectors",
+            Kind::Object(&COLLECTORS),
+            "{ disable: [netdev] }",
+            "Which collectors run.",
+        ),
+        Field::new(
+            "resources",
+            Kind::Object(&RESOURCES),
+            "{ cpu: 250m, memory: 160Mi }",
+            "In a cluster: what each node's agent asks for; 50m and 128Mi where nothing is said.",
+        ),
+    ],
+    reserved: &["lanes", "inventory", "runsOn"],
 };
 
 static COLLECTORS: Object = Object {
@@ -527,12 +856,18 @@ static SERVICE: Object = Object {
             "logs",
             Kind::Object(&LOGS),
             "{ paths: [var/log/booking/*.log], format: json }",
-            "Its log files. Accepted and listed as left out: this build does not ship logs.",
+            "Its log files; they go to Elasticsearch, data stream `logs-kai.<service>-<environment>`.",
+        ),
+        Field::new(
+            "gate",
+            Kind::Object(&GATE),
+            "{ window: 10m, minRequests: 500, maxErrorRatio: 0.005 }",
+            "What `kai-agent gate` judges a release by. Its health page, its requests, its log and \
+             open critical alerts are asked, as far as the stack has them.",
         ),
     ],
     reserved: &[
         "tier",
-        "gate",
         "objectives",
         "runsOn",
         "namespace",
@@ -580,6 +915,63 @@ static RUN: Object = Object {
     reserved: &["workingDirectory", "user", "restart"],
 };
 
+static GATE: Object = Object {
+    name: "gate",
+    doc: "Evidence and limits of the deploy gate. In queries `$window` stands for the window and \
+          `$service` for the service's name.",
+    fields: &[
+        Field::new(
+            "window",
+            DURATION,
+            "10m",
+            "How far back errors are counted, 10s to 1d; without it 1m, or four scrapes where that \
+             is longer.",
+        ),
+        Field::new(
+            "minRequests",
+            Kind::Integer {
+                min: 1,
+                max: 1_000_000_000,
+            },
+            "500",
+            "Fewer requests within the window decide nothing.",
+        )
+        .default("20"),
+        Field::new(
+            "maxErrorRatio",
+            Kind::Number {
+                min: 0.0,
+                max: 0.99,
+            },
+            "0.005",
+            "Failed of all requests at most.",
+        )
+        .default("0.01"),
+        Field::new(
+            "errors",
+            TEXT,
+            "'sum(increase(grpc_server_handled_total{service=\"$service\",grpc_code!=\"OK\"}[$window]))'",
+            "PromQL for the number of failed requests, one series. Without it, \
+             `http_requests_total` with `code` 5xx, health pages and scrapes left out.",
+        ),
+        Field::new(
+            "total",
+            TEXT,
+            "'sum(increase(grpc_server_handled_total{service=\"$service\"}[$window]))'",
+            "PromQL for the number of all requests, one series; the selector before `[$window]` \
+             must be fresh. Given together with `errors`.",
+        ),
+        Field::new(
+            "maxErrorLogsPerMinute",
+            Kind::Number { min: 0.0, max: 1e9 },
+            "2.5",
+            "Documents of level error per minute at most. Only for a service with `logs`.",
+        )
+        .default("10"),
+    ],
+    reserved: &["baseline", "checks", "latency"],
+};
+
 static LOGS: Object = Object {
     name: "logs",
     doc: "Log files of a service.",
@@ -592,19 +984,20 @@ static LOGS: Object = Object {
                 min: 1,
             },
             "[var/log/booking/*.log]",
-            "Where its log files are.",
+            "Where its log files are. `${data}` is the folder that the stack gives a service which \
+             it runs.",
         )
         .required(),
         Field::new(
             "format",
             Kind::Enum {
-                values: &["json", "plain"],
+                values: &["auto", "json", "plain"],
                 reserved: &["logfmt"],
             },
             "json",
-            "What a line is.",
+            "What a line is. `auto`: a line that is a JSON object is taken as one.",
         )
-        .default("plain"),
+        .default("auto"),
     ],
     reserved: &["level", "timeZone", "multiline"],
 };
