@@ -49,6 +49,8 @@ struct Inner {
     /// Asked of `_mget`, by index.
     asked: Vec<String>,
     held: bool,
+    /// So many questions for ids are answered as by an index that is still recovering.
+    recovering: usize,
 }
 
 #[derive(Clone)]
@@ -87,6 +89,11 @@ impl Fake {
     /// While held, requests wait for their answers.
     pub fn hold(&self, held: bool) {
         self.inner.lock().unwrap().held = held;
+    }
+
+    /// The next questions for ids find the index recovering.
+    pub fn recover(&self, questions: usize) {
+        self.inner.lock().unwrap().recovering = questions;
     }
 
     pub fn roll_over(&self, stream: &str) {
@@ -171,8 +178,14 @@ impl Fake {
         if let Some(index) = path.strip_suffix("/_mget") {
             inner.asked.push(index.trim_start_matches('/').to_owned());
             let (name, number) = index.trim_start_matches("/.ds-").rsplit_once('-').unwrap();
-            let held = &inner.streams[name][number.parse::<usize>().unwrap() - 1];
             let query: Value = serde_json::from_slice(&body).unwrap();
+            if inner.recovering > 0 {
+                let error = json!({ "error": { "type": "no_shard_available_action_exception" } });
+                let docs = vec![error; query["ids"].as_array().unwrap().len()];
+                inner.recovering -= 1;
+                return Some((200, json!({ "docs": docs }).to_string()));
+            }
+            let held = &inner.streams[name][number.parse::<usize>().unwrap() - 1];
             let docs: Vec<_> = query["ids"]
                 .as_array()
                 .unwrap()

@@ -75,6 +75,8 @@ fn a_killed_agent_asks_before_it_sends_again() {
     // Two rollovers: every index since the one that the lines may have reached is asked.
     fake.roll_over(STREAM);
     fake.roll_over(STREAM);
+    // An index that is still recovering has not said no.
+    fake.recover(2);
     agent.append("l/app.log", numbered(300..310));
     agent.start();
     whole(&fake, 310);

@@ -45,8 +45,31 @@ struct Found {
 
 #[derive(Deserialize)]
 struct FoundDoc {
-    #[serde(default)]
-    found: bool,
+    found: Option<bool>,
+    error: Option<Cause>,
+}
+
+#[derive(Deserialize)]
+struct Cause {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// Which of `count` ids an index has. Only a plain no is a no: an index that is still recovering
+/// answers each id with an error, and what it has would be sent again.
+fn found(body: &[u8], count: usize) -> Result<Vec<bool>, String> {
+    let found: Found = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    if found.docs.len() != count {
+        return Err(format!("{} answers for {count} ids", found.docs.len()));
+    }
+    let judge = |doc: FoundDoc| match (doc.found, doc.error) {
+        (Some(found), None) => Ok(found),
+        // Deleted since it was listed: what was in it is gone, as its age wanted it.
+        (None, Some(cause)) if cause.kind == "index_not_found_exception" => Ok(false),
+        (_, Some(cause)) => Err(cause.kind),
+        (None, None) => Err("neither found nor an error".to_owned()),
+    };
+    found.docs.into_iter().map(judge).collect()
 }
 
 impl Sender {
@@ -149,13 +172,10 @@ impl Sender {
             .await
             .map_err(unanswered)?;
         match answer.status {
-            200 => {
-                let found: Found = read(&answer)?;
-                if found.docs.len() != items.len() {
-                    return Err(refused("asking for ids", &answer));
-                }
-                Ok(found.docs.into_iter().map(|doc| doc.found).collect())
-            }
+            200 => found(&answer.body, items.len()).map_err(|reason| Failure {
+                label: "check_failed",
+                reason: format!("{index} cannot be asked for ids yet: {reason}"),
+            }),
             // Deleted since it was listed: what was in it is gone, as its age wanted it.
             404 => Ok(vec![false; items.len()]),
             _ => Err(refused("asking for ids", &answer)),
@@ -181,5 +201,25 @@ fn refused(what: &str, answer: &Answer) -> Failure {
     Failure {
         label: "check_failed",
         reason: format!("{what}: status {}: {}", answer.status, answer.excerpt()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_no_is_a_no() {
+        // As Elasticsearch 9.5.3 answers, with our `filter_path`.
+        let body = br#"{"docs":[{"found":true},{"found":false},{"error":{"type":"index_not_found_exception"}}]}"#;
+        assert_eq!(found(body, 3), Ok(vec![true, false, false]));
+        assert!(found(body, 2).is_err());
+        let body = br#"{"docs":[{"error":{"type":"no_shard_available_action_exception"}}]}"#;
+        assert_eq!(
+            found(body, 1),
+            Err("no_shard_available_action_exception".to_owned())
+        );
+        assert!(found(b"{}", 1).is_err());
+        assert!(found(br#"{"docs":[{}]}"#, 1).is_err());
     }
 }
