@@ -149,6 +149,8 @@ pub struct Live {
 
 #[derive(Debug)]
 pub struct Places {
+    /// Names this state folder's agent in its requests, over restarts.
+    pub agent: String,
     folder: PathBuf,
     inner: Mutex<Inner>,
     changed: Condvar,
@@ -172,7 +174,9 @@ impl Places {
             ],
             ..Inner::default()
         };
+        let mut agent = Epoch::new().to_string();
         if let Some(record) = found.record {
+            agent = record.head.agent;
             let now = unix_now();
             inner.sources = record.head.sources.into_iter().collect();
             inner.absent = record.places;
@@ -181,6 +185,7 @@ impl Places {
                 .retain(|place| now.saturating_sub(place.seen) < REMEMBERED);
         }
         Ok(Self {
+            agent,
             folder: folder.to_owned(),
             inner: Mutex::new(inner),
             changed: Condvar::new(),
@@ -555,7 +560,8 @@ impl Places {
             places.push(place);
         }
         let sources = inner.sources.iter().cloned().collect();
-        (Record::new(now, sources, places), horizons)
+        let record = Record::new(self.agent.clone(), now, sources, places);
+        (record, horizons)
     }
 
     fn persist(&self) {

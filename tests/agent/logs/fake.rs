@@ -17,6 +17,7 @@ pub struct Bulk {
     pub bytes: usize,
     pub gzip: bool,
     pub authorization: Option<String>,
+    pub name: String,
 }
 
 /// What to do with a request.
@@ -27,6 +28,9 @@ pub enum Do {
     TakeAndDrop,
     /// The same, and the data stream rolls over before anything else is asked.
     TakeRollOverAndDrop,
+    /// Close the connection and roll over; go on executing, with one document, until the tasks
+    /// were listed so many times.
+    Execute(usize),
     /// Close the connection and take nothing.
     Drop,
     /// Answer with this status and text and take nothing.
@@ -51,6 +55,9 @@ struct Inner {
     held: bool,
     /// So many questions for ids are answered as by an index that is still recovering.
     recovering: usize,
+    /// Name of a request that is executed, and how often it is listed yet.
+    executing: Option<(String, usize)>,
+    late: Option<(String, String, String)>,
 }
 
 #[derive(Clone)]
@@ -194,6 +201,21 @@ impl Fake {
                 .collect();
             return Some((200, json!({ "docs": docs }).to_string()));
         }
+        if path == "/_tasks" {
+            let name = json!({ "X-Opaque-Id": inner.executing.as_ref().map(|(name, _)| name) });
+            if let Some((_, left)) = &mut inner.executing {
+                *left -= 1;
+                let done = *left == 0;
+                if done {
+                    // Executed at last, in the index that was written to when it came.
+                    let (stream, id, document) = inner.late.take().unwrap();
+                    inner.executing = None;
+                    inner.streams.get_mut(&stream).unwrap()[0].insert(id, document);
+                }
+                return Some((200, json!({ "tasks": [{ "headers": name }] }).to_string()));
+            }
+            return Some((200, "{}".to_owned()));
+        }
         let bulk = parse(head, body);
         let number = inner.requests;
         inner.requests += 1;
@@ -205,6 +227,17 @@ impl Fake {
             Some(script) => script(&bulk, number),
             None => Do::Take,
         };
+        if let Do::Execute(questions) = what {
+            let (id, document) = bulk.documents[0].clone();
+            inner.executing = Some((bulk.name.clone(), questions));
+            inner.late = Some((bulk.stream.clone(), id, document));
+            inner
+                .streams
+                .get_mut(&bulk.stream)
+                .unwrap()
+                .push(HashMap::new());
+            return None;
+        }
         match what {
             Do::Answer(status, text) => return Some((status, text.to_owned())),
             Do::Drop => return None,
@@ -315,6 +348,7 @@ fn parse(head: &Head, body: Vec<u8>) -> Bulk {
         documents,
         bytes,
         gzip,
+        name: head.headers["x-opaque-id"].clone(),
         authorization: head.headers.get("authorization").cloned(),
     }
 }

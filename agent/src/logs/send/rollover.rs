@@ -4,9 +4,13 @@
 //! are newer ones than the lines may have reached, each from that one on is asked for their ids,
 //! and only what is missing is sent. The write index itself needs no question: it refuses.
 //!
-//! What remains: a request that Elasticsearch is still executing, or a rollover, in the moment
-//! between the question and the repetition.
+//! Nor is an index asked while a request is still being executed that may write into it: each
+//! request carries a name, and Elasticsearch lists the names of what it executes.
+//!
+//! What remains: a request that Elasticsearch has received and not begun to execute after
+//! [`SETTLE`], and a rollover between the question and the repetition.
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
@@ -20,6 +24,9 @@ use crate::logs::ledger::Outcome;
 
 /// The write index is looked at again after this time, so that fewer indices have to be asked.
 const FRESH: Duration = Duration::from_secs(30);
+
+/// Time for a request that was received to be listed as a task.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// Ids in one question.
 const AT_ONCE: usize = 2000;
@@ -35,6 +42,18 @@ struct Resolved {
 struct DataStream {
     name: String,
     backing_indices: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Tasks {
+    #[serde(default)]
+    tasks: Vec<Task>,
+}
+
+#[derive(Deserialize)]
+struct Task {
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -128,6 +147,8 @@ impl Sender {
             self.ledger.checked("same_index");
             return Ok(since);
         };
+        tokio::time::sleep(SETTLE).await;
+        self.executed(batch).await?;
         let mut there = vec![false; batch.items.len()];
         for index in &indices[oldest..to_ask] {
             let missing: Vec<usize> = suspects.iter().copied().filter(|i| !there[*i]).collect();
@@ -154,6 +175,38 @@ impl Sender {
         self.settle(batch, Outcome::Acked, |item| there[item]);
         batch.retain(|item| !there[item]);
         Ok(since)
+    }
+
+    /// Makes sure that no request is being executed any more that may have had these lines: one of
+    /// this batch's own, or any of an earlier run.
+    async fn executed(&self, batch: &Batch) -> Result<(), Failure> {
+        let path = "/_tasks?actions=indices:data/write/bulk*&group_by=none\
+                    &filter_path=tasks.headers";
+        let answer = self.cluster.ask(path, None).await.map_err(unanswered)?;
+        match answer.status {
+            200 => {}
+            // Without the right to see tasks, waiting is all that can be done.
+            401 | 403 | 404 | 405 => {
+                tokio::time::sleep(4 * SETTLE).await;
+                return Ok(());
+            }
+            _ => return Err(refused("listing what is executed", &answer)),
+        }
+        let tasks: Tasks = read(&answer)?;
+        let ours = format!("kai-agent/{}/", self.places.agent);
+        let this_run = self.prefix();
+        let own = (batch.serial > 0).then(|| self.name(batch.serial));
+        let concerns = |name: &String| {
+            name.starts_with(&ours) && (!name.starts_with(&this_run) || Some(name) == own.as_ref())
+        };
+        let named = |task: &Task| task.headers.values().any(concerns);
+        if tasks.tasks.iter().any(named) {
+            return Err(Failure {
+                label: "still_executed",
+                reason: "an earlier request with the same lines is still being executed".to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// Which of some items an index has.
