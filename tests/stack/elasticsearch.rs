@@ -284,13 +284,19 @@ fn destroyed_it_keeps_what_is_not_ours(stack: &Stack) {
     for path in FOREIGN {
         assert_eq!(ask(stack, Method::DELETE, path, None).0, 200);
     }
-    let (status, _) = ask(
-        stack,
-        Method::DELETE,
-        "/_index_template/kai-ID-local-logs",
-        None,
+    // The service goes and its lines stay: a server lets no data stream be without its template.
+    stack.write_spec(&spec(stack, MANAGED, "payment"));
+    stack.run(&["provision", "--no-verify"]).expect(0);
+    stack.run(&["drift"]).expect(0);
+    let patterns = template(stack, "index", "logs")["index_patterns"].clone();
+    assert_eq!(patterns[1], "logs-kai.payment-local", "{patterns:#}");
+    assert_eq!(patterns[2], "logs-kai.booking-local", "{patterns:#}");
+    let kept = stack.run(&["destroy", "--yes"]).expect(0);
+    let line = format!(
+        "index-template/logs (kai-{}-local-logs): data streams",
+        stack.id
     );
-    assert_eq!(status, 200);
+    assert!(kept.out.contains(&line), "{}", kept.out);
     stack.run(&["destroy", "--yes", "--purge"]).expect(0);
     assert!(!stack.place().join("data").exists());
 }

@@ -5,6 +5,7 @@ use super::Env;
 use crate::object::{Object, System};
 use crate::plan::object::{Compared, compare, desired};
 use crate::plan::{Action, Change};
+use crate::systems::elasticsearch::is_in_use;
 use crate::systems::objects::{self, Client};
 
 /// Creates or updates.
@@ -63,7 +64,13 @@ pub(super) async fn delete(change: &Change, env: &Env) -> Result<String, String>
         .iter()
         .filter(|listed| listed.address == change.address.as_str() && listed.id == change.before)
     {
-        client.delete(listed.kind, &listed.id).await.map_err(text)?;
+        match client.delete(listed.kind, &listed.id).await {
+            Ok(()) => {}
+            Err(error) if is_in_use(&error) => {
+                return Ok(format!("kept, since data streams are made by it: {error}"));
+            }
+            Err(error) => return Err(error.to_string()),
+        }
     }
     debug_assert_eq!(change.action, Action::Delete);
     Ok("deleted".to_owned())
