@@ -2,6 +2,7 @@
 
 mod business;
 mod crash;
+mod elasticsearch;
 mod faults;
 mod gate;
 mod life;
