@@ -2,6 +2,7 @@
 
 mod business;
 mod crash;
+mod dashboards;
 mod faults;
 mod gate;
 mod life;

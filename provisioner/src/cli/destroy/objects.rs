@@ -84,7 +84,7 @@ async fn ask(
     system: System,
     access: &crate::model::Connection,
 ) -> Result<Holdings, String> {
-    let text = |error: crate::systems::rest::RestError| error.to_string();
+    let text = |error: RestError| error.to_string();
     let client = Client::new(system, access).map_err(text)?;
     let listed = client.ours(&context.owner).await.map_err(text)?;
     let (mut streams, events) = render::elasticsearch::streams(&context.stack);
