@@ -43,7 +43,7 @@ use wake::Wake;
 
 /// Time for lines in flight when the agent ends or the lane's configuration changes; what has no
 /// outcome then stays in its file.
-const DRAIN: Duration = Duration::from_secs(3);
+const DRAIN: Duration = Duration::from_millis(2500);
 
 /// Changes of the configuration are looked for this often, and a lane that could not start is tried
 /// again.

@@ -5,6 +5,7 @@ mod alertmanager;
 pub mod elasticsearch;
 pub mod gate;
 pub mod grafana;
+pub mod jaeger;
 mod kibana;
 pub mod kubernetes;
 pub mod logs;
@@ -37,6 +38,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     out.extend(inbox(stack, layout));
     out.extend(services::render(stack, layout));
     out.extend(elasticsearch::render(stack, layout));
+    out.extend(jaeger::render(stack, layout));
     out.extend(agent::render(stack, layout));
     out.extend(alertmanager::render(stack, layout));
     out.extend(prometheus::render(stack, layout));
@@ -50,37 +52,26 @@ pub fn local(port: u16, path: &str) -> String {
     format!("http://127.0.0.1:{port}{path}")
 }
 
-/// Where each system with objects is, and how it is asked: with the password of a managed Grafana,
-/// which lies in the stack's folder.
-pub fn connections(stack: &Stack, layout: &Layout) -> BTreeMap<System, Connection> {
-    let mut all = accesses(stack);
-    if let Some(grafana) = &stack.systems.grafana {
-        let access = grafana::access(grafana, stack.ports, layout);
-        all.insert(System::Grafana, access);
-    }
-    all
-}
-
-/// Where each system with objects is: a managed one on its local port.
-pub fn accesses(stack: &Stack) -> BTreeMap<System, Connection> {
-    let at = |placement: &Placement, port: u16| match placement {
+/// Where Elasticsearch is; nothing when it is off.
+pub fn elasticsearch_access(stack: &Stack) -> Option<Connection> {
+    let settings = stack.systems.elasticsearch.as_ref()?;
+    Some(match &settings.placement {
         Placement::Managed { .. } => Connection {
-            url: local(port, ""),
+            url: local(stack.ports.elasticsearch(), ""),
             auth: None,
         },
         Placement::External(connection) => connection.clone(),
-    };
+    })
+}
+
+/// Where each system with objects is: a managed one on its local port.
+pub fn accesses(stack: &Stack, layout: &Layout) -> BTreeMap<System, Connection> {
     let (systems, ports) = (&stack.systems, stack.ports);
-    let elasticsearch = systems.elasticsearch.as_ref().map(|s| {
-        (
-            System::Elasticsearch,
-            at(&s.placement, ports.elasticsearch()),
-        )
-    });
+    let elasticsearch = elasticsearch_access(stack).map(|access| (System::Elasticsearch, access));
     let grafana = systems
         .grafana
         .as_ref()
-        .map(|s| (System::Grafana, at(&s.placement, ports.grafana())));
+        .map(|s| (System::Grafana, grafana::access(s, ports, layout)));
     let kibana = systems
         .kibana
         .as_ref()

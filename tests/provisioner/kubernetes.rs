@@ -253,7 +253,11 @@ fn commands_that_need_this_machine_say_so() {
             ran.err
         );
     }
-    kai_observe(&["validate"], &spec("small")).expect(0);
+    let ran = kai_observe(&["validate"], &spec("small")).expect(0);
+    for system in ["elasticsearch", "jaeger", "grafana", "kibana"] {
+        let line = format!("systems.{system} is left out: it is not rendered for a cluster");
+        assert!(ran.out.contains(&line), "{}", ran.out);
+    }
     // A spec for this machine, asked for as manifests, is judged as if it ran in a cluster.
     let example = root().join("examples/ticketing/observe.yaml");
     let ran = kai_observe(&["render", "--to", "kubernetes"], &example).expect(65);

@@ -8,3 +8,4 @@ mod gate;
 mod life;
 mod neighbours;
 mod ports;
+mod traces;

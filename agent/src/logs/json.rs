@@ -173,8 +173,8 @@ const HIGHS: u64 = 0x8080_8080_8080_8080;
 /// the lowest bit that is set; bits above it may be set for nothing (a borrow goes upwards).
 fn special(word: u64) -> u64 {
     let zero = |x: u64| x.wrapping_sub(ONES) & !x;
-    let quote = zero(word ^ (ONES * b'"' as u64));
-    let backslash = zero(word ^ (ONES * b'\\' as u64));
+    let quote = zero(word ^ (ONES * u64::from(b'"')));
+    let backslash = zero(word ^ (ONES * u64::from(b'\\')));
     let control = word.wrapping_sub(ONES * 0x20) & !word;
     (quote | backslash | control) & HIGHS
 }

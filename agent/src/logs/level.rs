@@ -22,7 +22,7 @@ pub fn text(given: &[u8]) -> Option<&'static str> {
     let is = |name: &&str| name.as_bytes().eq_ignore_ascii_case(given);
     NAMES
         .iter()
-        .find(|(_, spellings)| spellings.iter().any(|name| is(&name)))
+        .find(|(_, spellings)| spellings.iter().any(&is))
         .map(|(name, _)| *name)
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use kai_contract::agent_config::{LogSource, LogStart};
+use kai_contract::agent_config::{LogSource, LogStart, Logs, Problem};
 use tokio::sync::mpsc;
 
 use super::batch::{Batch, Pool, Run};
@@ -41,8 +41,8 @@ const READ: usize = 256 << 10;
 /// A file that was rotated away or deleted gets its last line, even without an end, after this time
 /// without growth, and is closed after these.
 const LAST_LINE: Duration = Duration::from_secs(5);
-const CLOSE_DELETED: Duration = Duration::from_secs(60);
-const CLOSE_ROTATED: Duration = Duration::from_secs(300);
+const CLOSE_DELETED: Duration = Duration::from_mins(1);
+const CLOSE_ROTATED: Duration = Duration::from_mins(5);
 
 /// One source, resolved.
 #[derive(Debug)]
@@ -75,6 +75,27 @@ impl Source {
             from_end: config.start == LogStart::End,
         })
     }
+}
+
+/// Paths that are no globs.
+pub fn bad_globs(logs: &Logs) -> Vec<Problem> {
+    let of_source = |(name, source): (&String, &LogSource)| {
+        let keys = [("paths", &source.paths), ("exclude", &source.exclude)];
+        keys.map(|(key, globs)| {
+            let judged = globs.iter().enumerate().filter_map(|(index, glob)| {
+                let error = glob::Pattern::new(glob).err()?;
+                Some(Problem::new(
+                    format!("logs.sources.{name}.{key}.{index}"),
+                    format!(
+                        "\"{glob}\" is no glob: {error}; write one like /var/log/booking/*.log"
+                    ),
+                ))
+            });
+            judged.collect::<Vec<_>>()
+        })
+        .concat()
+    };
+    logs.sources.iter().flat_map(of_source).collect()
 }
 
 pub struct Reader {
@@ -332,6 +353,12 @@ impl Reader {
         if look.size < tail.offset {
             self.truncated(tail, "truncated");
         }
+        // Rewritten with just as many bytes: nothing to read tells of it.
+        let rewritten = look.size == tail.offset && look.modified != tail.modified;
+        if tail.id.is_some() && rewritten && !tail.is_unchanged()? {
+            self.truncated(tail, "truncated");
+        }
+        tail.modified = look.modified;
         tail.size = look.size;
         if tail.id.is_none() {
             if tail.size == 0 {

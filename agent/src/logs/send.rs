@@ -31,10 +31,10 @@ use backoff::Backoff;
 const AT_ONCE: usize = 2;
 
 /// A rejected request with one document is the document's fault if others went through lately.
-const LATELY: Duration = Duration::from_secs(60);
+const LATELY: Duration = Duration::from_mins(1);
 
 /// A reason that stays is said again this often.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
+const SAY_AGAIN: Duration = Duration::from_mins(1);
 
 const FILTER: &str = "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason";
 

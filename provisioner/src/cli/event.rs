@@ -11,7 +11,6 @@ use crate::events::{self, Deploy, Ledger, Outcome, Recipient, Said, Told};
 use crate::inbox::time::Instant;
 use crate::layout::Layout;
 use crate::spec::Secrets;
-use crate::world;
 
 pub async fn run(command: &EventCommand, common: &Common, ui: &Ui) -> Result<u8, Stop> {
     let EventCommand::Deploy(args) = command;
@@ -36,7 +35,7 @@ pub async fn run(command: &EventCommand, common: &Common, ui: &Ui) -> Result<u8,
         &stack.owner,
     )
     .map_err(Stop::error)?;
-    let recipients = events::recipients(&stack, &layout, &deploy, &world::not_installed(&layout));
+    let recipients = events::recipients(&stack, &layout, &deploy);
     ui.stage("event", &deploy.title());
     ui.stage("id", &deploy.id);
     let mut rows: Vec<(&Recipient, Told)> = Vec::new();

@@ -8,7 +8,8 @@ use crate::components::Attempt;
 use crate::layout::Layout;
 use crate::model::{Channel, Connection, Placement, SecretRef, Severity, Smtp, Stack, Team};
 use crate::object::System;
-use crate::render::{connections, local, stand_in};
+use crate::render::{accesses, local, stand_in};
+use crate::world;
 
 /// PagerDuty's change events.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/change/enqueue";
@@ -49,16 +50,11 @@ pub enum Key {
 }
 
 /// All that there could be, in the order in which they are told: who can be asked again first.
-pub fn recipients(
-    stack: &Stack,
-    layout: &Layout,
-    deploy: &Deploy,
-    not_installed: &BTreeMap<String, Vec<Attempt>>,
-) -> Vec<Recipient> {
-    let mut out = vec![
-        system(stack, layout, System::Elasticsearch, not_installed),
-        system(stack, layout, System::Grafana, not_installed),
-    ];
+pub fn recipients(stack: &Stack, layout: &Layout, deploy: &Deploy) -> Vec<Recipient> {
+    let not_installed = world::not_installed(layout);
+    let mut accesses = accesses(stack, layout);
+    let mut system = |name| system(stack, name, accesses.remove(&name), &not_installed);
+    let mut out = vec![system(System::Elasticsearch), system(System::Grafana)];
     if let Some(team) = stack.teams.get(&deploy.team) {
         out.extend(
             [Channel::Pagerduty, Channel::Slack, Channel::Email]
@@ -70,8 +66,8 @@ pub fn recipients(
 
 fn system(
     stack: &Stack,
-    layout: &Layout,
     system: System,
+    access: Option<Connection>,
     not_installed: &BTreeMap<String, Vec<Attempt>>,
 ) -> Recipient {
     let (name, placement) = match system {
@@ -84,7 +80,6 @@ fn system(
             stack.systems.elasticsearch.as_ref().map(|s| &s.placement),
         ),
     };
-    let access = connections(stack, layout).remove(&system);
     let (Some(placement), Some(access)) = (placement, access) else {
         return Recipient {
             name,

@@ -146,7 +146,12 @@ pub async fn start(
         .args(prepared.user.map(|user| user.to_string()))
         .arg("--")
         .arg(&prepared.program)
-        .args(process.args.iter().map(|arg| with_home(arg, program)))
+        .args(
+            process
+                .args
+                .iter()
+                .map(|arg| with_home(arg, &prepared.program)),
+        )
         .env_clear()
         .envs(
             PASSED_ON

@@ -10,7 +10,7 @@ use crate::dashboards::query::{Times, expand};
 use crate::dashboards::source::{Dashboard, Query};
 use crate::dashboards::sources;
 use crate::object::System;
-use crate::render::{connections, duration, grafana::uids};
+use crate::render::{accesses, duration, grafana::uids};
 use crate::systems::grafana::Grafana;
 use crate::systems::objects::Client;
 use crate::systems::prometheus::Prometheus;
@@ -122,7 +122,7 @@ async fn searches(subject: &Subject<'_>) -> Option<Proof> {
     if placed.placement.is_managed() && !subject.installed("elasticsearch") {
         return Some(not_run(AREA, NAME, "Elasticsearch is not here".to_owned()));
     }
-    let access = connections(subject.stack, subject.layout).remove(&System::Elasticsearch)?;
+    let access = accesses(subject.stack, subject.layout).remove(&System::Elasticsearch)?;
     let searches: BTreeSet<String> = sources()
         .into_iter()
         .filter_map(|(_, source)| source.ok())
@@ -157,7 +157,7 @@ async fn grafana(subject: &Subject<'_>) -> Vec<Proof> {
         );
         return vec![not_run(NAME, "api", why)];
     }
-    let mut all = connections(subject.stack, subject.layout);
+    let mut all = accesses(subject.stack, subject.layout);
     let Some(access) = all.remove(&System::Grafana) else {
         return Vec::new();
     };
@@ -204,7 +204,7 @@ async fn kibana(subject: &Subject<'_>) -> Option<Proof> {
     if placed.placement.is_managed() && !subject.installed(NAME) {
         return Some(not_run(NAME, "api", "Kibana is not installed".to_owned()));
     }
-    let access = connections(subject.stack, subject.layout).remove(&System::Kibana)?;
+    let access = accesses(subject.stack, subject.layout).remove(&System::Kibana)?;
     let work = async {
         let client = Client::new(System::Kibana, &access).map_err(|error| error.to_string())?;
         let server = client.probe().await.map_err(|error| error.to_string())?;

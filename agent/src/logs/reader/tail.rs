@@ -45,6 +45,8 @@ pub struct Tail {
     pub skipping: bool,
     pub suspect_below: u64,
     pub since: Option<Since>,
+    /// Last change of its content, as last seen.
+    pub modified: (i64, i64),
     pub grew: Instant,
     /// Its path leads elsewhere since then.
     pub gone: Option<Instant>,
@@ -55,6 +57,7 @@ pub struct Tail {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
     pub size: u64,
+    pub modified: (i64, i64),
     pub deleted: bool,
 }
 
@@ -85,6 +88,7 @@ impl Tail {
             skipping: false,
             suspect_below: 0,
             since: None,
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
             grew: Instant::now(),
             gone: None,
             file,
@@ -95,6 +99,7 @@ impl Tail {
         let metadata = self.file.metadata()?;
         Ok(Look {
             size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
             deleted: metadata.nlink() == 0,
         })
     }
@@ -133,6 +138,11 @@ impl Tail {
         self.offset = offset;
         self.exhausted = None;
         Ok(())
+    }
+
+    /// Whether what stands before `offset` is still there.
+    pub fn is_unchanged(&self) -> io::Result<bool> {
+        Ok(self.read(&mut [0; OVERLAP + PREFIX])?.is_some())
     }
 
     /// Reads what comes after `offset`, at most as much as fits; where in `buffer` it begins and

@@ -116,7 +116,7 @@ impl Sender {
         }
         self.ledger.checked("rolled_over");
         let count = there.iter().filter(|found| **found).count();
-        tracing::info!(
+        tracing::debug!(
             data_stream = %self.streams[batch.stream].name,
             since = %indices[oldest],
             lines = suspects.len(),

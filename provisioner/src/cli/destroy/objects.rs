@@ -37,7 +37,7 @@ pub struct Holdings {
 pub async fn holdings(context: &Context, running: &[Found]) -> Result<Vec<Holdings>, Stop> {
     let stack = &context.stack;
     let mut out = Vec::new();
-    for (system, access) in render::connections(stack, &context.layout) {
+    for (system, access) in render::accesses(stack, &context.layout) {
         let managed = stack
             .systems
             .placements()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::dialect::{self, DISABLE_OBJECTS, ILM, ISM, LOGSDB, STREAM_LIFECYCLE, SUBOBJECTS};
+use super::dialect::{DISABLE_OBJECTS, ILM, ISM, LOGSDB, STREAM_LIFECYCLE, SUBOBJECTS};
 use super::*;
 use crate::object::{Mark, same};
 
@@ -156,12 +156,8 @@ fn policies_are_read_back_as_they_were_written() {
 
 #[test]
 fn what_a_build_lacks_is_named() {
-    let words = |server: &Server| -> Vec<&str> {
-        dialect::left_out(server)
-            .iter()
-            .map(|(what, _)| *what)
-            .collect()
-    };
+    let words =
+        |server: &Server| -> Vec<&str> { left_out(server).iter().map(|(what, _)| *what).collect() };
     let few_modules = server(
         "elasticsearch",
         "9.5.3",
