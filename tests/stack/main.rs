@@ -2,6 +2,7 @@
 
 mod business;
 mod crash;
+mod dashboards;
 mod elasticsearch;
 mod faults;
 mod gate;
