@@ -13,6 +13,7 @@ pub mod facts;
 pub mod gate;
 pub mod http;
 pub mod logging;
+pub mod logs;
 pub mod node;
 pub mod passthrough;
 pub mod process;

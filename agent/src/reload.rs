@@ -134,6 +134,10 @@ impl Reloader {
             loaded.config.traces.as_ref(),
             &mut |path, old, new| problems.push(restart(path, old, new)),
         );
+        let (old, new) = (&before.config.state, &loaded.config.state);
+        if old != new {
+            problems.push(restart("state", &shown(old), &shown(new)));
+        }
         if problems.is_empty() {
             return Ok(loaded);
         }

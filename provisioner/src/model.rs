@@ -230,12 +230,45 @@ pub enum Auth {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Elasticsearch {
     pub placement: Placement,
+    /// What a managed node is.
+    pub distribution: Distribution,
     /// How long log documents are kept.
     pub retention: Duration,
     /// Patterns of indices and data streams that may be touched.
     pub owns: Vec<String>,
     /// Heap of a managed node in MiB.
     pub heap_mib: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distribution {
+    Elasticsearch,
+    OpenSearch,
+}
+
+impl Distribution {
+    /// The component and its program.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Elasticsearch => "elasticsearch",
+            Self::OpenSearch => "opensearch",
+        }
+    }
+
+    pub fn settings_file(self) -> &'static str {
+        match self {
+            Self::Elasticsearch => "elasticsearch.yml",
+            Self::OpenSearch => "opensearch.yml",
+        }
+    }
+
+    /// What its environment variables begin with.
+    pub fn variables(self) -> &'static str {
+        match self {
+            Self::Elasticsearch => "ES",
+            Self::OpenSearch => "OPENSEARCH",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -429,6 +462,8 @@ pub struct SecretRef {
 pub enum SecretSource {
     Env(String),
     File(PathBuf),
+    /// Made by the first `provision` that needs it and kept in this file from then on.
+    Generated(PathBuf),
 }
 
 impl fmt::Display for SecretRef {
@@ -436,6 +471,7 @@ impl fmt::Display for SecretRef {
         match &self.source {
             SecretSource::Env(name) => write!(f, "env:{name}"),
             SecretSource::File(path) => write!(f, "file:{}", path.display()),
+            SecretSource::Generated(path) => write!(f, "generated:{}", path.display()),
         }
     }
 }

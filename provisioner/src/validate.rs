@@ -122,7 +122,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "kubernetes-needs",
-        what: "a stack in a cluster names the agent's image, and its names leave room for more",
+        what: "a stack in a cluster names the agent's image and versions that have one, and a namespace that leaves room for a second",
         run: kubernetes::has_what_it_needs,
     },
     Check {

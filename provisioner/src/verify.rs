@@ -2,6 +2,8 @@
 //! answer failed.
 
 mod alerting;
+mod dashboards;
+mod logs;
 mod processes;
 mod request;
 mod rules;
@@ -123,12 +125,14 @@ impl Subject<'_> {
 
 /// Runs all proofs, those that do not depend on each other at the same time.
 pub async fn verify(subject: &Subject<'_>) -> Verdict {
-    let (processes, scraping, rules, alerting, services, traces, request) = tokio::join!(
+    let (processes, scraping, rules, alerting, services, logs, dashboards, traces, request) = tokio::join!(
         Box::pin(processes::prove(subject)),
         Box::pin(scraping::prove(subject)),
         Box::pin(rules::prove(subject)),
         Box::pin(alerting::prove(subject)),
         Box::pin(services::prove(subject)),
+        Box::pin(logs::prove(subject)),
+        Box::pin(dashboards::prove(subject)),
         Box::pin(traces::prove(subject)),
         Box::pin(request::prove(subject)),
     );
@@ -137,6 +141,8 @@ pub async fn verify(subject: &Subject<'_>) -> Verdict {
     proofs.extend(rules);
     proofs.extend(alerting);
     proofs.extend(services);
+    proofs.extend(logs);
+    proofs.extend(dashboards);
     proofs.extend(traces);
     proofs.extend(request);
     proofs.extend(absent(subject));

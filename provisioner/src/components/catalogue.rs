@@ -144,8 +144,18 @@ pub struct MavenSource {
     pub group: String,
     pub artifact: String,
     pub extension: String,
+    /// Major version → the oldest Java that it runs on, where the artifact brings none.
+    #[serde(default)]
+    pub java: BTreeMap<u64, u32>,
     /// Program → path inside the artifact.
     pub programs: BTreeMap<String, String>,
+}
+
+impl MavenSource {
+    /// The oldest Java for `version`; `None` when it needs none of its own.
+    pub fn java(&self, version: &Version) -> Option<u32> {
+        self.java.get(&version.number(0)).copied()
+    }
 }
 
 impl Catalogue {
@@ -267,6 +277,7 @@ pub fn fill(template: &str, version: &str, platform: &super::Platform) -> String
         .replace("{os}", &platform.os)
         .replace("{arch}", &platform.arch)
         .replace("{machine}", platform.machine())
+        .replace("{processor}", platform.processor())
 }
 
 /// The known name with the fewest edits, when it is close enough to be a slip of the hand.

@@ -8,7 +8,7 @@
 //! any other team                 → the fallback team's, by severity
 //! ```
 
-mod receiver;
+pub(in crate::render) mod receiver;
 mod route;
 
 use std::path::PathBuf;
@@ -132,6 +132,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
                 metric: "alertmanager_config_last_reload_success_timestamp_seconds",
             },
             reload: Reload::Http(local(port, "/-/reload")),
+            java: None,
         })),
     });
     out

@@ -45,6 +45,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         config: vec![file.clone()],
         loaded: Loaded::AtStart,
         reload: Reload::Restart,
+        java: None,
     };
     vec![
         component("jaeger", version.clone(), *required),

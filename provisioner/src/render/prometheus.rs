@@ -151,6 +151,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
                 metric: "prometheus_config_last_reload_success_timestamp_seconds",
             },
             reload: Reload::Http(local(port, "/-/reload")),
+            java: None,
         })),
     });
     out

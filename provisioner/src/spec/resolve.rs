@@ -12,8 +12,8 @@ use super::tree::Node;
 use super::view::View;
 use crate::model::{
     Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
-    Elasticsearch, Grafana, Inbox, Jaeger, Kibana, Kubernetes, LeftOut, LogFormat, Owner,
-    Placement, Ports, Prometheus, Resources, Routing, RuleOverride, Run, RunsOn, SecretRef,
+    Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, Kubernetes, LeftOut, LogFormat,
+    Owner, Placement, Ports, Prometheus, Resources, Routing, RuleOverride, Run, RunsOn, SecretRef,
     SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind, Stack, Systems,
     Team,
 };
@@ -127,6 +127,10 @@ fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
         elasticsearch: placed(systems.child("elasticsearch"), base_dir).map(|(view, placement)| {
             Elasticsearch {
                 placement,
+                distribution: match view.text("distribution").as_deref() {
+                    Some("opensearch") => Distribution::OpenSearch,
+                    _ => Distribution::Elasticsearch,
+                },
                 retention: view.duration("retention"),
                 owns: view.texts("owns"),
                 heap_mib: view.integer("heapMib"),
@@ -179,6 +183,15 @@ fn without_what_a_cluster_lacks(
             key: format!("services.{}.logs", service.name),
             why: "the agent of a cluster does not ship logs in this build".to_owned(),
         });
+    }
+    for (name, view) in spec.children("services") {
+        if view.given("gate").is_some() {
+            left_out.push(LeftOut {
+                key: format!("services.{name}.gate"),
+                why: "the gate's configuration is not rendered for a cluster in this build"
+                    .to_owned(),
+            });
+        }
     }
     left_out
 }

@@ -197,7 +197,7 @@ async fn line(
     service: &Service,
     trace_id: &str,
 ) -> Result<((), String), String> {
-    let access = accesses(subject.stack)
+    let access = accesses(subject.stack, subject.layout)
         .remove(&System::Elasticsearch)
         .ok_or("the stack has no Elasticsearch")?;
     let stream = format!("logs-kai.{}-{}", service.name, subject.stack.environment);

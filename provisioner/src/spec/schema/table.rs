@@ -576,6 +576,16 @@ static ELASTICSEARCH: Object = Object {
         URL_FIELD,
         AUTH_FIELD,
         Field::new(
+            "distribution",
+            Kind::Enum {
+                values: &["elasticsearch", "opensearch"],
+                reserved: &[],
+            },
+            "opensearch",
+            "What a managed node is; an external cluster is asked.",
+        )
+        .default("elasticsearch"),
+        Field::new(
             "owns",
             Kind::List {
                 item: &TEXT,
