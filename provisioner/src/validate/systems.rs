@@ -231,7 +231,7 @@ pub(super) fn spans_have_a_way(subject: &Subject<'_>, findings: &mut Findings) {
                 "`otlp` is for an external system, and this one is not",
             )
             .help("say `mode: external`, or take it out");
-    } else if let Err(why) = judge_otlp_endpoint(text.as_ref()) {
+    } else if let Err(why) = judge_otlp_endpoint(text) {
         findings.error("spans", subject.at(&path), why);
     }
 }
