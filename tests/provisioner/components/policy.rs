@@ -33,7 +33,10 @@ fn every_source_says_why_it_was_passed_over() {
         text.starts_with("no source could give it:\n  path (prometheus): "),
         "{text}"
     );
-    assert!(text.ends_with("\n  workspace, cache, maven: none"), "{text}");
+    assert!(
+        text.ends_with("\n  workspace, cache, maven: none"),
+        "{text}"
+    );
 }
 
 #[test]
