@@ -42,6 +42,10 @@ fn compare(case: &str, spec: &Path) {
         if case == "example" && name.starts_with("prometheus/rules") {
             continue;
         }
+        // The same dashboards under another name; the example's are read.
+        if case == "keyed" && name.starts_with("grafana/dashboards") {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).unwrap();
         let names_home = text.contains(&home.display().to_string());
         let text = text.replace(&home.display().to_string(), "/HOME");
