@@ -6,6 +6,8 @@ use std::time::Duration;
 use kai_contract::agent_config::{AgentConfig, Collectors, Problem};
 use regex::bytes::{Regex, RegexBuilder};
 
+use crate::logs::reader;
+
 /// node_exporter's own defaults; Debian's package has another for the mount points.
 const MOUNT_POINTS: &str =
     "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)";
@@ -72,6 +74,7 @@ impl Settings {
         let devices = exclusion("netdevDeviceExclude", netdev_device_exclude, "");
         let fields = vmstat_fields.as_deref().unwrap_or(VMSTAT);
         let vmstat_fields = compile("vmstatFields", fields, &mut problems);
+        problems.extend(config.logs.iter().flat_map(reader::bad_globs));
         match vmstat_fields {
             Some(vmstat_fields) if problems.is_empty() => Ok(Self {
                 disabled: disable.clone(),

@@ -5,6 +5,7 @@ mod context;
 mod destroy;
 mod drift;
 mod drill;
+mod event;
 mod inbox;
 mod init;
 mod plan;
@@ -111,6 +112,7 @@ async fn run(cli: &Cli, ui: &ui::Ui) -> Result<u8, Stop> {
         Command::Destroy(args) => Box::pin(destroy::run(args, common, ui)).await,
         Command::Render(args) => render::run(args, common, ui),
         Command::Drill(args) => Box::pin(drill::run(args, common, ui)).await,
+        Command::Event(args) => Box::pin(event::run(args, common, ui)).await,
         Command::Inbox(args) => Box::pin(inbox::run(args, common, ui)).await,
         Command::Schema(args) => show::schema(args),
         Command::Completions { shell } => {

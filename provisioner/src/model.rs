@@ -274,6 +274,8 @@ impl Distribution {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Jaeger {
     pub placement: Placement,
+    /// Where an external one takes spans, OTLP over gRPC. `None`: no spans are taken.
+    pub otlp: Option<String>,
     /// Traces that a managed Jaeger keeps in memory at most.
     pub max_traces: u32,
 }
@@ -460,6 +462,8 @@ pub struct SecretRef {
 pub enum SecretSource {
     Env(String),
     File(PathBuf),
+    /// Made by the first `provision` that needs it and kept in this file from then on.
+    Generated(PathBuf),
 }
 
 impl fmt::Display for SecretRef {
@@ -467,6 +471,7 @@ impl fmt::Display for SecretRef {
         match &self.source {
             SecretSource::Env(name) => write!(f, "env:{name}"),
             SecretSource::File(path) => write!(f, "file:{}", path.display()),
+            SecretSource::Generated(path) => write!(f, "generated:{}", path.display()),
         }
     }
 }

@@ -122,7 +122,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "kubernetes-needs",
-        what: "a stack in a cluster names the agent's image, and its names leave room for more",
+        what: "a stack in a cluster names the agent's image and versions that have one, and a namespace that leaves room for a second",
         run: kubernetes::has_what_it_needs,
     },
     Check {
@@ -149,6 +149,11 @@ pub const CHECKS: &[Check] = &[
         name: "placements",
         what: "an external system has an address and one way to say who asks",
         run: systems::placements_are_whole,
+    },
+    Check {
+        name: "spans",
+        what: "spans go to an address that the agent can send to",
+        run: systems::spans_have_a_way,
     },
     Check {
         name: "gate",

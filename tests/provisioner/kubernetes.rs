@@ -2,6 +2,8 @@
 //! configuration, and as a real API server judges them.
 
 mod api_server;
+mod contained;
+mod discovered;
 mod judged;
 mod schemas;
 
@@ -251,7 +253,11 @@ fn commands_that_need_this_machine_say_so() {
             ran.err
         );
     }
-    kai_observe(&["validate"], &spec("small")).expect(0);
+    let ran = kai_observe(&["validate"], &spec("small")).expect(0);
+    for system in ["elasticsearch", "jaeger", "grafana", "kibana"] {
+        let line = format!("systems.{system} is left out: it is not rendered for a cluster");
+        assert!(ran.out.contains(&line), "{}", ran.out);
+    }
     // A spec for this machine, asked for as manifests, is judged as if it ran in a cluster.
     let example = root().join("examples/ticketing/observe.yaml");
     let ran = kai_observe(&["render", "--to", "kubernetes"], &example).expect(65);
@@ -259,6 +265,32 @@ fn commands_that_need_this_machine_say_so() {
         assert!(ran.err.contains(part), "{part}: {}", ran.err);
     }
     assert_eq!(ran.out, "");
+}
+
+/// One spec, on this machine in one environment and in a cluster in the other.
+#[test]
+fn an_environment_may_run_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("observe.yaml");
+    let text = std::fs::read_to_string(self::spec("small")).unwrap();
+    let text = text.replace("runsOn: kubernetes\n", "")
+        + "systems: { prometheus: { replicas: 2 } }\n\
+           environments: { dev: {}, prod: { runsOn: kubernetes, kubernetes: { namespace: prod-watch } } }\n";
+    std::fs::write(&spec, text).unwrap();
+    let ran = kai_observe(&["render", "--env", "prod"], &spec).expect(0);
+    assert!(ran.out.contains("namespace: prod-watch-agent") && ran.out.contains("replicas: 2"));
+    assert!(ran.out.contains("observe.kai/environment: prod"));
+    let out = folder.path().join("out");
+    let home = folder.path().join("home");
+    let (out, home) = (out.to_str().unwrap(), home.to_str().unwrap());
+    let args = ["render", "--env", "dev", "--home", home, "--out", out];
+    let ran = kai_observe(&args, &spec).expect(0);
+    assert!(ran.out.contains("prometheus.yml"), "{ran:?}");
+    assert!(
+        ran.err
+            .contains("`systems.prometheus.replicas` is not used"),
+        "{ran:?}"
+    );
 }
 
 /// What the ConfigMaps hold, judged by the programs that will read it.

@@ -10,11 +10,16 @@
 
 mod cli;
 mod components;
+mod dashboards;
+mod event;
+mod grafana;
 mod harness;
 mod inbox;
+mod kibana;
 mod kubernetes;
 mod render;
 mod rules;
 mod spec;
 #[path = "../stack/main.rs"]
 mod stack;
+mod standins;

@@ -42,7 +42,14 @@ pub const KEYS: [(&str, &[&str]); 26] = [
     ("applications", &[]),
     (
         "logs",
-        &["sources", "elasticsearch", "memoryBytes", "deadLetterBytes"],
+        &[
+            "sources",
+            "elasticsearch",
+            "memoryBytes",
+            "deadLetterBytes",
+            "maxLineBytes",
+            "gzip",
+        ],
     ),
     ("logs.sources", &[]),
     (
@@ -56,7 +63,7 @@ pub const KEYS: [(&str, &[&str]); 26] = [
             "start",
         ],
     ),
-    ("logs.elasticsearch", &["endpoints", "auth"]),
+    ("logs.elasticsearch", &["endpoints", "auth", "caFile"]),
     ("logs.elasticsearch.auth", AUTH),
     ("logs.elasticsearch.auth.basic", BASIC),
     (
@@ -80,7 +87,7 @@ pub const KEYS: [(&str, &[&str]); 26] = [
     ("gate.alertmanager", &["url", "auth"]),
     ("gate.alertmanager.auth", AUTH),
     ("gate.alertmanager.auth.basic", BASIC),
-    ("gate.elasticsearch", &["endpoints", "auth"]),
+    ("gate.elasticsearch", &["endpoints", "auth", "caFile"]),
     ("gate.elasticsearch.auth", AUTH),
     ("gate.elasticsearch.auth.basic", BASIC),
     ("gate.services", &[]),
@@ -175,6 +182,7 @@ mod tests {
         let elasticsearch = Elasticsearch {
             endpoints: vec!["http://h".into()],
             auth: Some(HttpAuth::TokenFile("/t".into())),
+            ca_file: Some("/ca.pem".into()),
         };
         let server = GateServer {
             url: "http://h".into(),
@@ -230,6 +238,8 @@ mod tests {
                 elasticsearch: elasticsearch.clone(),
                 memory_bytes: 1,
                 dead_letter_bytes: 1,
+                max_line_bytes: 1,
+                gzip: true,
             }),
             traces: Some(Traces {
                 grpc: Some("127.0.0.1:4317".into()),

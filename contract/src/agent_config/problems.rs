@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 mod gate;
+mod logs;
 
 use super::keys::nearest;
 use super::{AgentConfig, COLLECTORS, OLDEST_VERSION, VERSION};
@@ -47,6 +48,10 @@ impl AgentConfig {
         collectors(self, &mut found);
         applications(self, &mut found);
         rotate(self, &mut found);
+        logs::check(self, &mut found);
+        if let Some(traces) = &self.traces {
+            traces.problems(&self.listen, &mut found);
+        }
         found.extend(self.gate.iter().flat_map(super::Gate::problems));
         found
     }

@@ -7,10 +7,11 @@ use crate::plan::object::{Compared, compare, desired};
 use crate::plan::{Action, Change};
 use crate::systems::elasticsearch::is_in_use;
 use crate::systems::objects::{self, Client};
+use crate::systems::rest::RestError;
 
 /// Creates or updates.
 pub(super) async fn write(change: &Change, object: &Object, env: &Env) -> Result<String, String> {
-    let text = |error: crate::systems::rest::RestError| error.to_string();
+    let text = |error: RestError| error.to_string();
     let client = Client::new(object.system, &object.access).map_err(text)?;
     let server = client.probe().await.map_err(text)?;
     let fitted = match objects::fit(object, &server) {
@@ -49,7 +50,7 @@ pub(super) async fn write(change: &Change, object: &Object, env: &Env) -> Result
 
 /// Only what the plan found, and only while it is still ours.
 pub(super) async fn delete(change: &Change, env: &Env) -> Result<String, String> {
-    let text = |error: crate::systems::rest::RestError| error.to_string();
+    let text = |error: RestError| error.to_string();
     let system = System::ALL
         .into_iter()
         .find(|system| system.word() == change.address.kind())
@@ -66,6 +67,7 @@ pub(super) async fn delete(change: &Change, env: &Env) -> Result<String, String>
     {
         match client.delete(listed.kind, &listed.id).await {
             Ok(()) => {}
+            Err(RestError::Kept(why)) => return Ok(why),
             Err(error) if is_in_use(&error) => {
                 return Ok(format!("kept, since data streams are made by it: {error}"));
             }

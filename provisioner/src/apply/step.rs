@@ -38,7 +38,7 @@ pub async fn run(change: &Change, env: &Arc<Env>) -> Outcome {
             }
             Some(Document::Secret(document)) => {
                 let path = env.layout.root.join(&document.path);
-                secret::resolve(&document.reference)
+                secret::to_store(&document.reference)
                     .and_then(|value| secret::store(&path, &value))
                     .map(|()| "stored".to_owned())
                     .map_err(|error| error.to_string())

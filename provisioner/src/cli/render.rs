@@ -196,7 +196,7 @@ fn advice(needed: &[Needed]) -> Vec<String> {
     for (index, n) in needed.iter().enumerate() {
         let from = match &n.reference.source {
             SecretSource::Env(name) => format!("<(printenv {name})"),
-            SecretSource::File(path) => path.display().to_string(),
+            SecretSource::File(path) | SecretSource::Generated(path) => path.display().to_string(),
         };
         let more = if index + 1 < needed.len() { " \\" } else { "" };
         out.push(format!("    --from-file={}={from}{more}", n.key));

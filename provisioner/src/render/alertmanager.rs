@@ -8,7 +8,7 @@
 //! any other team                 → the fallback team's, by severity
 //! ```
 
-mod receiver;
+pub(in crate::render) mod receiver;
 mod route;
 
 use std::path::PathBuf;

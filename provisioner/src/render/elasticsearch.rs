@@ -72,7 +72,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         ));
         out.extend(node(stack, settings, layout));
     }
-    if let Some(access) = super::accesses(stack).remove(&System::Elasticsearch) {
+    if let Some(access) = super::elasticsearch_access(stack) {
         out.extend(objects(stack, settings, &access));
     }
     out

@@ -3,9 +3,8 @@
 
 use kai_contract::agent_config::{Elasticsearch, Gate, GateServer, GateService, HttpAuth};
 
-use super::{accesses, local, rules};
+use super::{elasticsearch_access, local, rules};
 use crate::model::{Auth, RuleKind, SecretRef, Service, Stack};
-use crate::object::System;
 
 /// Health pages and scrapes are many and never fail in the way users do; as in `alert-rules`.
 const NOT_USERS: &str = "path!~\"/metrics|/healthz|/readyz|/faults.*\"";
@@ -46,7 +45,7 @@ pub(super) fn elasticsearch(
     stack: &Stack,
     secret_file: &mut dyn FnMut(&SecretRef) -> String,
 ) -> Option<Elasticsearch> {
-    let connection = accesses(stack).remove(&System::Elasticsearch)?;
+    let connection = elasticsearch_access(stack)?;
     let auth = connection.auth.map(|auth| match auth {
         Auth::ApiKey(key) => HttpAuth::ApiKeyFile(secret_file(&key).into()),
         Auth::Token(token) => HttpAuth::TokenFile(secret_file(&token).into()),
@@ -58,6 +57,7 @@ pub(super) fn elasticsearch(
     Some(Elasticsearch {
         endpoints: vec![connection.url],
         auth,
+        ca_file: None,
     })
 }
 

@@ -15,6 +15,7 @@ use crate::model::{self, Stack};
 const CANARY: &str = "kai.canary";
 const MEMORY_BYTES: u64 = 16 << 20;
 const DEAD_LETTER_BYTES: u64 = 64 << 20;
+const MAX_LINE_BYTES: u64 = 256 << 10;
 
 /// The file that `verify` writes a line to, to find it again.
 pub fn canary_file(layout: &Layout) -> PathBuf {
@@ -68,6 +69,9 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
         elasticsearch,
         memory_bytes: MEMORY_BYTES,
         dead_letter_bytes: DEAD_LETTER_BYTES,
+        max_line_bytes: MAX_LINE_BYTES,
+        // The node is on this machine, or near: bytes on the wire cost less than their packing.
+        gzip: false,
     })
 }
 

@@ -138,6 +138,7 @@ fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
         }),
         jaeger: placed(systems.child("jaeger"), base_dir).map(|(view, placement)| Jaeger {
             placement,
+            otlp: view.text("otlp"),
             max_traces: view.integer("maxTraces"),
         }),
         grafana: placed(systems.child("grafana"), base_dir)
@@ -182,6 +183,15 @@ fn without_what_a_cluster_lacks(
             key: format!("services.{}.logs", service.name),
             why: "the agent of a cluster does not ship logs in this build".to_owned(),
         });
+    }
+    for (name, view) in spec.children("services") {
+        if view.given("gate").is_some() {
+            left_out.push(LeftOut {
+                key: format!("services.{name}.gate"),
+                why: "the gate's configuration is not rendered for a cluster in this build"
+                    .to_owned(),
+            });
+        }
     }
     left_out
 }

@@ -89,10 +89,12 @@ pub struct Rest {
 impl Client {
     /// Only Elasticsearch holds data.
     pub async fn rest(&self, owner: &str, streams: &[String]) -> Result<Rest, RestError> {
-        let Self::Elasticsearch(client) = self else {
-            return Ok(Rest::default());
+        let (data, foreign) = match self {
+            Self::Elasticsearch(client) => client.holds(owner, streams).await?,
+            Self::Grafana(client) => (Vec::new(), client.guests(owner).await?),
+            // Its objects lie in Elasticsearch.
+            Self::Kibana(_) => (Vec::new(), Vec::new()),
         };
-        let (data, foreign) = client.holds(owner, streams).await?;
         Ok(Rest { data, foreign })
     }
 }
@@ -112,6 +114,15 @@ pub fn marked(object: &Object, body: &Value, mark: &Mark) -> Value {
         System::Elasticsearch => super::elasticsearch::marked(object.kind, body, mark),
         System::Grafana => super::grafana::marked(object.kind, body, mark),
         System::Kibana => super::kibana::marked(object.kind, body, mark),
+    }
+}
+
+/// Whether objects of a kind have a place for a mark. Pure.
+pub fn carries_mark(system: System, kind: &str) -> bool {
+    match system {
+        System::Elasticsearch => true,
+        System::Grafana => super::grafana::carries_mark(kind),
+        System::Kibana => super::kibana::carries_mark(kind),
     }
 }
 

@@ -74,6 +74,19 @@ pub fn launch(process: &Process, program_digest: &str) -> String {
     digest(text)[..16].to_owned()
 }
 
+/// Where the component lies: the folder above the program's `bin`. The text of a document cannot
+/// name it, since it is known only once the component is there.
+pub const HOME: &str = "${home}";
+
+fn with_home(arg: &str, program: &Path) -> String {
+    let folder = program.parent().unwrap_or(program);
+    let home = match folder.file_name() {
+        Some(name) if name == "bin" => folder.parent().unwrap_or(folder),
+        _ => folder,
+    };
+    arg.replace(HOME, &home.display().to_string())
+}
+
 /// Variables of the caller that a component may need; nothing else is passed on, so that no secret
 /// of the caller's environment ends in a component's.
 const PASSED_ON: [&str; 14] = [
@@ -133,7 +146,12 @@ pub async fn start(
         .args(prepared.user.map(|user| user.to_string()))
         .arg("--")
         .arg(&prepared.program)
-        .args(&process.args)
+        .args(
+            process
+                .args
+                .iter()
+                .map(|arg| with_home(arg, &prepared.program)),
+        )
         .env_clear()
         .envs(
             PASSED_ON

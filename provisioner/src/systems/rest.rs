@@ -30,6 +30,9 @@ pub enum RestError {
     Secret(#[from] SecretError),
     #[error("{0}")]
     Other(String),
+    /// Left alone, because it holds something that is not ours.
+    #[error("{0}")]
+    Kept(String),
 }
 
 impl RestError {

@@ -1,6 +1,8 @@
 //! Checks on where the stack runs: what a cluster needs, and what it does not have.
 
 use super::{Subject, reported};
+use crate::components::catalogue::Catalogue;
+use crate::components::version::Version;
 use crate::model::{Kubernetes, RunsOn};
 use crate::render::kubernetes;
 use crate::spec::Findings;
@@ -30,6 +32,7 @@ pub(super) fn has_what_it_needs(subject: &Subject<'_>, findings: &mut Findings) 
                  `kubernetes: { images: { agent: \"registry.example.org/kai-agent:0.1.0\" } }`",
             );
     }
+    versions_are_published(subject, cluster, findings);
     let namespace = ["kubernetes", "namespace"];
     if cluster.agent_namespace().len() > 63 && !reported(findings, &namespace) {
         let most = 63 - Kubernetes::AGENT_SUFFIX.len();
@@ -44,6 +47,60 @@ pub(super) fn has_what_it_needs(subject: &Subject<'_>, findings: &mut Findings) 
             )
             .help(format!("choose a namespace of at most {most} characters"));
     }
+}
+
+/// The vendor's image is named by the version: a tag that nobody published would be found out by
+/// pods that do not start.
+fn versions_are_published(subject: &Subject<'_>, cluster: &Kubernetes, findings: &mut Findings) {
+    let systems = &subject.stack.systems;
+    let prometheus = systems.prometheus.as_ref().map(|s| s.version.as_deref());
+    let alertmanager = systems.alertmanager.as_ref().map(|s| s.version.as_deref());
+    for (system, version, image) in [
+        ("prometheus", prometheus, &cluster.prometheus_image),
+        ("alertmanager", alertmanager, &cluster.alertmanager_image),
+    ] {
+        let path = ["systems", system, "version"];
+        let Some(text) = version.flatten() else {
+            continue;
+        };
+        if reported(findings, &path) {
+            continue;
+        }
+        if image.is_none() && !is_release(text) {
+            findings
+                .error(
+                    "bad-version",
+                    subject.at(&path),
+                    format!("there is no image of {system} {text}: its images have whole versions"),
+                )
+                .help("write all three numbers, as in \"3.5.0\", or name an image");
+            continue;
+        }
+        let least = Catalogue::embedded()
+            .ok()
+            .and_then(|catalogue| catalogue.get(system).ok()?.minimum());
+        if let (Some(least), Some(given)) = (least, Version::parse(text))
+            && given < least
+        {
+            findings
+                .error(
+                    "bad-version",
+                    subject.at(&path),
+                    format!("{system} {text} does not read what this build renders"),
+                )
+                .help(format!("use {least} or a later one"));
+        }
+    }
+}
+
+/// `3.5.0`, `3.5.0-rc.1`.
+fn is_release(text: &str) -> bool {
+    let (numbers, rest) = text.split_once('-').unwrap_or((text, "rc.0"));
+    let numbers: Vec<&str> = numbers.split('.').collect();
+    let digits = |t: &&str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    numbers.len() == 3
+        && numbers.iter().all(digits)
+        && rest.strip_prefix("rc.").is_some_and(|n| digits(&n))
 }
 
 pub(super) fn asks_for_nothing_else(subject: &Subject<'_>, findings: &mut Findings) {

@@ -27,7 +27,7 @@ pub async fn prove(subject: &Subject<'_>) -> Vec<Proof> {
     if managed && !subject.installed(settings.distribution.word()) {
         return Vec::new();
     }
-    let Some(access) = render::accesses(stack).remove(&System::Elasticsearch) else {
+    let Some(access) = render::elasticsearch_access(stack) else {
         return Vec::new();
     };
     let client = match Elasticsearch::new(&access) {

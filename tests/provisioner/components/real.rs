@@ -92,6 +92,16 @@ fn node_exporter() {
 }
 
 #[test]
+fn jaeger() {
+    round("jaeger", &[]);
+}
+
+#[test]
+fn telemetrygen() {
+    round("telemetrygen", &[]);
+}
+
+#[test]
 fn what_judges_manifests() {
     round("etcd", &["--version"]);
     round("kube-apiserver", &["--version"]);

@@ -204,15 +204,20 @@ impl ApiServer {
         )
     }
 
-    pub fn kubeconfig(&self) -> std::path::PathBuf {
-        let path = self.folder.path().join("kubeconfig");
+    /// For other clients: as the administrator, or with another's token.
+    pub fn kubeconfig(&self, token: Option<&str>) -> std::path::PathBuf {
+        let (name, token) = match token {
+            Some(token) => ("kubeconfig-account", token),
+            None => ("kubeconfig", self.token.as_str()),
+        };
+        let path = self.folder.path().join(name);
         let config = serde_json::json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "t",
             "clusters": [{ "name": "t", "cluster": {
                 "server": self.url,
                 "certificate-authority": self.folder.path().join("pki/apiserver.crt"),
             } }],
-            "users": [{ "name": "t", "user": { "token": self.token } }],
+            "users": [{ "name": "t", "user": { "token": token } }],
             "contexts": [{ "name": "t", "context": { "cluster": "t", "user": "t" } }],
         });
         std::fs::write(&path, config.to_string()).unwrap();

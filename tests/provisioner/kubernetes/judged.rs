@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api_server::{Answer, ApiServer, path_of};
-use super::{find, kai_observe, objects, program, schemas, spec};
+use super::{discovered, find, kai_observe, objects, program, schemas, spec};
 use crate::harness::Ran;
 
 #[track_caller]
@@ -66,6 +66,7 @@ fn a_real_api_server_accepts_everything() {
         assert_eq!(versions(), first, "{name}: applied again, nothing changes");
         pods(&server, &objects);
     }
+    discovered::by_prometheus(&server);
     refusals(&server);
     kubectl(&server);
 }
@@ -188,7 +189,7 @@ fn kubectl(server: &ApiServer) {
             "-",
             "--kubeconfig",
         ])
-        .arg(server.kubeconfig())
+        .arg(server.kubeconfig(None))
         .env("HOME", server.folder.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -14,6 +14,7 @@ use crate::render;
 use crate::systems::elasticsearch::is_in_use;
 use crate::systems::objects::{Client, Listed};
 use crate::systems::proc::Found;
+use crate::systems::rest::RestError;
 
 /// What one server holds.
 #[derive(Serialize)]
@@ -37,7 +38,7 @@ pub struct Holdings {
 pub async fn holdings(context: &Context, running: &[Found]) -> Result<Vec<Holdings>, Stop> {
     let stack = &context.stack;
     let mut out = Vec::new();
-    for (system, access) in render::accesses(stack) {
+    for (system, access) in render::accesses(stack, &context.layout) {
         let managed = stack
             .systems
             .placements()
@@ -84,7 +85,7 @@ async fn ask(
     system: System,
     access: &crate::model::Connection,
 ) -> Result<Holdings, String> {
-    let text = |error: crate::systems::rest::RestError| error.to_string();
+    let text = |error: RestError| error.to_string();
     let client = Client::new(system, access).map_err(text)?;
     let listed = client.ours(&context.owner).await.map_err(text)?;
     let (mut streams, events) = render::elasticsearch::streams(&context.stack);
@@ -112,6 +113,8 @@ pub async fn delete(holdings: &[Holdings], ui: &Ui) -> Result<(), Stop> {
         for listed in &one.listed {
             match client.delete(listed.kind, &listed.id).await {
                 Ok(()) => {}
+                // It holds things of others, and stays with them.
+                Err(RestError::Kept(why)) => ui.line(&format!("  . keep    {why}")),
                 Err(error) if is_in_use(&error) => ui.line(&format!(
                     "  . kept    {} ({}): data streams that stay are made by it",
                     listed.address, listed.id

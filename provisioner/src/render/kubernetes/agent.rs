@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::names::Names;
 use super::parts::{self, NOBODY};
-use crate::model::{Kubernetes, Stack};
+use crate::model::{Kubernetes, Resources, Stack};
 use crate::render::yaml;
 
 const PART: &str = "kai-agent";
@@ -22,7 +22,7 @@ const MOUNT_POINTS: &str = "^/(dev|proc|sys|run/credentials/.+|run/containerd/.+
 const DEVICES: &str = "^(veth|cali|lxc|azv|gke|eni[0-9a-f]{5}).*$";
 
 pub fn render(stack: &Stack, cluster: &Kubernetes, names: &Names) -> Vec<Value> {
-    let config = config(stack);
+    let config = config(stack.agent.disable_collectors.clone());
     let text = yaml::to_text(&config);
     let namespace = &names.agent_namespace;
     let object =
@@ -46,7 +46,7 @@ pub fn render(stack: &Stack, cluster: &Kubernetes, names: &Names) -> Vec<Value> 
     ]
 }
 
-fn config(stack: &Stack) -> AgentConfig {
+fn config(disable: Vec<String>) -> AgentConfig {
     AgentConfig {
         version: VERSION,
         listen: format!("0.0.0.0:{PORT}"),
@@ -60,7 +60,7 @@ fn config(stack: &Stack) -> AgentConfig {
             udev_data: None,
         },
         collectors: Collectors {
-            disable: stack.agent.disable_collectors.clone(),
+            disable,
             filesystem_mount_points_exclude: Some(MOUNT_POINTS.into()),
             netdev_device_exclude: Some(DEVICES.into()),
             // Netlink would show the pod's own network.
@@ -123,13 +123,13 @@ fn daemon_set(stack: &Stack, cluster: &Kubernetes, names: &Names, config: &Agent
             "revisionHistoryLimit": 5,
             "template": {
                 "metadata": { "labels": names.labels(PART) },
-                "spec": pod(stack, cluster, config),
+                "spec": pod(&stack.agent.resources, cluster, config),
             },
         } }),
     )
 }
 
-fn pod(stack: &Stack, cluster: &Kubernetes, config: &AgentConfig) -> Value {
+fn pod(resources: &Resources, cluster: &Kubernetes, config: &AgentConfig) -> Value {
     let logs = config.logs.is_some();
     let host = |path: &str, kind: &str| json!({ "path": path, "type": kind });
     let seen = |name: &str, path: &str| {
@@ -159,7 +159,7 @@ fn pod(stack: &Stack, cluster: &Kubernetes, config: &AgentConfig) -> Value {
         mounts.push(json!({ "name": "state", "mountPath": state }));
         volumes.push(json!({ "name": "state", "hostPath": host(STATE, "DirectoryOrCreate") }));
     }
-    let mut pull = parts::pull_secrets(cluster);
+    let pull = parts::pull_secrets(cluster);
     let mut out = json!({
         "serviceAccountName": PART,
         "automountServiceAccountToken": false,
@@ -179,14 +179,14 @@ fn pod(stack: &Stack, cluster: &Kubernetes, config: &AgentConfig) -> Value {
             "ports": [{ "name": "metrics", "containerPort": PORT, "protocol": "TCP" }],
             "livenessProbe": parts::probe("/live", "metrics", 10, 3),
             "readinessProbe": parts::probe("/ready", "metrics", 10, 3),
-            "resources": parts::resources(&stack.agent.resources),
+            "resources": parts::resources(resources),
             "securityContext": container(logs),
             "volumeMounts": mounts,
         }],
         "volumes": volumes,
     });
     if !pull.is_empty() {
-        out["imagePullSecrets"] = json!(std::mem::take(&mut pull));
+        out["imagePullSecrets"] = json!(pull);
     }
     out
 }
@@ -215,4 +215,69 @@ fn container(logs: bool) -> Value {
         out["capabilities"]["add"] = json!(["DAC_READ_SEARCH"]);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use kai_contract::agent_config::{Elasticsearch, Logs};
+
+    use super::*;
+
+    fn cluster() -> Kubernetes {
+        Kubernetes {
+            namespace: "n".into(),
+            agent_image: "kai-agent:1".into(),
+            prometheus_image: None,
+            alertmanager_image: None,
+            pull_secrets: Vec::new(),
+            storage_class: None,
+        }
+    }
+
+    fn rendered(config: &AgentConfig) -> Value {
+        let resources = Resources {
+            cpu: "50m".into(),
+            memory: "128Mi".into(),
+        };
+        pod(&resources, &cluster(), config)
+    }
+
+    #[test]
+    fn each_lane_adds_what_it_needs_and_no_more() {
+        let mut config = config(Vec::new());
+        let metrics = rendered(&config);
+        assert_eq!(metrics["securityContext"]["runAsUser"], NOBODY);
+        assert!(metrics["containers"][0]["securityContext"]["capabilities"]["add"].is_null());
+        assert!(!metrics.to_string().contains("/var/l"));
+
+        config.state = Some(STATE.into());
+        config.logs = Some(Logs {
+            sources: std::collections::BTreeMap::new(),
+            elasticsearch: Elasticsearch {
+                endpoints: vec!["http://h".into()],
+                auth: None,
+                ca_file: None,
+            },
+            memory_bytes: 1,
+            dead_letter_bytes: 1,
+            max_line_bytes: 1,
+            gzip: false,
+        });
+        let logs = rendered(&config);
+        assert_eq!(logs["securityContext"]["runAsUser"], 0);
+        let security = &logs["containers"][0]["securityContext"];
+        assert_eq!(
+            security["capabilities"],
+            json!({ "drop": ["ALL"], "add": ["DAC_READ_SEARCH"] })
+        );
+        let mounts = logs["containers"][0]["volumeMounts"]
+            .as_array()
+            .expect("mounts");
+        let writable: Vec<&Value> = mounts
+            .iter()
+            .filter(|m| m["readOnly"].is_null())
+            .map(|m| &m["mountPath"])
+            .collect();
+        assert_eq!(writable, ["/run/kai-agent", STATE]);
+    }
 }

@@ -103,8 +103,8 @@ fn service(stack: &Stack, page: &Page<'_>) -> Value {
         service, address, ..
     } = page;
     let (path, query) = address.path.split_once('?').unwrap_or((&address.path, ""));
-    let path = if path.is_empty() { "/" } else { path };
-    let mut out = head(&service.name, path, service.scrape_interval);
+    let path = decoded(if path.is_empty() { "/" } else { path });
+    let mut out = head(&service.name, &path, service.scrape_interval);
     if address.https {
         out["scheme"] = json!("https");
     }
@@ -183,6 +183,31 @@ fn labels(stack: &Stack, service: &str, team: &str) -> Vec<Value> {
     .into()
 }
 
+/// Prometheus takes the path as it is meant and encodes it itself; what would not survive that is
+/// left as it was written.
+fn decoded(path: &str) -> String {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match hex.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    let lossless = !path.to_ascii_lowercase().contains("%2f");
+    match String::from_utf8(bytes) {
+        Ok(text) if lossless && !text.chars().any(char::is_control) => text,
+        _ => path.to_owned(),
+    }
+}
+
 /// `a=1&a=2&b=3` as Prometheus writes it: a list per name.
 fn parameters(query: &str) -> Value {
     let mut out = serde_json::Map::new();
@@ -216,6 +241,28 @@ mod tests {
             "::1",
         ] {
             assert!(!is_service(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_written_as_it_is_meant() {
+        for (written, meant) in [
+            ("/metrics", "/metrics"),
+            ("/a%20b/%C3%A9", "/a b/é"),
+            ("/a%2Fb", "/a%2Fb"),
+            ("/%", "/%"),
+            ("/%zz%4", "/%zz%4"),
+            ("/%ff%0a", "/%ff%0a"),
+        ] {
+            assert_eq!(decoded(written), meant);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_path_and_query_is_survived(text in "[ -~é]{0,40}") {
+            let _ = decoded(&text);
+            let _ = parameters(&text);
         }
     }
 
