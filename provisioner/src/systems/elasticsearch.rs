@@ -233,12 +233,17 @@ impl Elasticsearch {
     ) -> Result<(Vec<String>, Vec<String>), RestError> {
         let ours = self.ours(owner).await?;
         let (mut data, mut foreign) = (Vec::new(), Vec::new());
+        // With those that nothing asks for any more and that our template still names.
+        let mut streams = streams.to_vec();
         for (kind, list, inner) in TEMPLATES {
             let reply = self.rest.get(self.place(kind).await?).await?;
             for one in rows(&reply.unwrap_or_default(), list) {
                 let id = one["name"].as_str().unwrap_or_default();
                 let built_in = one[inner]["_meta"]["managed"] == true || id.starts_with('.');
-                if !built_in && !ours.iter().any(|o| o.kind == kind && o.id == id) {
+                if ours.iter().any(|o| o.kind == kind && o.id == id) {
+                    let patterns = rows(&one[inner], "index_patterns");
+                    streams.extend(patterns.filter_map(|p| Some(p.as_str()?.to_owned())));
+                } else if !built_in {
                     foreign.push(format!("{kind} {id}"));
                 }
             }
