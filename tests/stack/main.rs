@@ -2,6 +2,8 @@
 
 mod business;
 mod crash;
+mod dashboards;
+mod elasticsearch;
 mod faults;
 mod gate;
 mod life;

@@ -54,6 +54,8 @@ pub struct Batch {
     pub runs: Vec<Run>,
     /// It was sent, and what became of it is not known.
     pub ambiguous: bool,
+    /// Names its requests; 0 before the first.
+    pub serial: u64,
     /// Times that it was sent without being wholly answered.
     pub attempts: u32,
     /// When its first line was read.
@@ -70,6 +72,7 @@ impl Batch {
             items: Vec::new(),
             runs: Vec::new(),
             ambiguous: false,
+            serial: 0,
             attempts: 0,
             since: Instant::now(),
             pooled,
@@ -173,8 +176,9 @@ impl Batch {
         for item in &mut other.items {
             item.start -= start;
         }
-        (other.ambiguous, other.attempts, other.since) =
-            (self.ambiguous, self.attempts, self.since);
+        other.since = self.since;
+        (other.ambiguous, other.serial, other.attempts) =
+            (self.ambiguous, self.serial, self.attempts);
         Some(other)
     }
 }
@@ -248,7 +252,7 @@ impl Pool {
         batch.body.clear();
         batch.items.clear();
         batch.runs.clear();
-        (batch.ambiguous, batch.attempts) = (false, 0);
+        (batch.ambiguous, batch.serial, batch.attempts) = (false, 0, 0);
         // A few very long lines must not make it large for ever.
         batch.body.shrink_to(2 * self.batch_bytes);
         let mut inner = self.lock();

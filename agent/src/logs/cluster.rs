@@ -51,6 +51,8 @@ impl Answer {
 /// A body of JSON lines.
 pub struct Bulk {
     pub body: Bytes,
+    /// `X-Opaque-Id`: Elasticsearch lists it with the tasks that it is executing.
+    pub name: String,
     pub gzip: bool,
 }
 
@@ -120,6 +122,7 @@ impl Cluster {
                 .client
                 .post(format!("{url}{path}"))
                 .header("content-type", "application/x-ndjson")
+                .header("x-opaque-id", &bulk.name)
                 .body(bulk.body.clone());
             if bulk.gzip {
                 request = request.header("content-encoding", "gzip");

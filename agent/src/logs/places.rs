@@ -27,10 +27,12 @@ pub use record::{Place, Print, Record};
 /// Names a file and its epoch while the agent runs.
 pub type FileId = u64;
 
-/// How far ahead of what was read the horizon is set. All lines below it are compared with
-/// Elasticsearch after a restart that follows a rollover, so it is no larger than need be; and
-/// reaching it costs a write of the checkpoint, so it is no smaller.
-const AHEAD: u64 = 128 << 20;
+/// How far ahead of what was read the horizon is set: twice what was read since the last checkpoint,
+/// within these. All lines below it are compared with Elasticsearch after a restart that follows a
+/// rollover, so it is no larger than need be; and reaching it costs a write of the checkpoint, so
+/// a file that is read fast has it further away.
+const LEAST_AHEAD: u64 = 8 << 20;
+const MOST_AHEAD: u64 = 128 << 20;
 
 /// The checkpoint is written this often while it changes.
 const EVERY: Duration = Duration::from_secs(1);
@@ -80,6 +82,11 @@ struct Tracked {
     first: u64,
     /// Everything before was handed out.
     read: u64,
+    /// `read` when the last checkpoint was written, and how far its horizon was ahead of that.
+    read_then: u64,
+    ahead: u64,
+    /// The reader wants to read up to here.
+    wanted: u64,
     /// The last run may have sent lines before this offset.
     suspect_below: u64,
     /// The horizon on disk; `None` while the epoch is not there.
@@ -142,6 +149,8 @@ pub struct Live {
 
 #[derive(Debug)]
 pub struct Places {
+    /// Names this state folder's agent in its requests, over restarts.
+    pub agent: String,
     folder: PathBuf,
     inner: Mutex<Inner>,
     changed: Condvar,
@@ -165,7 +174,9 @@ impl Places {
             ],
             ..Inner::default()
         };
+        let mut agent = Epoch::new().to_string();
         if let Some(record) = found.record {
+            agent = record.head.agent;
             let now = unix_now();
             inner.sources = record.head.sources.into_iter().collect();
             inner.absent = record.places;
@@ -174,6 +185,7 @@ impl Places {
                 .retain(|place| now.saturating_sub(place.seen) < REMEMBERED);
         }
         Ok(Self {
+            agent,
             folder: folder.to_owned(),
             inner: Mutex::new(inner),
             changed: Condvar::new(),
@@ -245,6 +257,9 @@ impl Places {
                     segments: VecDeque::new(),
                     first: 0,
                     read: place.acked,
+                    read_then: place.acked,
+                    ahead: LEAST_AHEAD,
+                    wanted: 0,
                     suspect_below: resumed.suspect_below,
                     durable: Some(place.horizon),
                     finished: false,
@@ -294,6 +309,9 @@ impl Places {
             segments: VecDeque::new(),
             first: 0,
             read: start.offset,
+            read_then: start.offset,
+            ahead: LEAST_AHEAD,
+            wanted: 0,
             suspect_below: 0,
             durable: None,
             finished: false,
@@ -313,10 +331,11 @@ impl Places {
     /// The epoch to send under, and the offset up to which lines may be handed out; `None` while
     /// the disk has not yet what it must have. Asks for it in good time.
     pub fn ready(&self, file: FileId, upto: u64) -> Option<Epoch> {
-        let inner = self.lock();
-        let tracked = inner.files.get(&file)?;
+        let mut inner = self.lock();
+        let tracked = inner.files.get_mut(&file)?;
+        tracked.wanted = upto;
         let (epoch, durable) = (tracked.epoch, tracked.durable);
-        let soon = durable.is_none_or(|horizon| upto + AHEAD / 2 > horizon);
+        let soon = durable.is_none_or(|horizon| upto + tracked.ahead / 2 > horizon);
         if soon && !inner.asked {
             self.ask(inner);
         }
@@ -507,21 +526,24 @@ impl Places {
     }
 
     fn snapshot(&self) -> (Record, Vec<(FileId, Epoch, u64)>) {
-        let mut inner = self.lock();
+        let mut guard = self.lock();
+        let inner = &mut *guard;
         inner.dirty = false;
         inner.asked = false;
         let now = unix_now();
         let mut places = inner.absent.clone();
         let mut horizons = Vec::new();
-        for (file, tracked) in &inner.files {
+        for (file, tracked) in &mut inner.files {
             if tracked.finished && tracked.segments.is_empty() {
                 continue;
             }
             let mut place = tracked.place.clone();
             place.seen = now;
-            place.horizon = tracked
-                .read
-                .saturating_add(AHEAD)
+            let read = tracked.read - tracked.read_then;
+            tracked.read_then = tracked.read;
+            tracked.ahead = (read * 2).clamp(LEAST_AHEAD, MOST_AHEAD);
+            place.horizon = (tracked.read + tracked.ahead)
+                .max(tracked.wanted + tracked.ahead)
                 .max(tracked.suspect_below);
             // While something that the last run may have sent has no outcome, its word stands.
             if place.acked >= tracked.suspect_below {
@@ -538,7 +560,8 @@ impl Places {
             places.push(place);
         }
         let sources = inner.sources.iter().cloned().collect();
-        (Record::new(now, sources, places), horizons)
+        let record = Record::new(self.agent.clone(), now, sources, places);
+        (record, horizons)
     }
 
     fn persist(&self) {

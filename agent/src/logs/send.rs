@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -72,6 +72,9 @@ pub struct Sender {
     pub letters: Arc<Letters>,
     pub letters_limit: u64,
     pub gzip: bool,
+    /// Tells this run's requests from those of the runs before.
+    run: u64,
+    serials: AtomicU64,
     health: Mutex<Health>,
     /// OpenSearch, and Elasticsearch before 8.13, do not know the parameter.
     require_data_stream: AtomicBool,
@@ -115,6 +118,8 @@ impl Sender {
             letters,
             letters_limit,
             gzip,
+            run: rand::random(),
+            serials: AtomicU64::new(1),
             health: Mutex::new(Health {
                 failing: None,
                 succeeded: None,
@@ -180,6 +185,9 @@ impl Sender {
             }
         }
         batch.attempts += 1;
+        if batch.serial == 0 {
+            batch.serial = self.serials.fetch_add(1, Ordering::Relaxed);
+        }
         let size = batch.body.len() as u64;
         let answer = self.post(batch).await;
         let (label, next) = match answer {
@@ -206,6 +214,16 @@ impl Sender {
         self.observed(batch.stream).await
     }
 
+    /// What a batch's requests are called.
+    fn name(&self, serial: u64) -> String {
+        format!("{}{serial}", self.prefix())
+    }
+
+    /// What all requests of this run begin with.
+    fn prefix(&self) -> String {
+        format!("kai-agent/{}/{:016x}/", self.places.agent, self.run)
+    }
+
     async fn post(&self, batch: &mut Batch) -> Result<Answer, CallError> {
         let name = &self.streams[batch.stream].name;
         let mut path = format!("/{name}/_bulk?{FILTER}");
@@ -218,6 +236,7 @@ impl Sender {
             })?;
             let bulk = Bulk {
                 body: zipped.into(),
+                name: self.name(batch.serial),
                 gzip: true,
             };
             return self.cluster.bulk(&path, bulk).await;
@@ -225,6 +244,7 @@ impl Sender {
         let shared = Arc::new(std::mem::take(&mut batch.body));
         let bulk = Bulk {
             body: Bytes::from_owner(Body(Arc::clone(&shared))),
+            name: self.name(batch.serial),
             gzip: false,
         };
         let answer = self.cluster.bulk(&path, bulk).await;

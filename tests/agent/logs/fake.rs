@@ -17,6 +17,7 @@ pub struct Bulk {
     pub bytes: usize,
     pub gzip: bool,
     pub authorization: Option<String>,
+    pub name: String,
 }
 
 /// What to do with a request.
@@ -27,6 +28,9 @@ pub enum Do {
     TakeAndDrop,
     /// The same, and the data stream rolls over before anything else is asked.
     TakeRollOverAndDrop,
+    /// Close the connection and roll over; go on executing, with one document, until the tasks
+    /// were listed so many times.
+    Execute(usize),
     /// Close the connection and take nothing.
     Drop,
     /// Answer with this status and text and take nothing.
@@ -49,6 +53,11 @@ struct Inner {
     /// Asked of `_mget`, by index.
     asked: Vec<String>,
     held: bool,
+    /// So many questions for ids are answered as by an index that is still recovering.
+    recovering: usize,
+    /// Name of a request that is executed, and how often it is listed yet.
+    executing: Option<(String, usize)>,
+    late: Option<(String, String, String)>,
 }
 
 #[derive(Clone)]
@@ -87,6 +96,11 @@ impl Fake {
     /// While held, requests wait for their answers.
     pub fn hold(&self, held: bool) {
         self.inner.lock().unwrap().held = held;
+    }
+
+    /// The next questions for ids find the index recovering.
+    pub fn recover(&self, questions: usize) {
+        self.inner.lock().unwrap().recovering = questions;
     }
 
     pub fn roll_over(&self, stream: &str) {
@@ -171,8 +185,14 @@ impl Fake {
         if let Some(index) = path.strip_suffix("/_mget") {
             inner.asked.push(index.trim_start_matches('/').to_owned());
             let (name, number) = index.trim_start_matches("/.ds-").rsplit_once('-').unwrap();
-            let held = &inner.streams[name][number.parse::<usize>().unwrap() - 1];
             let query: Value = serde_json::from_slice(&body).unwrap();
+            if inner.recovering > 0 {
+                let error = json!({ "error": { "type": "no_shard_available_action_exception" } });
+                let docs = vec![error; query["ids"].as_array().unwrap().len()];
+                inner.recovering -= 1;
+                return Some((200, json!({ "docs": docs }).to_string()));
+            }
+            let held = &inner.streams[name][number.parse::<usize>().unwrap() - 1];
             let docs: Vec<_> = query["ids"]
                 .as_array()
                 .unwrap()
@@ -180,6 +200,21 @@ impl Fake {
                 .map(|id| json!({ "found": held.contains_key(id.as_str().unwrap()) }))
                 .collect();
             return Some((200, json!({ "docs": docs }).to_string()));
+        }
+        if path == "/_tasks" {
+            let name = json!({ "X-Opaque-Id": inner.executing.as_ref().map(|(name, _)| name) });
+            if let Some((_, left)) = &mut inner.executing {
+                *left -= 1;
+                let done = *left == 0;
+                if done {
+                    // Executed at last, in the index that was written to when it came.
+                    let (stream, id, document) = inner.late.take().unwrap();
+                    inner.executing = None;
+                    inner.streams.get_mut(&stream).unwrap()[0].insert(id, document);
+                }
+                return Some((200, json!({ "tasks": [{ "headers": name }] }).to_string()));
+            }
+            return Some((200, "{}".to_owned()));
         }
         let bulk = parse(head, body);
         let number = inner.requests;
@@ -192,6 +227,17 @@ impl Fake {
             Some(script) => script(&bulk, number),
             None => Do::Take,
         };
+        if let Do::Execute(questions) = what {
+            let (id, document) = bulk.documents[0].clone();
+            inner.executing = Some((bulk.name.clone(), questions));
+            inner.late = Some((bulk.stream.clone(), id, document));
+            inner
+                .streams
+                .get_mut(&bulk.stream)
+                .unwrap()
+                .push(HashMap::new());
+            return None;
+        }
         match what {
             Do::Answer(status, text) => return Some((status, text.to_owned())),
             Do::Drop => return None,
@@ -302,6 +348,7 @@ fn parse(head: &Head, body: Vec<u8>) -> Bulk {
         documents,
         bytes,
         gzip,
+        name: head.headers["x-opaque-id"].clone(),
         authorization: head.headers.get("authorization").cloned(),
     }
 }

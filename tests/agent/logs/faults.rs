@@ -58,6 +58,27 @@ fn an_answer_lost_before_a_rollover_makes_no_duplicate() {
 }
 
 #[test]
+fn a_request_that_is_still_executed_is_waited_for() {
+    let (fake, agent) = started("");
+    agent.append("l/app.log", numbered(0..1));
+    whole(&fake, 1);
+    let mut first = true;
+    fake.script(move |_, _| {
+        if std::mem::take(&mut first) {
+            Do::Execute(2)
+        } else {
+            Do::Take
+        }
+    });
+    agent.append("l/app.log", numbered(1..2));
+    wait_for("the outcome", || {
+        (agent.outcome("acked") == 2.0).then_some(())
+    });
+    whole(&fake, 2);
+    assert!(agent.value("retried_events_total{reason=\"still_executed\"}") >= 1.0);
+}
+
+#[test]
 fn a_killed_agent_asks_before_it_sends_again() {
     let (fake, mut agent) = started("");
     agent.append("l/app.log", numbered(0..1));
@@ -75,6 +96,8 @@ fn a_killed_agent_asks_before_it_sends_again() {
     // Two rollovers: every index since the one that the lines may have reached is asked.
     fake.roll_over(STREAM);
     fake.roll_over(STREAM);
+    // An index that is still recovering has not said no.
+    fake.recover(2);
     agent.append("l/app.log", numbered(300..310));
     agent.start();
     whole(&fake, 310);

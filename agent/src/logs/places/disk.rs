@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn record(written: u64) -> Record {
-        Record::new(written, vec![], vec![])
+        Record::new("a".into(), written, vec![], vec![])
     }
 
     fn written(folder: &Path) -> Option<(u64, bool)> {

@@ -15,6 +15,8 @@ const VERSION: u32 = 1;
 #[serde(rename_all = "camelCase")]
 pub struct Head {
     version: u32,
+    /// Names the agent that uses this state folder, in its requests.
+    pub agent: String,
     /// Unix time in seconds.
     pub written: u64,
     /// Sources whose folders were looked at: a file that is new in one of them is read from its
@@ -80,10 +82,11 @@ struct Foot {
 }
 
 impl Record {
-    pub fn new(written: u64, sources: Vec<String>, places: Vec<Place>) -> Self {
+    pub fn new(agent: String, written: u64, sources: Vec<String>, places: Vec<Place>) -> Self {
         Self {
             head: Head {
                 version: VERSION,
+                agent,
                 written,
                 sources,
             },
@@ -166,13 +169,13 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_again(places in proptest::collection::vec(place(), 0..4), sources in any::<Vec<String>>()) {
-            let record = Record::new(7, sources, places);
+            let record = Record::new("a".into(), 7, sources, places);
             prop_assert_eq!(Record::parse(&record.to_bytes().unwrap()), Ok(record));
         }
 
         #[test]
         fn damage_is_noticed(place in place(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
-            let mut bytes = Record::new(7, vec![], vec![place]).to_bytes().unwrap();
+            let mut bytes = Record::new("a".into(), 7, vec![], vec![place]).to_bytes().unwrap();
             let at = at.index(bytes.len());
             if cut {
                 bytes.truncate(at);

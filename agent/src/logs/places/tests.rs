@@ -32,7 +32,7 @@ fn the_place_never_passes_a_line_without_an_outcome() {
     assert_eq!(places.ready(file, 10), None, "the epoch is not durable");
     places.persist();
     assert!(places.ready(file, 10).is_some());
-    assert!(places.ready(file, AHEAD + 1).is_none());
+    assert!(places.ready(file, LEAST_AHEAD + 11).is_none());
     let acked = |places: &Places| places.snapshot().0.places[0].acked;
     let first = places.begin(file, 10, tail("1"), 2, None);
     let second = places.begin(file, 20, tail("2"), 1, None);
@@ -130,8 +130,8 @@ fn after_damage_nothing_is_taken_for_unsent() {
     first.persist();
     std::fs::write(folder.path().join("places"), "x").unwrap();
     let second = places(folder.path());
-    let resumed = second.resume((1, 2), AHEAD * 3, 0, Path::new("/l/a.log"), |_| true);
-    assert_eq!(resumed.unwrap().suspect_below, AHEAD * 3);
+    let resumed = second.resume((1, 2), LEAST_AHEAD * 3, 0, Path::new("/l/a.log"), |_| true);
+    assert_eq!(resumed.unwrap().suspect_below, LEAST_AHEAD * 3);
 }
 
 #[test]

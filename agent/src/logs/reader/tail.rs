@@ -140,9 +140,13 @@ impl Tail {
         Ok(())
     }
 
-    /// Whether what stands before `offset` is still there.
+    /// Whether what was read is still there, as far as can be told from its two ends.
     pub fn is_unchanged(&self) -> io::Result<bool> {
-        Ok(self.read(&mut [0; OVERLAP + PREFIX])?.is_some())
+        let mut bytes = [0; PREFIX];
+        let known = &mut bytes[..(self.prefix.len as usize).min(PREFIX)];
+        let count = self.fill(known, 0)?;
+        let same = Print::of(&known[..count]) == self.prefix;
+        Ok(same && self.read(&mut [0; OVERLAP])?.is_some())
     }
 
     /// Reads what comes after `offset`, at most as much as fits; where in `buffer` it begins and

@@ -4,9 +4,13 @@
 //! are newer ones than the lines may have reached, each from that one on is asked for their ids,
 //! and only what is missing is sent. The write index itself needs no question: it refuses.
 //!
-//! What remains: a request that Elasticsearch is still executing, or a rollover, in the moment
-//! between the question and the repetition.
+//! Nor is an index asked while a request is still being executed that may write into it: each
+//! request carries a name, and Elasticsearch lists the names of what it executes.
+//!
+//! What remains: a request that Elasticsearch has received and not begun to execute after
+//! [`SETTLE`], and a rollover between the question and the repetition.
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
@@ -20,6 +24,9 @@ use crate::logs::ledger::Outcome;
 
 /// The write index is looked at again after this time, so that fewer indices have to be asked.
 const FRESH: Duration = Duration::from_secs(30);
+
+/// Time for a request that was received to be listed as a task.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// Ids in one question.
 const AT_ONCE: usize = 2000;
@@ -38,6 +45,18 @@ struct DataStream {
 }
 
 #[derive(Deserialize)]
+struct Tasks {
+    #[serde(default)]
+    tasks: Vec<Task>,
+}
+
+#[derive(Deserialize)]
+struct Task {
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
 struct Found {
     #[serde(default)]
     docs: Vec<FoundDoc>,
@@ -45,8 +64,31 @@ struct Found {
 
 #[derive(Deserialize)]
 struct FoundDoc {
-    #[serde(default)]
-    found: bool,
+    found: Option<bool>,
+    error: Option<Cause>,
+}
+
+#[derive(Deserialize)]
+struct Cause {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// Which of `count` ids an index has. Only a plain no is a no: an index that is still recovering
+/// answers each id with an error, and what it has would be sent again.
+fn found(body: &[u8], count: usize) -> Result<Vec<bool>, String> {
+    let found: Found = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    if found.docs.len() != count {
+        return Err(format!("{} answers for {count} ids", found.docs.len()));
+    }
+    let judge = |doc: FoundDoc| match (doc.found, doc.error) {
+        (Some(found), None) => Ok(found),
+        // Deleted since it was listed: what was in it is gone, as its age wanted it.
+        (None, Some(cause)) if cause.kind == "index_not_found_exception" => Ok(false),
+        (_, Some(cause)) => Err(cause.kind),
+        (None, None) => Err("neither found nor an error".to_owned()),
+    };
+    found.docs.into_iter().map(judge).collect()
 }
 
 impl Sender {
@@ -105,6 +147,8 @@ impl Sender {
             self.ledger.checked("same_index");
             return Ok(since);
         };
+        tokio::time::sleep(SETTLE).await;
+        self.executed(batch).await?;
         let mut there = vec![false; batch.items.len()];
         for index in &indices[oldest..to_ask] {
             let missing: Vec<usize> = suspects.iter().copied().filter(|i| !there[*i]).collect();
@@ -133,6 +177,38 @@ impl Sender {
         Ok(since)
     }
 
+    /// Makes sure that no request is being executed any more that may have had these lines: one of
+    /// this batch's own, or any of an earlier run.
+    async fn executed(&self, batch: &Batch) -> Result<(), Failure> {
+        let path = "/_tasks?actions=indices:data/write/bulk*&group_by=none\
+                    &filter_path=tasks.headers";
+        let answer = self.cluster.ask(path, None).await.map_err(unanswered)?;
+        match answer.status {
+            200 => {}
+            // Without the right to see tasks, waiting is all that can be done.
+            401 | 403 | 404 | 405 => {
+                tokio::time::sleep(4 * SETTLE).await;
+                return Ok(());
+            }
+            _ => return Err(refused("listing what is executed", &answer)),
+        }
+        let tasks: Tasks = read(&answer)?;
+        let ours = format!("kai-agent/{}/", self.places.agent);
+        let this_run = self.prefix();
+        let own = (batch.serial > 0).then(|| self.name(batch.serial));
+        let concerns = |name: &String| {
+            name.starts_with(&ours) && (!name.starts_with(&this_run) || Some(name) == own.as_ref())
+        };
+        let named = |task: &Task| task.headers.values().any(concerns);
+        if tasks.tasks.iter().any(named) {
+            return Err(Failure {
+                label: "still_executed",
+                reason: "an earlier request with the same lines is still being executed".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
     /// Which of some items an index has.
     async fn lookup(
         &self,
@@ -149,13 +225,10 @@ impl Sender {
             .await
             .map_err(unanswered)?;
         match answer.status {
-            200 => {
-                let found: Found = read(&answer)?;
-                if found.docs.len() != items.len() {
-                    return Err(refused("asking for ids", &answer));
-                }
-                Ok(found.docs.into_iter().map(|doc| doc.found).collect())
-            }
+            200 => found(&answer.body, items.len()).map_err(|reason| Failure {
+                label: "check_failed",
+                reason: format!("{index} cannot be asked for ids yet: {reason}"),
+            }),
             // Deleted since it was listed: what was in it is gone, as its age wanted it.
             404 => Ok(vec![false; items.len()]),
             _ => Err(refused("asking for ids", &answer)),
@@ -181,5 +254,25 @@ fn refused(what: &str, answer: &Answer) -> Failure {
     Failure {
         label: "check_failed",
         reason: format!("{what}: status {}: {}", answer.status, answer.excerpt()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_no_is_a_no() {
+        // As Elasticsearch 9.5.3 answers, with our `filter_path`.
+        let body = br#"{"docs":[{"found":true},{"found":false},{"error":{"type":"index_not_found_exception"}}]}"#;
+        assert_eq!(found(body, 3), Ok(vec![true, false, false]));
+        assert!(found(body, 2).is_err());
+        let body = br#"{"docs":[{"error":{"type":"no_shard_available_action_exception"}}]}"#;
+        assert_eq!(
+            found(body, 1),
+            Err("no_shard_available_action_exception".to_owned())
+        );
+        assert!(found(b"{}", 1).is_err());
+        assert!(found(br#"{"docs":[{}]}"#, 1).is_err());
     }
 }
