@@ -276,6 +276,7 @@ fn to_text_format(open_metrics: &str, page: &mut Page) {
                     let Some((series, value)) = line.rsplit_once(' ') else {
                         continue;
                     };
+                    let series = series.strip_suffix("{}").unwrap_or(series);
                     samples += 1;
                     out.extend_from_slice(series.as_bytes());
                     out.push(b' ');

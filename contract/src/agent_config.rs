@@ -17,7 +17,7 @@ pub use gate::{
     unknown_placeholder as unknown_in_query,
 };
 pub use logs::{Elasticsearch, HttpAuth, LogFormat, LogSource, LogStart, Logs};
-pub use traces::Traces;
+pub use traces::{Traces, judge_otlp_endpoint};
 
 pub use keys::{KEYS, allowed_keys, nearest};
 pub use problems::Problem;

@@ -204,27 +204,30 @@ pub fn known() -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// The list of what was tried, for people: a heading and one line per source.
-pub fn describe(attempts: &[Attempt]) -> String {
-    let s = if attempts.len() == 1 { "" } else { "s" };
-    let mut out = format!("{} source{s} tried:", attempts.len());
-    let width = attempts
+/// The attempts that say something, and the sources that simply do not have the component.
+pub fn telling(attempts: &[Attempt]) -> (Vec<&Attempt>, Vec<&'static str>) {
+    let (tried, without): (Vec<&Attempt>, Vec<&Attempt>) = attempts
         .iter()
-        .map(|a| a.source.word().len())
-        .max()
-        .unwrap_or(0);
-    for Attempt {
-        source,
-        coordinate,
-        reason,
-    } in attempts
-    {
-        let what = if coordinate.is_empty() {
-            String::new()
-        } else {
-            format!("{coordinate}: ")
-        };
-        out.push_str(&format!("\n  {:width$}  {what}{reason}", source.word()));
+        .partition(|attempt| !attempt.coordinate.is_empty());
+    if tried.is_empty() {
+        return (without, Vec::new());
+    }
+    let words = without
+        .iter()
+        .map(|attempt| attempt.source.word())
+        .collect();
+    (tried, words)
+}
+
+/// What was tried, one source per line.
+pub fn describe(attempts: &[Attempt]) -> String {
+    let (tried, without) = telling(attempts);
+    let mut out = "no source could give it:".to_owned();
+    for attempt in tried {
+        out.push_str(&format!("\n  {attempt}"));
+    }
+    if !without.is_empty() {
+        out.push_str(&format!("\n  {}: none", without.join(", ")));
     }
     out
 }
@@ -325,7 +328,7 @@ mod tests {
         ];
         assert_eq!(
             describe(&attempts),
-            "2 sources tried:\n  path     grafana is not on PATH\n  archive  https://example.org/g.tar.gz: could not resolve host example.org"
+            "no source could give it:\n  archive (https://example.org/g.tar.gz): could not resolve host example.org\n  path: none"
         );
         let json = serde_json::to_value(&attempts[1]).expect("json");
         assert_eq!(json["source"], "archive");

@@ -274,6 +274,8 @@ impl Distribution {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Jaeger {
     pub placement: Placement,
+    /// Where an external one takes spans, OTLP over gRPC. `None`: no spans are taken.
+    pub otlp: Option<String>,
     /// Traces that a managed Jaeger keeps in memory at most.
     pub max_traces: u32,
 }

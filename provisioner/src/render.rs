@@ -5,6 +5,7 @@ mod alertmanager;
 pub mod elasticsearch;
 pub mod gate;
 pub mod grafana;
+pub mod jaeger;
 mod kibana;
 pub mod kubernetes;
 pub mod logs;
@@ -37,6 +38,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     out.extend(inbox(stack, layout));
     out.extend(services::render(stack, layout));
     out.extend(elasticsearch::render(stack, layout));
+    out.extend(jaeger::render(stack, layout));
     out.extend(agent::render(stack, layout));
     out.extend(alertmanager::render(stack, layout));
     out.extend(prometheus::render(stack, layout));

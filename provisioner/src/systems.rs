@@ -5,6 +5,7 @@ pub mod api;
 pub mod elasticsearch;
 pub mod file;
 pub mod grafana;
+pub mod jaeger;
 pub mod java;
 pub mod kibana;
 pub mod objects;

@@ -151,6 +151,11 @@ pub const CHECKS: &[Check] = &[
         run: systems::placements_are_whole,
     },
     Check {
+        name: "spans",
+        what: "spans go to an address that the agent can send to",
+        run: systems::spans_have_a_way,
+    },
+    Check {
         name: "gate",
         what: "the deploy gate's window and queries can be asked",
         run: gate::gates_can_be_asked,
@@ -164,6 +169,11 @@ pub const CHECKS: &[Check] = &[
         name: "rule-file-names",
         what: "no two rule files have the same name",
         run: rules::file_names_differ,
+    },
+    Check {
+        name: "owns",
+        what: "the stack's data streams lie within what `systems.elasticsearch.owns` lets it touch",
+        run: systems::streams_are_owned,
     },
     Check {
         name: "rule-severity",

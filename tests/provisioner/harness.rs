@@ -124,6 +124,12 @@ impl Stack {
         let rules = root().join("alert-rules").display().to_string();
         text.replace("k7m2x4qd9t", &self.id)
             .replace("base: 7070", &format!("base: {}", self.base))
+            .replace("127.0.0.1:7076", &format!("127.0.0.1:{}", self.base + 6))
+            // Tests are about one thing; those about traces switch it on.
+            .replace(
+                "  inbox: { mode: managed }\n",
+                "  inbox: { mode: managed }\n  jaeger: { mode: off }\n",
+            )
             .replace(
                 "127.0.0.1:8080",
                 &format!("127.0.0.1:{}", self.service_port()),

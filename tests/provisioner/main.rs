@@ -10,6 +10,7 @@
 
 mod cli;
 mod components;
+mod dashboards;
 mod event;
 mod grafana;
 mod harness;

@@ -2,8 +2,11 @@
 
 mod business;
 mod crash;
+mod dashboards;
+mod elasticsearch;
 mod faults;
 mod gate;
 mod life;
 mod neighbours;
 mod ports;
+mod traces;

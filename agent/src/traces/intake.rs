@@ -69,6 +69,9 @@ impl Refusal {
         "broke_off",
     ];
 
+    /// Those of requests that were read to their end, so that their spans are known.
+    pub const COUNTED: [&'static str; 2] = ["full", "shutdown"];
+
     /// The label of the series.
     pub fn reason(&self) -> &'static str {
         match self {

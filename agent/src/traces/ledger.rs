@@ -149,7 +149,9 @@ impl Ledger {
             drop(self.received.get_or_create(&By { transport }));
             for reason in Refusal::REASONS {
                 let labels = Refused { transport, reason };
-                drop(self.refused_spans.get_or_create(&labels));
+                if Refusal::COUNTED.contains(&reason) {
+                    drop(self.refused_spans.get_or_create(&labels));
+                }
                 drop(self.refused_requests.get_or_create(&labels));
             }
         }
@@ -196,7 +198,9 @@ impl Ledger {
             reason: refusal.reason(),
         };
         self.refused_requests.get_or_create(&labels).inc();
-        self.refused_spans.get_or_create(&labels).inc_by(spans);
+        if spans > 0 {
+            self.refused_spans.get_or_create(&labels).inc_by(spans);
+        }
     }
 
     pub fn acked(&self, spans: u64, bytes: u64) {

@@ -42,10 +42,22 @@ fn default_batch_delay_ms() -> u64 {
 }
 
 impl Traces {
+    /// A lane that sends to `endpoint`, everything else as it is when absent.
+    pub fn to(endpoint: String) -> Self {
+        Self {
+            grpc: None,
+            http: None,
+            endpoint,
+            memory_bytes: default_memory_bytes(),
+            batch_spans: default_batch_spans(),
+            batch_delay_ms: default_batch_delay_ms(),
+        }
+    }
+
     /// Everything that is wrong with these values.
     pub(super) fn problems(&self, listen: &str, found: &mut Vec<Problem>) {
         self.addresses(listen, found);
-        if let Err(why) = judge_endpoint(&self.endpoint) {
+        if let Err(why) = judge_otlp_endpoint(&self.endpoint) {
             found.push(Problem::new("traces.endpoint", why));
         }
         let mut range = |key: &str, value: u64, least: u64, most: u64, unit: &str| {
@@ -105,7 +117,7 @@ impl Traces {
 }
 
 /// `http://host:port` and nothing more: OTLP over gRPC has no path, and is not encrypted here.
-fn judge_endpoint(endpoint: &str) -> Result<(), String> {
+pub fn judge_otlp_endpoint(endpoint: &str) -> Result<(), String> {
     if endpoint.contains('@') {
         return Err(
             "a user name or password in the address would show up in the log; give http://host:port"
@@ -196,10 +208,10 @@ mod tests {
             "grpc://h:1",
             "",
         ] {
-            let why = judge_endpoint(bad).unwrap_err();
+            let why = judge_otlp_endpoint(bad).unwrap_err();
             assert!(why.contains("http://127.0.0.1:4317"), "{bad}: {why}");
         }
-        let why = judge_endpoint("http://u:hunter2@h:1").unwrap_err();
+        let why = judge_otlp_endpoint("http://u:hunter2@h:1").unwrap_err();
         assert!(!why.contains("hunter2"), "{why}");
     }
 }

@@ -75,7 +75,7 @@ pub async fn run(args: &DestroyArgs, common: &Common, ui: &Ui) -> Result<u8, Sto
     let (systems, others): (Vec<Found>, Vec<Found>) =
         running.into_iter().partition(objects::is_system);
     stop_all(&others).await?;
-    objects::delete(&inventory.systems).await?;
+    objects::delete(&inventory.systems, ui).await?;
     objects::note(&context, &inventory.systems);
     stop_all(&systems).await?;
     for path in &inventory.files {
@@ -256,6 +256,9 @@ fn remove_empty_folders(root: &std::path::Path) {
         "config/alertmanager",
         "config/agent",
         "config/elasticsearch",
+        "config/grafana/dashboards",
+        "config/grafana",
+        "config/kibana",
         "config",
         "secrets",
         "run",

@@ -226,10 +226,14 @@ async fn carry_out(
             ui.paint(Paint::Yellow, "NOT INSTALLED"),
             context.layout.root.join("config").join(&name).display()
         ));
-        for attempt in attempts {
+        let (tried, without) = crate::components::telling(&attempts);
+        for attempt in tried {
             for line in wrap(&attempt.to_string(), 70) {
                 ui.line(&format!("      {line}"));
             }
+        }
+        if !without.is_empty() {
+            ui.line(&format!("      {}: none", without.join(", ")));
         }
     }
     Ok(report)

@@ -12,6 +12,9 @@ use crate::resource::{Address, Document};
 use crate::spec::Secrets;
 use crate::systems::proc;
 
+/// Not here, and not needed: said, and no illness.
+const NOT_INSTALLED: &str = "absent";
+
 #[derive(Serialize)]
 struct Row {
     process: String,
@@ -40,7 +43,10 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
             .collect();
         let missing = world.not_installed.contains_key(&process.component);
         let (state, detail) = match (all.as_slice(), world.health.get(&resource.address)) {
-            ([], _) if missing => ("not installed", "no source could give it".to_owned()),
+            ([], _) if missing && !required(&context, &process.component) => (
+                NOT_INSTALLED,
+                "not installed: `kai-observe plan` says what was tried".to_owned(),
+            ),
             ([], _) => ("dead", "`kai-observe provision` starts it".to_owned()),
             ([_, _, ..], _) => ("doubled", format!("{} processes", all.len())),
             (_, Some(health)) => match health.answers.as_ref().and(health.reachable.as_ref()) {
@@ -84,10 +90,10 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
         "PROCESS", "STATE", "PID", "UPTIME", "MEMORY", "ADDRESS"
     ));
     for row in &rows {
-        let paint = if row.state == "up" {
-            Paint::Green
-        } else {
-            Paint::Red
+        let paint = match row.state {
+            "up" => Paint::Green,
+            NOT_INSTALLED => Paint::Yellow,
+            _ => Paint::Red,
         };
         let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         ui.line(&format!(
@@ -104,7 +110,10 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
             },
         ));
     }
-    let ill = rows.iter().filter(|row| row.state != "up").count();
+    let ill = rows
+        .iter()
+        .filter(|row| !["up", NOT_INSTALLED].contains(&row.state))
+        .count();
     if ill > 0 {
         ui.line(&format!("{ill} of {} not as they should be", rows.len()));
     }
@@ -113,6 +122,12 @@ pub async fn run(common: &Common, ui: &Ui) -> Result<u8, Stop> {
         exit::OK
     } else {
         exit::UNHEALTHY
+    })
+}
+
+fn required(context: &Context, component: &str) -> bool {
+    context.resources.iter().any(|resource| {
+        matches!(&resource.document, Document::Component(c) if c.name == component && c.required)
     })
 }
 

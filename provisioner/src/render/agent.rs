@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use kai_contract::agent_config::{
-    Admin, AgentConfig, Application, Collectors, Roots, Rotate, VERSION,
+    Admin, AgentConfig, Application, Collectors, Roots, Rotate, Traces, VERSION,
 };
 use kai_contract::signals;
 
 use super::secrets::Secrets;
-use super::{READY_WITHIN, component, gate, local, logs, scrape_timeout, yaml};
+use super::{READY_WITHIN, component, gate, jaeger, local, logs, scrape_timeout, yaml};
 use crate::layout::Layout;
 use crate::model::Stack;
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
@@ -111,7 +111,16 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
             .collect(),
         state: logs.is_some().then(|| layout.root.join(STATE)),
         logs,
-        traces: None,
+        traces: traces(stack),
         gate: (!gate.services.is_empty()).then_some(gate),
     }
+}
+
+/// The trace lane, where somebody keeps what it sends.
+fn traces(stack: &Stack) -> Option<Traces> {
+    Some(Traces {
+        grpc: Some(format!("127.0.0.1:{}", stack.ports.otlp_grpc())),
+        http: Some(format!("127.0.0.1:{}", stack.ports.otlp_http())),
+        ..Traces::to(jaeger::otlp(stack)?)
+    })
 }

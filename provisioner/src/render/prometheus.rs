@@ -45,6 +45,11 @@ pub fn targets(stack: &Stack) -> Vec<Target> {
     if stack.systems.inbox.is_some() {
         out.push(own("kai-inbox", stack.ports.inbox_http()));
     }
+    if let Some(jaeger) = &stack.systems.jaeger
+        && jaeger.placement.is_managed()
+    {
+        out.push(own("jaeger", stack.ports.jaeger_metrics()));
+    }
     out.push(own("prometheus", stack.ports.prometheus()));
     for service in stack.services.values() {
         let Some(url) = &service.metrics else {

@@ -138,6 +138,7 @@ fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
         }),
         jaeger: placed(systems.child("jaeger"), base_dir).map(|(view, placement)| Jaeger {
             placement,
+            otlp: view.text("otlp"),
             max_traces: view.integer("maxTraces"),
         }),
         grafana: placed(systems.child("grafana"), base_dir)

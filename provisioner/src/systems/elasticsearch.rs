@@ -113,9 +113,19 @@ impl Elasticsearch {
             ));
         }
         let deadline = tokio::time::Instant::now() + SETTLES_WITHIN;
+        let mut body = std::borrow::Cow::Borrowed(body);
         loop {
-            match self.rest.json(Method::PUT, &path, Some(body)).await {
+            match self.rest.json(Method::PUT, &path, Some(&body)).await {
                 Ok(_) => return Ok(()),
+                // A stream that nothing asks for any more keeps its template as long as it has data.
+                Err(error) if error.says("no longer match a data stream template") => {
+                    match actual.and_then(|actual| body::keeping(&body, actual)) {
+                        Some(keeping) if *body != keeping => {
+                            body = std::borrow::Cow::Owned(keeping);
+                        }
+                        _ => return Err(error),
+                    }
+                }
                 // No master yet, or its state not read yet.
                 Err(error)
                     if matches!(error.status(), Some(429 | 503))
@@ -223,12 +233,17 @@ impl Elasticsearch {
     ) -> Result<(Vec<String>, Vec<String>), RestError> {
         let ours = self.ours(owner).await?;
         let (mut data, mut foreign) = (Vec::new(), Vec::new());
+        // With those that nothing asks for any more and that our template still names.
+        let mut streams = streams.to_vec();
         for (kind, list, inner) in TEMPLATES {
             let reply = self.rest.get(self.place(kind).await?).await?;
             for one in rows(&reply.unwrap_or_default(), list) {
                 let id = one["name"].as_str().unwrap_or_default();
                 let built_in = one[inner]["_meta"]["managed"] == true || id.starts_with('.');
-                if !built_in && !ours.iter().any(|o| o.kind == kind && o.id == id) {
+                if ours.iter().any(|o| o.kind == kind && o.id == id) {
+                    let patterns = rows(&one[inner], "index_patterns");
+                    streams.extend(patterns.filter_map(|p| Some(p.as_str()?.to_owned())));
+                } else if !built_in {
                     foreign.push(format!("{kind} {id}"));
                 }
             }
@@ -255,6 +270,12 @@ impl Elasticsearch {
 
 fn rows<'a>(reply: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
     reply[list].as_array().into_iter().flatten()
+}
+
+/// A template that cannot go because there are data streams, which stay, or because one that stays
+/// is made of it.
+pub fn is_in_use(error: &RestError) -> bool {
+    error.says("in use")
 }
 
 /// What the server says, and what to do about it.

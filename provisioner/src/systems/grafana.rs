@@ -152,6 +152,27 @@ impl Grafana {
         Ok(out)
     }
 
+    /// Dashboards, folders and data sources that people made there.
+    pub async fn guests(&self, owner: &str) -> Result<Vec<String>, RestError> {
+        let ours: Vec<String> = self
+            .ours(owner)
+            .await?
+            .into_iter()
+            .map(|listed| listed.id)
+            .collect();
+        let mut out = Vec::new();
+        for (kind, path) in [
+            (FOLDER, "/api/folders?limit=1000"),
+            (DASHBOARD, "/api/search?type=dash-db&limit=5000"),
+            (DATA_SOURCE, "/api/datasources"),
+        ] {
+            let found = uids_of(&self.asked(path).await?);
+            let others = found.iter().filter(|uid| !ours.contains(uid));
+            out.extend(others.map(|uid| format!("{kind} {uid}")));
+        }
+        Ok(out)
+    }
+
     async fn uids(&self, kind: &str) -> Result<Vec<String>, RestError> {
         if kind == DATA_SOURCE {
             return Ok(uids_of(&self.asked("/api/datasources").await?));

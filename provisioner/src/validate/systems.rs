@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kai_contract::agent_config::judge_otlp_endpoint;
+
 use super::{Subject, reported};
 use crate::model::{Ports, RuleKind};
 use crate::spec::Findings;
 use crate::spec::address::Address;
+use crate::spec::glob;
 use crate::spec::rules::ReadFile;
 
 pub(super) fn ports_do_not_overlap(subject: &Subject<'_>, findings: &mut Findings) {
@@ -195,6 +198,44 @@ pub(super) fn placements_are_whole(subject: &Subject<'_>, findings: &mut Finding
     }
 }
 
+/// `systems.jaeger.otlp` is an external one's, and an address that the agent can send to.
+pub(super) fn spans_have_a_way(subject: &Subject<'_>, findings: &mut Findings) {
+    let path = ["systems", "jaeger", "otlp"];
+    let node = subject.tree.find(&path).filter(|node| !node.is_null());
+    if reported(findings, &path) || reported(findings, &["systems", "jaeger", "mode"]) {
+        return;
+    }
+    let external = subject
+        .stack
+        .systems
+        .jaeger
+        .as_ref()
+        .is_some_and(|jaeger| !jaeger.placement.is_managed());
+    let Some(text) = node.and_then(|node| node.text()) else {
+        if external {
+            findings
+                .warning(
+                    "spans",
+                    subject.at(&["systems", "jaeger"]),
+                    "`systems.jaeger` is external and has no `otlp`, so no spans are taken",
+                )
+                .help("say where it takes spans: `otlp: http://host:4317`");
+        }
+        return;
+    };
+    if !external {
+        findings
+            .error(
+                "placement",
+                subject.key(&path),
+                "`otlp` is for an external system, and this one is not",
+            )
+            .help("say `mode: external`, or take it out");
+    } else if let Err(why) = judge_otlp_endpoint(text) {
+        findings.error("spans", subject.at(&path), why);
+    }
+}
+
 fn auth_is_one_way(subject: &Subject<'_>, system: &str, findings: &mut Findings) {
     let path = ["systems", system, "auth"];
     let Some(node) = subject.tree.find(&path).filter(|node| !node.is_null()) else {
@@ -218,6 +259,35 @@ fn auth_is_one_way(subject: &Subject<'_>, system: &str, findings: &mut Findings)
     findings
         .error("auth", subject.at(&path), message)
         .help("give `apiKey`, or `token`, or `username` with `password`");
+}
+
+pub(super) fn streams_are_owned(subject: &Subject<'_>, findings: &mut Findings) {
+    let Some(settings) = &subject.stack.systems.elasticsearch else {
+        return;
+    };
+    let path = ["systems", "elasticsearch", "owns"];
+    if reported(findings, &path) {
+        return;
+    }
+    let (logs, events) = crate::render::elasticsearch::streams(subject.stack);
+    let outside: Vec<String> = logs
+        .into_iter()
+        .chain(events)
+        .filter(|stream| !settings.owns.iter().any(|own| glob::matches(own, stream)))
+        .collect();
+    let Some(first) = outside.first() else {
+        return;
+    };
+    findings
+        .error(
+            "owns",
+            subject.at(&path),
+            format!(
+                "{} of this stack's data streams lie outside, the first is {first}",
+                outside.len()
+            ),
+        )
+        .help("add `logs-kai.*-*` and `events-kai.*-*`, or what is narrower and still matches");
 }
 
 /// Prometheus takes a series for gone after five minutes without a sample

@@ -26,8 +26,8 @@ fn open(test: &str) -> Option<(Stack, Running<Grafana>)> {
 fn with(stack: &Stack, url: &str) -> String {
     let systems = format!(
         "  grafana: {{ mode: external, url: \"{url}\", auth: {{ token: {{ env: {VARIABLE} }} }} }}\n  \
-         jaeger: {{ mode: external, url: \"http://jaeger.example.org:16686\" }}\n  \
-         elasticsearch: {{ mode: external, url: \"{url}/none\", auth: {{ apiKey: {{ env: {VARIABLE} }} }} }}\n"
+         jaeger: {{ mode: external, url: \"http://jaeger.example.org:16686\", auth: {{ token: {{ env: {VARIABLE} }} }} }}\n  \
+         elasticsearch: {{ mode: \"off\" }}\n"
     );
     spec(stack, &systems)
 }
@@ -46,8 +46,8 @@ fn ours_is_made_found_again_and_mended_and_theirs_stays_to_the_byte() {
     let ours: Vec<&String> = uids.iter().filter(|uid| uid.starts_with(&prefix)).collect();
     assert_eq!(
         ours.len(),
-        7,
-        "a folder, three data sources, three dashboards: {uids:?}"
+        6,
+        "a folder, two data sources, three dashboards: {uids:?}"
     );
     assert_eq!(server.with(|state| state.refused.clone()), [""; 0]);
     assert_eq!(server.with(|state| state.foreign(&prefix)), theirs);
@@ -89,12 +89,12 @@ fn ours_is_made_found_again_and_mended_and_theirs_stays_to_the_byte() {
 
     // A panel renamed and the mark thrown away with the variables; a stored secret taken away.
     let board = format!("{prefix}system");
-    let elastic = format!("{prefix}elasticsearch");
+    let jaeger = format!("{prefix}jaeger");
     server.with(|state| {
         let dashboard = &mut state.dashboard(&board)["dashboard"];
         dashboard["panels"][1]["title"] = json!("Mine");
         dashboard["templating"]["list"] = json!([]);
-        state.remove_secret(&elastic);
+        state.remove_secret(&jaeger);
     });
     let drift = stack.run(&["drift"]).expect(2);
     assert!(
@@ -107,14 +107,18 @@ fn ours_is_made_found_again_and_mended_and_theirs_stays_to_the_byte() {
     assert!(
         drift
             .out
-            .contains("grafana/data-source/elasticsearch: changed by hand"),
+            .contains("grafana/data-source/jaeger: changed by hand"),
         "{}",
         drift.out
     );
     stack.run(&NO_VERIFY).expect(0);
     stack.run(&["drift"]).expect(0);
     assert_eq!(server.with(|state| state.foreign(&prefix)), theirs);
-    for text in [&drift.out, &drift.err, &again.out] {
+    let gone = stack.run(&["destroy", "--yes", "--purge"]).expect(0);
+    assert_eq!(server.with(|state| state.foreign(&prefix)), theirs);
+    let left = server.with(|state| state.uids());
+    assert!(!left.iter().any(|uid| uid.starts_with(&prefix)), "{left:?}");
+    for text in [&drift.out, &drift.err, &again.out, &gone.out] {
         assert!(!text.contains(TOKEN), "{text}");
     }
 }
@@ -230,7 +234,7 @@ fn a_read_only_data_source_and_a_folder_with_guests_are_left_alone() {
         .unwrap();
     let kept = runtime.block_on(async {
         let ours = client.ours(&format!("{}-local", stack.id)).await.unwrap();
-        assert_eq!(ours.len(), 7, "{ours:?}");
+        assert_eq!(ours.len(), 6, "{ours:?}");
         let mut kept = Vec::new();
         for listed in ours {
             if let Err(error) = client.delete(listed.kind, &listed.id).await {

@@ -99,8 +99,9 @@ impl Grafana {
         all.into_iter()
             .flatten()
             .filter(|(uid, _)| !uid.starts_with(prefix))
-            .map(|(uid, value)| format!("{uid} {value}\n"))
-            .collect()
+            .map(|(uid, value)| format!("{uid} {value}"))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
     pub fn uids(&self) -> Vec<String> {
         let kept = &self.kept;
@@ -158,11 +159,11 @@ impl Grafana {
                 self.reply("DataSource", found, "Data source not found")
             }
             ("GET", ["datasources", "uid", uid, "health"]) => {
-                match self.kept.data_sources.contains_key(*uid) {
-                    true => Ok(Answer::ok(
-                        &json!({ "status": "OK", "message": "answered" }),
-                    )),
-                    false => Err(Answer::error(404, "Data source not found")),
+                if self.kept.data_sources.contains_key(*uid) {
+                    let good = json!({ "status": "OK", "message": "answered" });
+                    Ok(Answer::ok(&good))
+                } else {
+                    Err(Answer::error(404, "Data source not found"))
                 }
             }
             ("PUT", ["datasources", "uid", uid]) => self.update_source(uid, asked),
@@ -176,6 +177,10 @@ impl Grafana {
                     return Err(Answer::error(403, "Cannot delete read-only data source"));
                 }
                 gone(self.kept.data_sources.remove(*uid), "Data source not found")
+            }
+            ("GET", ["folders"]) => {
+                let all: Vec<&Value> = self.kept.folders.values().collect();
+                Ok(Answer::ok(&json!(all)))
             }
             ("POST", ["folders"]) => self.add_folder(asked),
             ("GET", ["folders", uid]) => {

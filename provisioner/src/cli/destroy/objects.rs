@@ -11,8 +11,10 @@ use super::super::context::Context;
 use super::super::ui::Ui;
 use crate::object::System;
 use crate::render;
+use crate::systems::elasticsearch::is_in_use;
 use crate::systems::objects::{Client, Listed};
 use crate::systems::proc::Found;
+use crate::systems::rest::RestError;
 
 /// What one server holds.
 #[derive(Serialize)]
@@ -83,7 +85,7 @@ async fn ask(
     system: System,
     access: &crate::model::Connection,
 ) -> Result<Holdings, String> {
-    let text = |error: crate::systems::rest::RestError| error.to_string();
+    let text = |error: RestError| error.to_string();
     let client = Client::new(system, access).map_err(text)?;
     let listed = client.ours(&context.owner).await.map_err(text)?;
     let (mut streams, events) = render::elasticsearch::streams(&context.stack);
@@ -103,15 +105,22 @@ async fn ask(
     })
 }
 
-/// Deletes this stack's objects, in the order given by the server's own rules.
-pub async fn delete(holdings: &[Holdings]) -> Result<(), Stop> {
+/// Deletes this stack's objects, in the order given by the server's own rules. A template of data
+/// streams, which stay, stays with them: the server does not let it go.
+pub async fn delete(holdings: &[Holdings], ui: &Ui) -> Result<(), Stop> {
     for one in holdings {
         let Some(client) = &one.client else { continue };
         for listed in &one.listed {
-            client
-                .delete(listed.kind, &listed.id)
-                .await
-                .map_err(Stop::error)?;
+            match client.delete(listed.kind, &listed.id).await {
+                Ok(()) => {}
+                // It holds things of others, and stays with them.
+                Err(RestError::Kept(why)) => ui.line(&format!("  . keep    {why}")),
+                Err(error) if is_in_use(&error) => ui.line(&format!(
+                    "  . kept    {} ({}): data streams that stay are made by it",
+                    listed.address, listed.id
+                )),
+                Err(error) => return Err(Stop::error(error)),
+            }
         }
     }
     Ok(())

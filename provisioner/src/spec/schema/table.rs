@@ -627,6 +627,12 @@ static JAEGER: Object = Object {
         URL_FIELD,
         AUTH_FIELD,
         Field::new(
+            "otlp",
+            Kind::Text(Format::Http),
+            "http://jaeger.example.org:4317",
+            "Where an external one takes spans, OTLP over plain gRPC; without it none are taken.",
+        ),
+        Field::new(
             "maxTraces",
             Kind::Integer {
                 min: 100,
