@@ -166,7 +166,15 @@ pub fn plan(
                 process::step(resource, document, world, &mut out, options)
             }
             Document::Object(object) => {
-                match object::step(resource, object, world, owner, &out, &mut unreadable) {
+                match object::step(
+                    resource,
+                    object,
+                    world,
+                    owner,
+                    &mut out,
+                    options,
+                    &mut unreadable,
+                ) {
                     Some(step) => step,
                     None => continue,
                 }

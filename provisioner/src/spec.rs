@@ -17,7 +17,7 @@ mod check;
 mod decode;
 mod files;
 mod format;
-mod glob;
+pub mod glob;
 mod json_schema;
 mod mask;
 mod merge;

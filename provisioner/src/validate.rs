@@ -171,6 +171,11 @@ pub const CHECKS: &[Check] = &[
         run: rules::file_names_differ,
     },
     Check {
+        name: "owns",
+        what: "the stack's data streams lie within what `systems.elasticsearch.owns` lets it touch",
+        run: systems::streams_are_owned,
+    },
+    Check {
         name: "rule-severity",
         what: "every alert has `severity` critical, warning, info or none",
         run: rules::severities_are_known,

@@ -24,9 +24,12 @@ struct Lane {
 }
 
 fn settings(endpoint: &str, more: &str) -> String {
-    format!(
-        "traces: {{http: '127.0.0.1:0', endpoint: 'http://{endpoint}', batchDelayMs: 20{more}}}\n"
-    )
+    let delay = if more.contains("batchDelayMs") {
+        ""
+    } else {
+        ", batchDelayMs: 20"
+    };
+    format!("traces: {{http: '127.0.0.1:0', endpoint: 'http://{endpoint}'{delay}{more}}}\n")
 }
 
 fn lane(endpoint: &str, more: &str) -> Lane {
@@ -378,8 +381,11 @@ fn what_the_endpoint_rejects_is_counted() {
 fn one_bad_request_does_not_take_the_others_along() {
     let always = Act::FailOn(13, "bad");
     let endpoint = Endpoint::start_at("127.0.0.1:0", &[], always);
-    let lane = lane(&endpoint.address.to_string(), ", batchSpans: 100");
-    // Slow enough a delay that they become one batch.
+    let lane = lane(
+        &endpoint.address.to_string(),
+        ", batchSpans: 11, batchDelayMs: 60000",
+    );
+    // They go as one batch, when the eleventh span is there.
     let names: Vec<String> = (0..9).map(|n| format!("good-{n}")).collect();
     for name in &names[..5] {
         lane.send(&[name]);
@@ -389,6 +395,7 @@ fn one_bad_request_does_not_take_the_others_along() {
         lane.send(&[name]);
     }
     assert_eq!(lane.settled(), Ledger::ended(11, 9, 0, 2));
+    assert_eq!(endpoint.seen()[0].names.len(), 11);
     assert_eq!(endpoint.taken(), names);
 }
 

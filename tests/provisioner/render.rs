@@ -16,7 +16,11 @@ fn real_receivers_are_rendered_as_they_were_read() {
 }
 
 fn compare(case: &str, spec: &Path) {
-    let folder = tempfile::tempdir().unwrap();
+    // For all to enter, so that root renders the same as anybody else (docs/decisions/0013).
+    let folder = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .tempdir()
+        .unwrap();
     let out = folder.path().join("out");
     let home = folder.path().join("home");
     let ran: Ran = std::process::Command::new(env!("CARGO_BIN_EXE_kai-observe"))

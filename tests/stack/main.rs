@@ -3,6 +3,7 @@
 mod business;
 mod crash;
 mod dashboards;
+mod elasticsearch;
 mod faults;
 mod gate;
 mod life;

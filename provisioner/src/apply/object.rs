@@ -5,11 +5,13 @@ use super::Env;
 use crate::object::{Object, System};
 use crate::plan::object::{Compared, compare, desired};
 use crate::plan::{Action, Change};
+use crate::systems::elasticsearch::is_in_use;
 use crate::systems::objects::{self, Client};
+use crate::systems::rest::RestError;
 
 /// Creates or updates.
 pub(super) async fn write(change: &Change, object: &Object, env: &Env) -> Result<String, String> {
-    let text = |error: crate::systems::rest::RestError| error.to_string();
+    let text = |error: RestError| error.to_string();
     let client = Client::new(object.system, &object.access).map_err(text)?;
     let server = client.probe().await.map_err(text)?;
     let fitted = match objects::fit(object, &server) {
@@ -48,7 +50,7 @@ pub(super) async fn write(change: &Change, object: &Object, env: &Env) -> Result
 
 /// Only what the plan found, and only while it is still ours.
 pub(super) async fn delete(change: &Change, env: &Env) -> Result<String, String> {
-    let text = |error: crate::systems::rest::RestError| error.to_string();
+    let text = |error: RestError| error.to_string();
     let system = System::ALL
         .into_iter()
         .find(|system| system.word() == change.address.kind())
@@ -64,8 +66,12 @@ pub(super) async fn delete(change: &Change, env: &Env) -> Result<String, String>
         .filter(|listed| listed.address == change.address.as_str() && listed.id == change.before)
     {
         match client.delete(listed.kind, &listed.id).await {
-            Err(crate::systems::rest::RestError::Kept(why)) => return Ok(why),
-            done => done.map_err(text)?,
+            Ok(()) => {}
+            Err(RestError::Kept(why)) => return Ok(why),
+            Err(error) if is_in_use(&error) => {
+                return Ok(format!("kept, since data streams are made by it: {error}"));
+            }
+            Err(error) => return Err(error.to_string()),
         }
     }
     debug_assert_eq!(change.action, Action::Delete);

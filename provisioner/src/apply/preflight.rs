@@ -165,8 +165,7 @@ pub async fn vacate(plan: &Plan, env: &Env) {
 
 /// A heap is taken whole at the start, and what is on top of it is as large again on a small one.
 fn memory(heap_mib: u32, change: &Change) -> Option<String> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let total = total_mib(&text)?;
+    let total = total_mib(&std::fs::read_to_string("/proc/meminfo").ok()?)?;
     (u64::from(heap_mib) + 256 > total).then(|| {
         format!(
             "{} is to have a heap of {heap_mib} MiB, and this machine has {total} MiB in all; lower `heapMib`",
@@ -208,4 +207,16 @@ fn writable(folder: &Path) -> Result<u64, String> {
         ));
     }
     Ok(free)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_as_the_kernel_writes_it() {
+        let text = "MemTotal:       24683520 kB\nMemFree: 1 kB\n";
+        assert_eq!(total_mib(text), Some(24_105));
+        assert_eq!(total_mib("MemFree: 1 kB\n"), None);
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Action, Change, Plan, SPEC_CHANGED, Step};
+use super::{Action, Change, Options, Plan, SPEC_CHANGED, Step};
 use crate::object::{Mark, Object, fingerprint, same, text};
 use crate::resource::{Address, Resource};
 use crate::systems::objects;
@@ -91,7 +91,8 @@ pub(super) fn step(
     object: &Object,
     world: &World,
     owner: &str,
-    so_far: &Plan,
+    so_far: &mut Plan,
+    options: Options,
     unreadable: &mut Vec<String>,
 ) -> Option<Step> {
     let address = &resource.address;
@@ -145,14 +146,24 @@ pub(super) fn step(
             reason,
             diff,
             before,
-        } => Some(Step::Change(Change {
-            address: address.clone(),
-            action: Action::Update,
-            reason: reason.to_owned(),
-            diff: Some(diff),
-            before,
-            after: applied,
-        })),
+        } => {
+            let change = Change {
+                address: address.clone(),
+                action: Action::Update,
+                reason: reason.to_owned(),
+                diff: Some(diff),
+                before,
+                after: applied,
+            };
+            if objects::shortens(object, &wanted, actual) && !options.prune {
+                so_far.held_back.push(Change {
+                    reason: format!("{reason}, and data would be deleted sooner"),
+                    ..change
+                });
+                return Some(Step::Keep);
+            }
+            Some(Step::Change(change))
+        }
     }
 }
 

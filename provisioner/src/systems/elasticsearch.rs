@@ -113,9 +113,19 @@ impl Elasticsearch {
             ));
         }
         let deadline = tokio::time::Instant::now() + SETTLES_WITHIN;
+        let mut body = std::borrow::Cow::Borrowed(body);
         loop {
-            match self.rest.json(Method::PUT, &path, Some(body)).await {
+            match self.rest.json(Method::PUT, &path, Some(&body)).await {
                 Ok(_) => return Ok(()),
+                // A stream that nothing asks for any more keeps its template as long as it has data.
+                Err(error) if error.says("no longer match a data stream template") => {
+                    match actual.and_then(|actual| body::keeping(&body, actual)) {
+                        Some(keeping) if *body != keeping => {
+                            body = std::borrow::Cow::Owned(keeping);
+                        }
+                        _ => return Err(error),
+                    }
+                }
                 // No master yet, or its state not read yet.
                 Err(error)
                     if matches!(error.status(), Some(429 | 503))
@@ -255,6 +265,12 @@ impl Elasticsearch {
 
 fn rows<'a>(reply: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
     reply[list].as_array().into_iter().flatten()
+}
+
+/// A template that cannot go because there are data streams, which stay, or because one that stays
+/// is made of it.
+pub fn is_in_use(error: &RestError) -> bool {
+    error.says("in use")
 }
 
 /// What the server says, and what to do about it.

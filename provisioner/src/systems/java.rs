@@ -10,7 +10,6 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use super::file::{self, FileError};
-use super::process::ProcessError;
 use super::user::{User, unprivileged};
 use crate::components::catalogue::Catalogue;
 use crate::components::version::Version;
@@ -18,6 +17,14 @@ use crate::components::{Installed, java};
 use crate::layout::{Layout, OPEN};
 use crate::model::SourceKind;
 use crate::resource::JavaServer;
+
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("{0}")]
+    Impossible(String),
+}
 
 /// How a program is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,18 +54,17 @@ pub fn prepare(
     installed: &Installed,
     program: &Path,
     layout: &Layout,
-) -> Result<Prepared, ProcessError> {
+) -> Result<Prepared, PrepareError> {
     let user = unprivileged();
-    let home = program
-        .parent()
-        .and_then(Path::parent)
-        .ok_or_else(|| ProcessError::Prepare(format!("{} lies in no folder", program.display())))?;
+    let home = program.parent().and_then(Path::parent).ok_or_else(|| {
+        PrepareError::Impossible(format!("{} lies in no folder", program.display()))
+    })?;
     let home = match user {
         Some(user) if !user.may_run(program) => staged(home, installed)?,
         _ => home.to_owned(),
     };
     if let Some(user) = user.filter(|user| !user.may_enter(&server.place)) {
-        return Err(ProcessError::Prepare(format!(
+        return Err(PrepareError::Impossible(format!(
             "{} refuses to run as root, and the user it is run as ({user}) may not enter {}; let others pass (chmod o+x) on each folder above it",
             installed.name,
             server.place.display()
@@ -66,7 +72,7 @@ pub fn prepare(
     }
     let mut env = BTreeMap::new();
     let (prefix, place) = (server.prefix, &server.place);
-    if let Some(java) = java_of(installed, &home, user).map_err(ProcessError::Prepare)? {
+    if let Some(java) = java_of(installed, &home, user).map_err(PrepareError::Impossible)? {
         env.insert(format!("{prefix}_JAVA_HOME"), text(&java));
     }
     env.insert(format!("{prefix}_PATH_CONF"), text(&place.join("config")));

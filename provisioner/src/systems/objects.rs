@@ -135,6 +135,11 @@ pub fn mark_of(system: System, kind: &str, actual: &Value) -> Option<Mark> {
     }
 }
 
+/// Whether writing `desired` makes data go sooner than `actual` does. Pure.
+pub fn shortens(object: &Object, desired: &Value, actual: &Value) -> bool {
+    object.system == System::Elasticsearch && super::elasticsearch::is_shortened(desired, actual)
+}
+
 /// `actual` without what the server added by itself. Pure.
 pub fn project(object: &Object, desired: &Value, actual: &Value) -> Value {
     match object.system {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 
 use super::file::{self, FileError};
-use super::java;
+use super::java::{self, PrepareError};
 use super::proc::{self, Found};
 use crate::components::Installed;
 use crate::http;
@@ -53,8 +53,8 @@ pub enum ProcessError {
     },
     #[error("{name} (pid {pid}) is still there {} s after SIGKILL", STOP_WITHIN.as_secs())]
     WouldNotStop { name: String, pid: u32 },
-    #[error("{0}")]
-    Prepare(String),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
     #[error("{name} refused to reload: {reason}")]
     Reload { name: String, reason: String },
 }
@@ -117,7 +117,7 @@ pub async fn start(
     let launch = launch(process, &installed.digest);
     let program = installed.programs.get(&process.program).ok_or_else(|| {
         let (name, version) = (&installed.name, &installed.version);
-        ProcessError::Prepare(format!(
+        PrepareError::Impossible(format!(
             "{name} {version} has no program {}",
             process.program
         ))

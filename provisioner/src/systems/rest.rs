@@ -36,6 +36,11 @@ pub enum RestError {
 }
 
 impl RestError {
+    /// The server refused with these words.
+    pub fn says(&self, words: &str) -> bool {
+        matches!(self, Self::Refused { body, .. } if body.contains(words))
+    }
+
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } => Some(*status),
@@ -190,7 +195,7 @@ impl Rest {
             base: self.base.clone(),
             path: path.to_owned(),
             status,
-            body: String::from_utf8_lossy(body).chars().take(400).collect(),
+            body: String::from_utf8_lossy(body).chars().take(800).collect(),
         }
     }
 }

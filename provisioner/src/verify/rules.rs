@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::selectors::{Selector, selectors};
 use super::{Proof, Subject, eventually, prove as timed};
-use crate::model::{RuleGroup, RuleKind};
-use crate::render::effective_groups;
+use crate::model::{RuleGroup, RuleKind, Stack};
+use crate::render::{effective_groups, jaeger};
 use crate::systems::prometheus::Prometheus;
 
 pub async fn prove(subject: &Subject<'_>) -> Vec<Proof> {
@@ -26,7 +26,9 @@ pub async fn prove(subject: &Subject<'_>) -> Vec<Proof> {
         let series = timed(
             "series",
             file.name.clone(),
-            eventually(subject.patience, || series_exist(&prometheus, &groups)),
+            eventually(subject.patience, || {
+                series_exist(&prometheus, &groups, subject.stack)
+            }),
         );
         let (loaded, series) = tokio::join!(loaded, series);
         out.extend([loaded, series]);
@@ -87,7 +89,26 @@ async fn healthy(
     Ok(format!("{rules} loaded, evaluated, healthy"))
 }
 
-async fn series_exist(prometheus: &Prometheus, groups: &[RuleGroup]) -> Result<String, String> {
+/// Families that are there only when a part of the stack is: how they begin, and the part. Rules on
+/// them sleep without it, as the spec wants it.
+fn asleep(stack: &Stack) -> Vec<(&'static str, &'static str)> {
+    let jaeger = stack.systems.jaeger.as_ref();
+    let mut out = Vec::new();
+    if !jaeger.is_some_and(|jaeger| jaeger.placement.is_managed()) {
+        out.push(("otelcol_", "this stack runs no Jaeger"));
+    }
+    if jaeger::otlp(stack).is_none() {
+        let why = "this stack takes no spans";
+        out.extend([("kai_agent_spans", why), ("kai_agent_trace_", why)]);
+    }
+    out
+}
+
+async fn series_exist(
+    prometheus: &Prometheus,
+    groups: &[RuleGroup],
+    stack: &Stack,
+) -> Result<String, String> {
     let mut wanted: BTreeMap<Selector, Vec<&str>> = BTreeMap::new();
     let mut unread = Vec::new();
     for rule in groups.iter().flat_map(|group| &group.rules) {
@@ -104,6 +125,16 @@ async fn series_exist(prometheus: &Prometheus, groups: &[RuleGroup]) -> Result<S
             Err(_) => unread.push(name_of(&rule.kind)),
         }
     }
+    let asleep = asleep(stack);
+    let mut sleeping = BTreeSet::new();
+    wanted.retain(|selector, _| {
+        let why = asleep
+            .iter()
+            .find(|(begin, _)| selector.metric.starts_with(begin))
+            .map(|(_, why)| *why);
+        sleeping.extend(why);
+        why.is_none()
+    });
     let names: BTreeSet<&str> = wanted
         .keys()
         .map(|selector| selector.metric.as_str())
@@ -136,6 +167,10 @@ async fn series_exist(prometheus: &Prometheus, groups: &[RuleGroup]) -> Result<S
         return Err(missing.join("; "));
     }
     let mut text = format!("{} families read, all present", names.len());
+    if !sleeping.is_empty() {
+        let why: Vec<&str> = sleeping.into_iter().collect();
+        text.push_str(&format!("; others not looked for: {}", why.join(", ")));
+    }
     if !unread.is_empty() {
         text.push_str(&format!("; not looked into: {}", unread.join(", ")));
     }

@@ -6,7 +6,7 @@ use std::io::{Cursor, Write};
 use kai_observe::components::{ComponentError, catalogue::Algorithm, digest::hash_file};
 use kai_observe::model::SourceKind;
 
-use super::support::Bench;
+use super::support::{Bench, write_program};
 
 const FOLDER: &str = "org/elasticsearch/distribution/integ-test-zip/elasticsearch/9.5.3";
 
@@ -98,7 +98,7 @@ echo {sha1} > "$repo/{FOLDER}/elasticsearch-9.5.3.zip.sha1"
         from = folder.display(),
         sha1 = "ab".repeat(20),
     );
-    super::support::write_program(&bench.path().join("bin/mvn"), &script);
+    write_program(&bench.path().join("bin/mvn"), &script);
     let path = std::env::var("PATH").expect("a PATH");
     let own = bench.path().join("bin").display().to_string();
     bench.machine.search_path = format!("{own}:{path}").into();
@@ -139,7 +139,7 @@ cp '{from}/elasticsearch-9.5.3.zip' "$out/"
 "#,
         from = folder.display(),
     );
-    super::support::write_program(&bench.path().join("bin/mvn"), &script);
+    write_program(&bench.path().join("bin/mvn"), &script);
     let path = std::env::var("PATH").expect("a PATH");
     let own = bench.path().join("bin").display().to_string();
     bench.machine.search_path = format!("{own}:{path}").into();
@@ -158,4 +158,26 @@ cp '{from}/elasticsearch-9.5.3.zip' "$out/"
         let reason = super::support::reason(&attempts, source);
         assert!(reason.contains("no pin for"), "{reason}");
     }
+}
+
+#[test]
+fn a_server_without_its_java_is_not_installed_and_says_what_to_install() {
+    let mut bench = Bench::new(&[SourceKind::Maven]);
+    bench.machine.java = vec![bench.path().join("jvm")];
+    fs::create_dir_all(bench.path().join("jvm/bin")).expect("a folder");
+    write_program(&bench.path().join("jvm/bin/java"), "exit 1");
+    fs::write(
+        bench.path().join("jvm/release"),
+        "JAVA_VERSION=\"17.0.15\"\n",
+    )
+    .expect("a file");
+    let reason = bench.reason("elasticsearch", None, SourceKind::Maven);
+    assert!(
+        reason.contains("needs Java 21 or newer, and found only Java 17"),
+        "{reason}"
+    );
+    assert!(reason.contains("openjdk-21-jre-headless"), "{reason}");
+    // Java 17 does for 8; what is missing next is another thing.
+    let reason = bench.reason("elasticsearch", Some("8.19.21"), SourceKind::Maven);
+    assert!(reason.contains("mvn is not on PATH"), "{reason}");
 }

@@ -99,8 +99,9 @@ impl Grafana {
         all.into_iter()
             .flatten()
             .filter(|(uid, _)| !uid.starts_with(prefix))
-            .map(|(uid, value)| format!("{uid} {value}\n"))
-            .collect()
+            .map(|(uid, value)| format!("{uid} {value}"))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
     pub fn uids(&self) -> Vec<String> {
         let kept = &self.kept;
@@ -158,11 +159,12 @@ impl Grafana {
                 self.reply("DataSource", found, "Data source not found")
             }
             ("GET", ["datasources", "uid", uid, "health"]) => {
-                match self.kept.data_sources.contains_key(*uid) {
-                    true => Ok(Answer::ok(
+                if self.kept.data_sources.contains_key(*uid) {
+                    Ok(Answer::ok(
                         &json!({ "status": "OK", "message": "answered" }),
-                    )),
-                    false => Err(Answer::error(404, "Data source not found")),
+                    ))
+                } else {
+                    Err(Answer::error(404, "Data source not found"))
                 }
             }
             ("PUT", ["datasources", "uid", uid]) => self.update_source(uid, asked),

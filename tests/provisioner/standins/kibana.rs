@@ -74,8 +74,9 @@ impl Kibana {
     pub fn foreign(&self, prefix: &str) -> String {
         let all = self.kept.objects.iter();
         all.filter(|(_, object)| !object["id"].as_str().unwrap().starts_with(prefix))
-            .map(|(key, object)| format!("{key} {object}\n"))
-            .collect()
+            .map(|(key, object)| format!("{key} {object}"))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
     pub fn keys(&self) -> Vec<String> {
         self.kept.objects.keys().cloned().collect()
@@ -252,7 +253,7 @@ impl Kibana {
                 object["id"].as_str().unwrap_or_default().to_owned(),
             );
             let mut error = |what: Value| {
-                errors.push(json!({ "type": kind, "id": id, "meta": {}, "error": what }))
+                errors.push(json!({ "type": kind, "id": id, "meta": {}, "error": what }));
             };
             if !matches!(kind.as_str(), "dashboard" | "search") {
                 error(json!({ "type": "unsupported_type" }));

@@ -11,6 +11,7 @@ use super::super::context::Context;
 use super::super::ui::Ui;
 use crate::object::System;
 use crate::render;
+use crate::systems::elasticsearch::is_in_use;
 use crate::systems::objects::{Client, Listed};
 use crate::systems::proc::Found;
 use crate::systems::rest::RestError;
@@ -104,15 +105,21 @@ async fn ask(
     })
 }
 
-/// Deletes this stack's objects, in the order given by the server's own rules.
+/// Deletes this stack's objects, in the order given by the server's own rules. A template of data
+/// streams, which stay, stays with them: the server does not let it go.
 pub async fn delete(holdings: &[Holdings], ui: &Ui) -> Result<(), Stop> {
     for one in holdings {
         let Some(client) = &one.client else { continue };
         for listed in &one.listed {
             match client.delete(listed.kind, &listed.id).await {
+                Ok(()) => {}
                 // It holds things of others, and stays with them.
                 Err(RestError::Kept(why)) => ui.line(&format!("  . keep    {why}")),
-                done => done.map_err(Stop::error)?,
+                Err(error) if is_in_use(&error) => ui.line(&format!(
+                    "  . kept    {} ({}): data streams that stay are made by it",
+                    listed.address, listed.id
+                )),
+                Err(error) => return Err(Stop::error(error)),
             }
         }
     }

@@ -230,8 +230,36 @@ impl Added {
     }
 }
 
+/// The template with the patterns that it has now and would lose, named in its mark so that they
+/// are not taken for somebody's change. A server refuses to leave a data stream without template.
+pub fn keeping(desired: &Value, actual: &Value) -> Option<Value> {
+    let wanted = desired["index_patterns"].as_array()?;
+    let kept: Vec<Value> = actual["index_patterns"]
+        .as_array()?
+        .iter()
+        .filter(|pattern| !wanted.contains(pattern))
+        .cloned()
+        .collect();
+    let mut out = desired.clone();
+    out["index_patterns"] = Value::Array([wanted.clone(), kept.clone()].concat());
+    out["_meta"][KEPT] = Value::Array(kept);
+    Some(out)
+}
+
+/// In `_meta` of a template: patterns of data streams that nothing asks for any more.
+const KEPT: &str = "kept";
+
 pub fn project(_kind: &str, desired: &Value, actual: &Value) -> Value {
     let mut out = actual.clone();
+    if let Some(Value::Array(kept)) = actual.pointer("/_meta/kept")
+        && let Some(Value::Array(patterns)) = out.get_mut("index_patterns")
+    {
+        let wanted = desired["index_patterns"].as_array();
+        patterns.retain(|pattern| {
+            !kept.contains(pattern) || wanted.is_some_and(|wanted| wanted.contains(pattern))
+        });
+        remove(&mut out, "/_meta", KEPT);
+    }
     for (place, key, added) in ADDED {
         if desired.pointer(&format!("{place}/{key}")).is_none()
             && out

@@ -145,7 +145,8 @@ pub fn has_policies(server: &Server) -> bool {
 pub fn left_out(server: &Server) -> Vec<(&'static str, String)> {
     let mut out = Vec::new();
     let what = format!("this {} {}", server.product, server.version);
-    if !has_policies(server) && !(server.has(STREAM_LIFECYCLE) && server.has(DATA_STREAM_API)) {
+    let by_template = server.has(STREAM_LIFECYCLE) && server.has(DATA_STREAM_API);
+    if !has_policies(server) && !by_template {
         out.push((
             "retention",
             format!("{what} carries out no lifecycle (no ILM, ISM or data stream module): nothing deletes old documents"),

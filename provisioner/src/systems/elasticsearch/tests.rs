@@ -172,3 +172,30 @@ fn what_a_build_lacks_is_named() {
     let old = server("elasticsearch", "8.10.0", &[ILM, "data-stream-api"]);
     assert_eq!(words(&old), ["logsdb", "mixed fields", "field limit"]);
 }
+
+#[test]
+fn a_stream_that_nothing_asks_for_keeps_its_pattern_and_is_no_drift() {
+    let actual = json!({ "index_patterns": ["a", "b"], "priority": 500 });
+    let desired = marked(
+        "",
+        &json!({ "index_patterns": ["a"], "priority": 500 }),
+        &mark(),
+    );
+    let kept = body::keeping(&desired, &actual).unwrap();
+    assert_eq!(kept["index_patterns"], json!(["a", "b"]));
+    assert!(same(&desired, &project(INDEX_TEMPLATE, &desired, &kept)));
+    // What somebody adds beside it is drift.
+    let mut more = kept.clone();
+    more["index_patterns"] = json!(["a", "b", "c"]);
+    assert!(!same(&desired, &project(INDEX_TEMPLATE, &desired, &more)));
+    // Asked for again, it has to be there.
+    let again = marked(
+        "",
+        &json!({ "index_patterns": ["a", "b"], "priority": 500 }),
+        &mark(),
+    );
+    assert!(same(
+        &again["index_patterns"],
+        &project(INDEX_TEMPLATE, &again, &kept)["index_patterns"]
+    ));
+}
