@@ -68,11 +68,12 @@ async fn panels(subject: &Subject<'_>, slug: &'static str, source: &Dashboard) -
     timed(AREA, slug, eventually(subject.patience, ask)).await
 }
 
-/// Waits until every target was asked once; that one does not answer is another proof's matter.
+/// Waits until every target answered once: a service that has just started may miss its first
+/// scrape. That one never answers is another proof's matter.
 async fn scraped(subject: &Subject<'_>, prometheus: &Prometheus) {
     let wanted = crate::render::targets(subject.stack).len();
     let _ = eventually(subject.patience, || async {
-        match prometheus.query("up").await {
+        match prometheus.query("up == 1").await {
             Ok(found) if found.len() >= wanted => Ok(()),
             _ => Err(String::new()),
         }
