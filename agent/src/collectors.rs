@@ -18,20 +18,39 @@ use crate::node::{Kept, Node, Tree};
 use crate::procfs::ParseError;
 use crate::settings::Settings;
 
+mod arp;
+mod conntrack;
 mod cpu;
 mod diskstats;
+mod entropy;
 mod filefd;
 mod filesystem;
+mod gather;
+mod kernel_hung;
 mod loadavg;
 mod meminfo;
 mod netdev;
+mod netstat;
+mod pressure;
+mod schedstat;
+mod sockstat;
+mod softnet;
 mod stat;
 mod time;
+mod udp_queues;
 mod uname;
 mod vmstat;
 
 /// Every collector there is, by name.
-pub const ALL: [Entry; 11] = [
+pub const ALL: [Entry; 21] = [
+    Entry {
+        name: "arp",
+        build: |settings, _| Box::new(arp::Arp::new(settings)),
+    },
+    Entry {
+        name: "conntrack",
+        build: |_, _| Box::<conntrack::Conntrack>::default(),
+    },
     Entry {
         name: "cpu",
         build: |_, _| Box::<cpu::Cpu>::default(),
@@ -41,12 +60,20 @@ pub const ALL: [Entry; 11] = [
         build: |settings, _| Box::new(diskstats::Diskstats::new(settings)),
     },
     Entry {
+        name: "entropy",
+        build: |_, _| Box::<entropy::Entropy>::default(),
+    },
+    Entry {
         name: "filefd",
         build: |_, _| Box::<filefd::Filefd>::default(),
     },
     Entry {
         name: "filesystem",
         build: |settings, node| Box::new(filesystem::Filesystem::new(settings, node)),
+    },
+    Entry {
+        name: "kernel_hung",
+        build: |_, _| Box::<kernel_hung::KernelHung>::default(),
     },
     Entry {
         name: "loadavg",
@@ -61,12 +88,36 @@ pub const ALL: [Entry; 11] = [
         build: |settings, _| Box::new(netdev::Netdev::new(settings)),
     },
     Entry {
+        name: "netstat",
+        build: |settings, _| Box::new(netstat::Netstat::new(settings)),
+    },
+    Entry {
+        name: "pressure",
+        build: |_, _| Box::<pressure::Pressure>::default(),
+    },
+    Entry {
+        name: "schedstat",
+        build: |_, _| Box::<schedstat::Schedstat>::default(),
+    },
+    Entry {
+        name: "sockstat",
+        build: |_, _| Box::<sockstat::Sockstat>::default(),
+    },
+    Entry {
+        name: "softnet",
+        build: |_, _| Box::<softnet::Softnet>::default(),
+    },
+    Entry {
         name: "stat",
         build: |_, _| Box::<stat::Stat>::default(),
     },
     Entry {
         name: "time",
         build: |_, _| Box::<time::Time>::default(),
+    },
+    Entry {
+        name: "udp_queues",
+        build: |_, _| Box::<udp_queues::UdpQueues>::default(),
     },
     Entry {
         name: "uname",
@@ -97,11 +148,43 @@ pub enum CollectError {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot understand {}: {source}", path.display())]
     Parse { path: PathBuf, source: ParseError },
+    /// There is nothing of the kind here, or the kernel does not show it to us: as in
+    /// node_exporter the collector has no success then, but nobody needs to hear of it.
+    #[error("no data: {0}")]
+    NoData(String),
+    /// A part of it cannot be had; what was written is right as far as it goes.
+    #[error(transparent)]
+    Part(Box<CollectError>),
     #[error("cannot ask the kernel for {what}: {source}")]
     Ask {
         what: &'static str,
         source: io::Error,
     },
+}
+
+impl CollectError {
+    /// Whether a file or folder is not there.
+    fn is_missing(&self) -> bool {
+        self.is(io::ErrorKind::NotFound)
+    }
+
+    /// Whether we may not read it.
+    fn is_denied(&self) -> bool {
+        self.is(io::ErrorKind::PermissionDenied)
+    }
+
+    fn is(&self, kind: io::ErrorKind) -> bool {
+        matches!(self, Self::Read { source, .. } if source.kind() == kind)
+    }
+
+    /// As node_exporter has it for what a machine need not have: what is not there is no data.
+    fn missing_is_no_data(self) -> Self {
+        if self.is_missing() {
+            Self::NoData(self.to_string())
+        } else {
+            self
+        }
+    }
 }
 
 /// A file that is read in every scrape, with its text as last read.

@@ -22,12 +22,17 @@ pub use links::LinkSocket;
 /// and interrupts has a few MiB.
 pub const LARGEST_FILE: usize = 16 << 20;
 
+/// What is read of a sysfs attribute at most, as by node_exporter.
+pub const ATTRIBUTE: usize = 128;
+
 /// Which tree a path is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tree {
     Proc,
     Sys,
     Udev,
+    /// The root file system: the operating system's own files.
+    Root,
 }
 
 /// What statfs(2) says of a file system, in its own units.
@@ -60,6 +65,49 @@ pub struct Uname {
     pub domainname: Vec<u8>,
 }
 
+/// What a name in a folder stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    File,
+    Folder,
+    Link,
+    Other,
+}
+
+/// One name in a folder; a link is not followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub name: String,
+    pub kind: EntryKind,
+}
+
+/// What is in a folder, sorted by the names' bytes. A name that is not UTF-8 is none that a
+/// collector looks for.
+fn entries(path: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        // The file may have gone since; then what it was matters no more.
+        let kind = entry.file_type().map_or(EntryKind::Other, |kind| {
+            if kind.is_file() {
+                EntryKind::File
+            } else if kind.is_dir() {
+                EntryKind::Folder
+            } else if kind.is_symlink() {
+                EntryKind::Link
+            } else {
+                EntryKind::Other
+            }
+        });
+        entries.push(Entry { name, kind });
+    }
+    entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
 /// A machine, or a tree that looks like one.
 pub trait Node: Send + Sync {
     /// Where a file is, for messages.
@@ -85,6 +133,25 @@ pub trait Node: Send + Sync {
 
     /// Names in a folder, sorted by their bytes.
     fn list(&self, tree: Tree, name: &str) -> io::Result<Vec<String>>;
+
+    /// What is in a folder, sorted by the names' bytes.
+    fn entries(&self, tree: Tree, name: &str) -> io::Result<Vec<Entry>> {
+        entries(&self.path(tree, name))
+    }
+
+    /// Reads what fits one short read, as sysfs' attributes do, without the blanks at its ends. What
+    /// is longer is cut, as node_exporter does it.
+    fn attribute(
+        &self,
+        tree: Tree,
+        name: &str,
+        _kept: Option<&mut Kept>,
+        into: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        self.read(tree, name, into)?;
+        into.truncate(ATTRIBUTE);
+        Ok(())
+    }
 
     /// Usage of the file system at a mount point, given as the machine itself names it.
     fn statfs(&self, mount_point: &[u8]) -> io::Result<FsStat>;
@@ -139,6 +206,7 @@ impl Node for Machine {
             Tree::Proc => &self.proc,
             Tree::Sys => &self.sys,
             Tree::Udev => &self.udev,
+            Tree::Root => &self.root,
         }
         .join(name)
     }
@@ -155,6 +223,20 @@ impl Node for Machine {
         into: &mut Vec<u8>,
     ) -> io::Result<()> {
         kept.read(|| self.path(tree, name), into)
+    }
+
+    fn attribute(
+        &self,
+        tree: Tree,
+        name: &str,
+        kept: Option<&mut Kept>,
+        into: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        let path = || self.path(tree, name);
+        match kept {
+            Some(kept) => kept.attribute(path, into),
+            None => Kept::default().attribute(path, into),
+        }
     }
 
     fn version(&self, tree: Tree, name: &str) -> io::Result<Version> {

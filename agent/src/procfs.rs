@@ -4,16 +4,24 @@
 //! A parser refuses what the kernel would not write, naming the line, rather than guessing: a
 //! corrupt file makes its collector fail instead of exporting a wrong number.
 
+pub mod arp;
 pub mod clocksource;
+pub mod conntrack;
 pub mod cpulist;
 pub mod diskstats;
 pub mod filenr;
+pub mod ip_socket;
 pub mod loadavg;
 pub mod meminfo;
 pub mod mountinfo;
 pub mod net_dev;
 pub mod netlink;
+pub mod netstat;
 pub mod own_stat;
+pub mod pressure;
+pub mod schedstat;
+pub mod sockstat;
+pub mod softnet;
 pub mod stat;
 pub mod text;
 pub mod udev;

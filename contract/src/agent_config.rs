@@ -26,18 +26,41 @@ pub const VERSION: u32 = 2;
 pub const OLDEST_VERSION: u32 = if VERSION > 1 { VERSION - 1 } else { 1 };
 
 /// Names of the collectors, as `collectors.disable` and the label `collector` spell them.
-pub const COLLECTORS: [&str; 11] = [
+pub const COLLECTORS: [&str; 21] = [
+    "arp",
+    "conntrack",
     "cpu",
     "diskstats",
+    "entropy",
     "filefd",
     "filesystem",
+    "kernel_hung",
     "loadavg",
     "meminfo",
     "netdev",
+    "netstat",
+    "pressure",
+    "schedstat",
+    "sockstat",
+    "softnet",
     "stat",
     "time",
+    "udp_queues",
     "uname",
     "vmstat",
+];
+
+/// Those that run only if `collectors.enable` names them, as in node_exporter.
+pub const OPT_IN: [&str; 0] = [];
+
+/// Labels of IPVS backends, of which `collectors.ipvsBackendLabels` may choose.
+pub const IPVS_LABELS: [&str; 6] = [
+    "local_address",
+    "local_port",
+    "remote_address",
+    "remote_port",
+    "proto",
+    "local_mark",
 ];
 
 /// One agent's configuration, as it stands in `agent.yaml`.
@@ -115,6 +138,9 @@ impl Default for Roots {
 pub struct Collectors {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disable: Vec<String>,
+    /// Collectors of [`OPT_IN`] that run, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub enable: Vec<String>,
     /// Milliseconds that one collector may take before it is reported as failed; 2000 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
@@ -137,6 +163,90 @@ pub struct Collectors {
     /// `--collector.vmstat.fields`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vmstat_fields: Option<String>,
+    /// `--collector.filesystem.mount-points-include`; without `…Exclude` no default exclusion then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filesystem_mount_points_include: Option<String>,
+    /// `--collector.filesystem.fs-types-include`; likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filesystem_fs_types_include: Option<String>,
+    /// `--collector.diskstats.device-include`; likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diskstats_device_include: Option<String>,
+    /// `--collector.netdev.device-include`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netdev_device_include: Option<String>,
+    /// `--collector.arp.device-include`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arp_device_include: Option<String>,
+    /// `--collector.arp.device-exclude`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arp_device_exclude: Option<String>,
+    /// `--collector.bcache.priorityStats`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bcache_priority_stats: Option<bool>,
+    /// `--collector.ethtool.device-include`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ethtool_device_include: Option<String>,
+    /// `--collector.ethtool.device-exclude`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ethtool_device_exclude: Option<String>,
+    /// `--collector.ethtool.metrics-include`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ethtool_metrics_include: Option<String>,
+    /// `--collector.hwmon.chip-include`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hwmon_chip_include: Option<String>,
+    /// `--collector.hwmon.chip-exclude`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hwmon_chip_exclude: Option<String>,
+    /// `--collector.hwmon.sensor-include`, matched with `<chip>;<sensor>`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hwmon_sensor_include: Option<String>,
+    /// `--collector.hwmon.sensor-exclude`, matched with `<chip>;<sensor>`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hwmon_sensor_exclude: Option<String>,
+    /// `--collector.ipvs.backend-labels`
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ipvs_backend_labels: Vec<String>,
+    /// `--collector.netclass.ignored-devices`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netclass_ignored_devices: Option<String>,
+    /// `--collector.netclass.ignore-invalid-speed`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netclass_ignore_invalid_speed: Option<bool>,
+    /// `--collector.netstat.fields`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netstat_fields: Option<String>,
+    /// `--collector.powersupply.ignored-supplies`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub powersupply_ignored_supplies: Option<String>,
+    /// `--collector.rapl.enable-zone-label`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rapl_enable_zone_label: Option<bool>,
+    /// `--collector.stat.softirq`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stat_softirq: Option<bool>,
+    /// `--collector.systemd.unit-include`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd_unit_include: Option<String>,
+    /// `--collector.systemd.unit-exclude`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd_unit_exclude: Option<String>,
+    /// `--collector.systemd.enable-task-metrics`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd_enable_task_metrics: Option<bool>,
+    /// `--collector.systemd.enable-restarts-metrics`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd_enable_restarts_metrics: Option<bool>,
+    /// `--collector.systemd.enable-start-time-metrics`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd_enable_start_time_metrics: Option<bool>,
+    /// `--collector.tapestats.ignored-devices`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tapestats_ignored_devices: Option<String>,
+    /// `--collector.textfile.directory`, patterns like `/srv/*/metrics` allowed
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub textfile_directories: Vec<String>,
 }
 
 /// One application's metrics page.

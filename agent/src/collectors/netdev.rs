@@ -5,15 +5,11 @@
 //! `netdevNetlink` it is used only if `roots.proc` is a running kernel's: a copied tree is then
 //! shown as it was, instead of mixed with this machine's devices.
 
-use std::sync::Arc;
-
-use regex::bytes::Regex;
-
 use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
 use crate::node::{LinkSocket, Node, Tree};
 use crate::procfs::net_dev::{self, Device};
-use crate::settings::Settings;
+use crate::settings::{Filter, Settings};
 
 const FILE: &str = "net/dev";
 
@@ -45,7 +41,7 @@ const COLUMNS: [Column; 17] = [
 ];
 
 pub struct Netdev {
-    exclude: Option<Arc<Regex>>,
+    filter: Filter,
     /// Whether to ask by netlink; found out in the first scrape unless it is set.
     netlink: Option<bool>,
     socket: LinkSocket,
@@ -67,7 +63,7 @@ impl Netdev {
             })
             .collect();
         Self {
-            exclude: settings.netdev_device_exclude.clone(),
+            filter: settings.netdev_devices.clone(),
             netlink: settings.netdev_netlink,
             socket: LinkSocket::default(),
             source: Source::proc(FILE),
@@ -91,10 +87,8 @@ impl Collector for Netdev {
             let result = net_dev::parse(text, &mut self.devices);
             parsed(node, Tree::Proc, FILE, result)?;
         }
-        if let Some(exclude) = &self.exclude {
-            self.devices
-                .retain(|device| !exclude.is_match(device.name.as_bytes()));
-        }
+        self.devices
+            .retain(|device| !self.filter.ignores(device.name.as_bytes()));
         // A name that stands there twice: the last line counts, as in node_exporter's map.
         self.devices.reverse();
         for ((name, help), (_, value)) in self.families.iter().zip(COLUMNS) {
