@@ -19,9 +19,13 @@ use crate::procfs::ParseError;
 use crate::settings::Settings;
 
 mod arp;
+mod bonding;
 mod conntrack;
 mod cpu;
+mod cpufreq;
 mod diskstats;
+mod dmi;
+mod edac;
 mod entropy;
 mod filefd;
 mod filesystem;
@@ -31,21 +35,33 @@ mod loadavg;
 mod meminfo;
 mod netdev;
 mod netstat;
+mod nvme;
+mod os;
+mod powersupplyclass;
 mod pressure;
+mod rapl;
 mod schedstat;
+mod selinux;
 mod sockstat;
 mod softnet;
 mod stat;
+mod tapestats;
+mod thermal_zone;
 mod time;
 mod udp_queues;
 mod uname;
 mod vmstat;
+mod watchdog;
 
 /// Every collector there is, by name.
-pub const ALL: [Entry; 21] = [
+pub const ALL: [Entry; 33] = [
     Entry {
         name: "arp",
         build: |settings, _| Box::new(arp::Arp::new(settings)),
+    },
+    Entry {
+        name: "bonding",
+        build: |_, _| Box::<bonding::Bonding>::default(),
     },
     Entry {
         name: "conntrack",
@@ -56,8 +72,20 @@ pub const ALL: [Entry; 21] = [
         build: |_, _| Box::<cpu::Cpu>::default(),
     },
     Entry {
+        name: "cpufreq",
+        build: |_, _| Box::<cpufreq::Cpufreq>::default(),
+    },
+    Entry {
         name: "diskstats",
         build: |settings, _| Box::new(diskstats::Diskstats::new(settings)),
+    },
+    Entry {
+        name: "dmi",
+        build: |_, _| Box::<dmi::Dmi>::default(),
+    },
+    Entry {
+        name: "edac",
+        build: |_, _| Box::<edac::Edac>::default(),
     },
     Entry {
         name: "entropy",
@@ -92,12 +120,32 @@ pub const ALL: [Entry; 21] = [
         build: |settings, _| Box::new(netstat::Netstat::new(settings)),
     },
     Entry {
+        name: "nvme",
+        build: |_, _| Box::<nvme::Nvme>::default(),
+    },
+    Entry {
+        name: "os",
+        build: |_, _| Box::<os::Os>::default(),
+    },
+    Entry {
+        name: "powersupplyclass",
+        build: |settings, _| Box::new(powersupplyclass::PowerSupplyClass::new(settings)),
+    },
+    Entry {
         name: "pressure",
         build: |_, _| Box::<pressure::Pressure>::default(),
     },
     Entry {
+        name: "rapl",
+        build: |settings, _| Box::new(rapl::Rapl::new(settings)),
+    },
+    Entry {
         name: "schedstat",
         build: |_, _| Box::<schedstat::Schedstat>::default(),
+    },
+    Entry {
+        name: "selinux",
+        build: |_, _| Box::<selinux::Selinux>::default(),
     },
     Entry {
         name: "sockstat",
@@ -110,6 +158,14 @@ pub const ALL: [Entry; 21] = [
     Entry {
         name: "stat",
         build: |_, _| Box::<stat::Stat>::default(),
+    },
+    Entry {
+        name: "tapestats",
+        build: |settings, _| Box::new(tapestats::Tapestats::new(settings)),
+    },
+    Entry {
+        name: "thermal_zone",
+        build: |_, _| Box::<thermal_zone::ThermalZone>::default(),
     },
     Entry {
         name: "time",
@@ -126,6 +182,10 @@ pub const ALL: [Entry; 21] = [
     Entry {
         name: "vmstat",
         build: |settings, _| Box::new(vmstat::Vmstat::new(settings)),
+    },
+    Entry {
+        name: "watchdog",
+        build: |_, _| Box::<watchdog::Watchdog>::default(),
     },
 ];
 
@@ -175,6 +235,19 @@ impl CollectError {
 
     fn is(&self, kind: io::ErrorKind) -> bool {
         matches!(self, Self::Read { source, .. } if source.kind() == kind)
+    }
+
+    /// Whether reading ended with this.
+    fn is_errno(&self, errno: rustix::io::Errno) -> bool {
+        matches!(self, Self::Read { source, .. } if source.raw_os_error() == Some(errno.raw_os_error()))
+    }
+
+    /// Whether a driver does not tell it, or not to us, which is no failure.
+    fn is_not_told(&self) -> bool {
+        self.is_missing()
+            || self.is_denied()
+            || self.is_errno(rustix::io::Errno::OPNOTSUPP)
+            || self.is_errno(rustix::io::Errno::INVAL)
     }
 
     /// As node_exporter has it for what a machine need not have: what is not there is no data.

@@ -65,6 +65,17 @@ pub struct Uname {
     pub domainname: Vec<u8>,
 }
 
+/// In the flags of statfs(2): the mount is read-only.
+const ST_RDONLY: u64 = 1;
+
+/// A file system as statfs(2) tells its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mounted {
+    /// Its magic number (`include/uapi/linux/magic.h`).
+    pub kind: u64,
+    pub read_only: bool,
+}
+
 /// What a name in a folder stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
@@ -151,6 +162,15 @@ pub trait Node: Send + Sync {
         self.read(tree, name, into)?;
         into.truncate(ATTRIBUTE);
         Ok(())
+    }
+
+    /// What kind of file system a folder is in.
+    fn mounted(&self, tree: Tree, name: &str) -> io::Result<Mounted> {
+        let stat = rustix::fs::statfs(self.path(tree, name))?;
+        Ok(Mounted {
+            kind: stat.f_type as u64 & 0xffff_ffff,
+            read_only: stat.f_flags as u64 & ST_RDONLY != 0,
+        })
     }
 
     /// Usage of the file system at a mount point, given as the machine itself names it.

@@ -17,6 +17,7 @@ pub mod mountinfo;
 pub mod net_dev;
 pub mod netlink;
 pub mod netstat;
+pub mod os_release;
 pub mod own_stat;
 pub mod pressure;
 pub mod schedstat;

@@ -26,11 +26,15 @@ pub const VERSION: u32 = 2;
 pub const OLDEST_VERSION: u32 = if VERSION > 1 { VERSION - 1 } else { 1 };
 
 /// Names of the collectors, as `collectors.disable` and the label `collector` spell them.
-pub const COLLECTORS: [&str; 21] = [
+pub const COLLECTORS: [&str; 33] = [
     "arp",
+    "bonding",
     "conntrack",
     "cpu",
+    "cpufreq",
     "diskstats",
+    "dmi",
+    "edac",
     "entropy",
     "filefd",
     "filesystem",
@@ -39,15 +43,23 @@ pub const COLLECTORS: [&str; 21] = [
     "meminfo",
     "netdev",
     "netstat",
+    "nvme",
+    "os",
+    "powersupplyclass",
     "pressure",
+    "rapl",
     "schedstat",
+    "selinux",
     "sockstat",
     "softnet",
     "stat",
+    "tapestats",
+    "thermal_zone",
     "time",
     "udp_queues",
     "uname",
     "vmstat",
+    "watchdog",
 ];
 
 /// Those that run only if `collectors.enable` names them, as in node_exporter.

@@ -41,6 +41,23 @@ impl<'a> Files<'a> {
             .map(|text| String::from_utf8_lossy(text).into_owned())
     }
 
+    /// An attribute with one value in it that `read` understands.
+    pub fn attribute_as<T>(
+        &mut self,
+        name: &str,
+        expected: &str,
+        read: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<T, CollectError> {
+        let text = self.attribute(name)?;
+        match read(text) {
+            Some(value) => Ok(value),
+            None => {
+                let message = format!("{} is not {expected}", quote(text));
+                Err(self.misread(name, 1, message))
+            }
+        }
+    }
+
     /// A whole file.
     pub fn whole(&mut self, name: &str) -> Result<&[u8], CollectError> {
         self.node

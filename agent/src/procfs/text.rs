@@ -73,16 +73,21 @@ pub fn any_base(field: &[u8]) -> Option<i64> {
         [b'+', digits @ ..] => (false, digits),
         digits => (false, digits),
     };
-    let magnitude = match digits {
-        [b'0', b'x' | b'X', rest @ ..] => in_base(rest, 16)?,
-        [b'0', b'b' | b'B', rest @ ..] => in_base(rest, 2)?,
-        [b'0', b'o' | b'O', rest @ ..] | [b'0', rest @ ..] if !rest.is_empty() => in_base(rest, 8)?,
-        digits => number(digits)?,
-    };
+    let magnitude = any_base_unsigned(digits)?;
     if negative {
         0_i64.checked_sub_unsigned(magnitude)
     } else {
         i64::try_from(magnitude).ok()
+    }
+}
+
+/// The same without a sign, up to 64 bits.
+pub fn any_base_unsigned(field: &[u8]) -> Option<u64> {
+    match field {
+        [b'0', b'x' | b'X', rest @ ..] => in_base(rest, 16),
+        [b'0', b'b' | b'B', rest @ ..] => in_base(rest, 2),
+        [b'0', b'o' | b'O', rest @ ..] | [b'0', rest @ ..] if !rest.is_empty() => in_base(rest, 8),
+        digits => number(digits),
     }
 }
 
@@ -138,6 +143,24 @@ pub fn quote(text: &[u8]) -> String {
     let shown = text[..text.len().min(QUOTED)].escape_ascii();
     let more = if text.len() > QUOTED { "…" } else { "" };
     format!("\"{shown}{more}\"")
+}
+
+/// The text with each run of bytes that are not UTF-8 replaced by one U+FFFD, as node_exporter's
+/// labels of texts that a device's maker wrote.
+pub fn valid(text: &[u8]) -> String {
+    let mut valid = String::with_capacity(text.len());
+    let mut bad = false;
+    for chunk in text.utf8_chunks() {
+        if !chunk.valid().is_empty() {
+            valid.push_str(chunk.valid());
+            bad = false;
+        }
+        if !chunk.invalid().is_empty() && !bad {
+            valid.push('\u{fffd}');
+            bad = true;
+        }
+    }
+    valid
 }
 
 /// The text without blanks at its ends, as sysfs attributes are read.
@@ -199,6 +222,12 @@ mod tests {
         assert_eq!(signed(b"0x5"), None);
         assert_eq!(hex(b"ffffffff"), Some(0xffff_ffff));
         assert_eq!(hex(b"0x1"), None);
+    }
+
+    #[test]
+    fn a_run_of_bad_bytes_becomes_one_sign() {
+        assert_eq!(valid(b"\xff\xfea\xffb\xc3\xa4"), "\u{fffd}a\u{fffd}b\u{e4}");
+        assert_eq!(valid(b""), "");
     }
 
     #[test]
