@@ -19,7 +19,9 @@ use crate::procfs::ParseError;
 use crate::settings::Settings;
 
 mod arp;
+mod bcache;
 mod bonding;
+mod btrfs;
 mod conntrack;
 mod cpu;
 mod cpufreq;
@@ -27,14 +29,22 @@ mod diskstats;
 mod dmi;
 mod edac;
 mod entropy;
+mod fibrechannel;
 mod filefd;
 mod filesystem;
 mod gather;
+mod hwmon;
+mod infiniband;
+mod ipvs;
 mod kernel_hung;
 mod loadavg;
+mod mdadm;
 mod meminfo;
+mod netclass;
 mod netdev;
 mod netstat;
+mod nfs;
+mod nfsd;
 mod nvme;
 mod os;
 mod powersupplyclass;
@@ -52,16 +62,26 @@ mod udp_queues;
 mod uname;
 mod vmstat;
 mod watchdog;
+mod xfs;
+mod zfs;
 
 /// Every collector there is, by name.
-pub const ALL: [Entry; 33] = [
+pub const ALL: [Entry; 45] = [
     Entry {
         name: "arp",
         build: |settings, _| Box::new(arp::Arp::new(settings)),
     },
     Entry {
+        name: "bcache",
+        build: |settings, _| Box::new(bcache::Bcache::new(settings)),
+    },
+    Entry {
         name: "bonding",
         build: |_, _| Box::<bonding::Bonding>::default(),
+    },
+    Entry {
+        name: "btrfs",
+        build: |_, _| Box::<btrfs::Btrfs>::default(),
     },
     Entry {
         name: "conntrack",
@@ -92,12 +112,28 @@ pub const ALL: [Entry; 33] = [
         build: |_, _| Box::<entropy::Entropy>::default(),
     },
     Entry {
+        name: "fibrechannel",
+        build: |_, _| Box::<fibrechannel::FibreChannel>::default(),
+    },
+    Entry {
         name: "filefd",
         build: |_, _| Box::<filefd::Filefd>::default(),
     },
     Entry {
         name: "filesystem",
         build: |settings, node| Box::new(filesystem::Filesystem::new(settings, node)),
+    },
+    Entry {
+        name: "hwmon",
+        build: |settings, _| Box::new(hwmon::Hwmon::new(settings)),
+    },
+    Entry {
+        name: "infiniband",
+        build: |_, _| Box::<infiniband::Infiniband>::default(),
+    },
+    Entry {
+        name: "ipvs",
+        build: |settings, _| Box::new(ipvs::Ipvs::new(settings)),
     },
     Entry {
         name: "kernel_hung",
@@ -108,8 +144,16 @@ pub const ALL: [Entry; 33] = [
         build: |_, _| Box::<loadavg::Loadavg>::default(),
     },
     Entry {
+        name: "mdadm",
+        build: |_, _| Box::<mdadm::Mdadm>::default(),
+    },
+    Entry {
         name: "meminfo",
         build: |_, _| Box::<meminfo::Meminfo>::default(),
+    },
+    Entry {
+        name: "netclass",
+        build: |settings, _| Box::new(netclass::Netclass::new(settings)),
     },
     Entry {
         name: "netdev",
@@ -118,6 +162,14 @@ pub const ALL: [Entry; 33] = [
     Entry {
         name: "netstat",
         build: |settings, _| Box::new(netstat::Netstat::new(settings)),
+    },
+    Entry {
+        name: "nfs",
+        build: |_, _| Box::<nfs::Nfs>::default(),
+    },
+    Entry {
+        name: "nfsd",
+        build: |_, _| Box::<nfsd::Nfsd>::default(),
     },
     Entry {
         name: "nvme",
@@ -186,6 +238,14 @@ pub const ALL: [Entry; 33] = [
     Entry {
         name: "watchdog",
         build: |_, _| Box::<watchdog::Watchdog>::default(),
+    },
+    Entry {
+        name: "xfs",
+        build: |_, _| Box::<xfs::Xfs>::default(),
+    },
+    Entry {
+        name: "zfs",
+        build: |_, _| Box::<zfs::Zfs>::default(),
     },
 ];
 

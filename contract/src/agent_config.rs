@@ -26,9 +26,11 @@ pub const VERSION: u32 = 2;
 pub const OLDEST_VERSION: u32 = if VERSION > 1 { VERSION - 1 } else { 1 };
 
 /// Names of the collectors, as `collectors.disable` and the label `collector` spell them.
-pub const COLLECTORS: [&str; 33] = [
+pub const COLLECTORS: [&str; 45] = [
     "arp",
+    "bcache",
     "bonding",
+    "btrfs",
     "conntrack",
     "cpu",
     "cpufreq",
@@ -36,13 +38,21 @@ pub const COLLECTORS: [&str; 33] = [
     "dmi",
     "edac",
     "entropy",
+    "fibrechannel",
     "filefd",
     "filesystem",
+    "hwmon",
+    "infiniband",
+    "ipvs",
     "kernel_hung",
     "loadavg",
+    "mdadm",
     "meminfo",
+    "netclass",
     "netdev",
     "netstat",
+    "nfs",
+    "nfsd",
     "nvme",
     "os",
     "powersupplyclass",
@@ -60,6 +70,8 @@ pub const COLLECTORS: [&str; 33] = [
     "uname",
     "vmstat",
     "watchdog",
+    "xfs",
+    "zfs",
 ];
 
 /// Those that run only if `collectors.enable` names them, as in node_exporter.

@@ -35,6 +35,19 @@ impl<'a> Files<'a> {
         Ok(trim(&self.buffer))
     }
 
+    /// A sysfs attribute without line ends around it, but with other blanks.
+    pub fn raw_attribute(&mut self, name: &str) -> Result<&[u8], CollectError> {
+        self.attribute(name)?;
+        let is_text = |byte: &u8| *byte != b'\n';
+        let start = self.buffer.iter().position(is_text).unwrap_or(0);
+        let end = self
+            .buffer
+            .iter()
+            .rposition(is_text)
+            .map_or(start, |at| at + 1);
+        Ok(&self.buffer[start..end])
+    }
+
     /// The same as text of its own, bad UTF-8 replaced.
     pub fn label(&mut self, name: &str) -> Result<String, CollectError> {
         self.attribute(name)

@@ -108,24 +108,26 @@ fn read_namespace(
     Ok(())
 }
 
-/// The number of a namespace in a name like `nvme0c0n1`.
+/// The number of a namespace in a name like `nvme0n1`, or `nvme0c0n1` of a device that several
+/// paths lead to. (node_exporter 1.11.1 knows the one or the other, by the library that it was
+/// built with.)
 fn namespace(name: &str) -> Option<&str> {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    // What follows a number and a letter.
+    let past = |text: &'_ str, letter: char| -> Option<usize> {
+        let count = digits(text);
+        (count > 0 && text[count..].starts_with(letter)).then_some(count + 1)
+    };
     let mut search = name;
     while let Some(at) = search.find("nvme") {
         search = &search[at + 4..];
-        let mut rest = search;
-        let mut complete = true;
-        for next in ["c", "n"] {
-            let count = digits(rest);
-            match rest[count..].strip_prefix(next) {
-                Some(after) if count > 0 => rest = after,
-                _ => complete = false,
+        let rest = past(search, 'c').map_or(search, |at| &search[at..]);
+        if let Some(at) = past(rest, 'n') {
+            let number = &rest[at..];
+            let count = digits(number);
+            if count > 0 {
+                return Some(&number[..count]);
             }
-        }
-        let count = digits(rest);
-        if complete && count > 0 {
-            return Some(&rest[..count]);
         }
     }
     None

@@ -2,24 +2,8 @@
 
 /// Of a line `proc2`.
 pub const V2: [&str; 18] = [
-    "Null",
-    "GetAttr",
-    "SetAttr",
-    "Root",
-    "Lookup",
-    "ReadLink",
-    "Read",
-    "WrCache",
-    "Write",
-    "Create",
-    "Remove",
-    "Rename",
-    "Link",
-    "SymLink",
-    "MkDir",
-    "RmDir",
-    "ReadDir",
-    "FsStat",
+    "Null", "GetAttr", "SetAttr", "Root", "Lookup", "ReadLink", "Read", "WrCache", "Write",
+    "Create", "Remove", "Rename", "Link", "SymLink", "MkDir", "RmDir", "ReadDir", "FsStat",
 ];
 
 /// Of a line `proc3`.
@@ -154,4 +138,3 @@ pub const SERVER_V4: [&str; 40] = [
     "Write",
     "RelLockOwner",
 ];
-
