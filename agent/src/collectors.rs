@@ -56,8 +56,10 @@ mod sockstat;
 mod softnet;
 mod stat;
 mod tapestats;
+mod textfile;
 mod thermal_zone;
 mod time;
+mod timex;
 mod udp_queues;
 mod uname;
 mod vmstat;
@@ -66,7 +68,7 @@ mod xfs;
 mod zfs;
 
 /// Every collector there is, by name.
-pub const ALL: [Entry; 45] = [
+pub const ALL: [Entry; 47] = [
     Entry {
         name: "arp",
         build: |settings, _| Box::new(arp::Arp::new(settings)),
@@ -216,12 +218,20 @@ pub const ALL: [Entry; 45] = [
         build: |settings, _| Box::new(tapestats::Tapestats::new(settings)),
     },
     Entry {
+        name: "textfile",
+        build: |settings, _| Box::new(textfile::Textfile::new(settings)),
+    },
+    Entry {
         name: "thermal_zone",
         build: |_, _| Box::<thermal_zone::ThermalZone>::default(),
     },
     Entry {
         name: "time",
         build: |_, _| Box::<time::Time>::default(),
+    },
+    Entry {
+        name: "timex",
+        build: |_, _| Box::<timex::Timex>::default(),
     },
     Entry {
         name: "udp_queues",

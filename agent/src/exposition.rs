@@ -241,6 +241,13 @@ impl Iterator for LabelBytes<'_> {
     }
 }
 
+/// The text with `\` and newline escaped, and `"` too in a label value.
+pub fn escaped(value: &str, quotes: bool) -> String {
+    let mut text = Vec::with_capacity(value.len());
+    escape(&mut text, value.as_bytes(), quotes);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 /// Writes `value` with `\` and newline escaped, and `"` too in a label value.
 fn escape(text: &mut Vec<u8>, value: &[u8], quotes: bool) {
     let special = |byte: &u8| matches!(byte, b'\\' | b'\n') || (quotes && *byte == b'"');

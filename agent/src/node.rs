@@ -33,6 +33,8 @@ pub enum Tree {
     Udev,
     /// The root file system: the operating system's own files.
     Root,
+    /// What the agent itself sees, whatever the roots: files that a person names.
+    Host,
 }
 
 /// What statfs(2) says of a file system, in its own units.
@@ -52,6 +54,35 @@ pub struct Version {
     inode: u64,
     size: i64,
     modified: (i64, i64),
+}
+
+impl Version {
+    /// When it was last written, in whole seconds since 1970.
+    pub fn modified_seconds(&self) -> i64 {
+        self.modified.0
+    }
+}
+
+/// What adjtimex(2) says, in its own units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timex {
+    pub state: i32,
+    pub status: i32,
+    pub offset: i64,
+    pub frequency: i64,
+    pub max_error: i64,
+    pub estimated_error: i64,
+    pub constant: i64,
+    pub tick: i64,
+    pub pps_frequency: i64,
+    pub pps_jitter: i64,
+    pub pps_shift: i32,
+    pub pps_stability: i64,
+    pub pps_jitter_count: i64,
+    pub pps_calibration_count: i64,
+    pub pps_error_count: i64,
+    pub pps_stability_count: i64,
+    pub tai_offset: i32,
 }
 
 /// What uname(2) says.
@@ -182,6 +213,32 @@ pub trait Node: Send + Sync {
 
     fn uname(&self) -> Uname;
 
+    /// How the kernel keeps its clock.
+    fn timex(&self) -> io::Result<Timex> {
+        let mut asked = rtime_clock::adjtime::Timex::new();
+        let state = rtime_clock::adjtime::adjtimex(&mut asked)?;
+        let told = &asked.0;
+        Ok(Timex {
+            state,
+            status: told.status,
+            offset: told.offset,
+            frequency: told.freq,
+            max_error: told.maxerror,
+            estimated_error: told.esterror,
+            constant: told.constant,
+            tick: told.tick,
+            pps_frequency: told.ppsfreq,
+            pps_jitter: told.jitter,
+            pps_shift: told.shift,
+            pps_stability: told.stabil,
+            pps_jitter_count: told.jitcnt,
+            pps_calibration_count: told.calcnt,
+            pps_error_count: told.errcnt,
+            pps_stability_count: told.stbcnt,
+            tai_offset: told.tai,
+        })
+    }
+
     /// Time since 1970 UTC.
     fn now(&self) -> Duration;
 
@@ -227,6 +284,7 @@ impl Node for Machine {
             Tree::Sys => &self.sys,
             Tree::Udev => &self.udev,
             Tree::Root => &self.root,
+            Tree::Host => return PathBuf::from(name),
         }
         .join(name)
     }

@@ -26,6 +26,7 @@ pub mod nfs_methods;
 pub mod os_release;
 pub mod own_stat;
 pub mod pressure;
+pub mod prom_text;
 pub mod schedstat;
 pub mod sockstat;
 pub mod softnet;

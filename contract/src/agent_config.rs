@@ -26,7 +26,7 @@ pub const VERSION: u32 = 2;
 pub const OLDEST_VERSION: u32 = if VERSION > 1 { VERSION - 1 } else { 1 };
 
 /// Names of the collectors, as `collectors.disable` and the label `collector` spell them.
-pub const COLLECTORS: [&str; 45] = [
+pub const COLLECTORS: [&str; 47] = [
     "arp",
     "bcache",
     "bonding",
@@ -64,8 +64,10 @@ pub const COLLECTORS: [&str; 45] = [
     "softnet",
     "stat",
     "tapestats",
+    "textfile",
     "thermal_zone",
     "time",
+    "timex",
     "udp_queues",
     "uname",
     "vmstat",
