@@ -20,8 +20,10 @@ use crate::settings::Settings;
 
 mod arp;
 mod bcache;
+mod bcachefs;
 mod bonding;
 mod btrfs;
+mod cgroups;
 mod conntrack;
 mod cpu;
 mod cpufreq;
@@ -49,6 +51,7 @@ mod nvme;
 mod os;
 mod powersupplyclass;
 mod pressure;
+mod processes;
 mod rapl;
 mod schedstat;
 mod selinux;
@@ -56,6 +59,7 @@ mod sockstat;
 mod softnet;
 mod stat;
 mod tapestats;
+mod tcpstat;
 mod textfile;
 mod thermal_zone;
 mod time;
@@ -68,7 +72,7 @@ mod xfs;
 mod zfs;
 
 /// Every collector there is, by name.
-pub const ALL: [Entry; 47] = [
+pub const ALL: [Entry; 51] = [
     Entry {
         name: "arp",
         build: |settings, _| Box::new(arp::Arp::new(settings)),
@@ -78,12 +82,20 @@ pub const ALL: [Entry; 47] = [
         build: |settings, _| Box::new(bcache::Bcache::new(settings)),
     },
     Entry {
+        name: "bcachefs",
+        build: |_, _| Box::<bcachefs::Bcachefs>::default(),
+    },
+    Entry {
         name: "bonding",
         build: |_, _| Box::<bonding::Bonding>::default(),
     },
     Entry {
         name: "btrfs",
         build: |_, _| Box::<btrfs::Btrfs>::default(),
+    },
+    Entry {
+        name: "cgroups",
+        build: |_, _| Box::<cgroups::Cgroups>::default(),
     },
     Entry {
         name: "conntrack",
@@ -190,6 +202,10 @@ pub const ALL: [Entry; 47] = [
         build: |_, _| Box::<pressure::Pressure>::default(),
     },
     Entry {
+        name: "processes",
+        build: |_, _| Box::<processes::Processes>::default(),
+    },
+    Entry {
         name: "rapl",
         build: |settings, _| Box::new(rapl::Rapl::new(settings)),
     },
@@ -216,6 +232,10 @@ pub const ALL: [Entry; 47] = [
     Entry {
         name: "tapestats",
         build: |settings, _| Box::new(tapestats::Tapestats::new(settings)),
+    },
+    Entry {
+        name: "tcpstat",
+        build: |_, _| Box::<tcpstat::Tcpstat>::default(),
     },
     Entry {
         name: "textfile",

@@ -9,8 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kai_contract::agent_config::Roots;
 
+use crate::procfs::inet_diag::Socket;
 use crate::procfs::net_dev::Device;
 
+mod diag;
 mod kept;
 mod links;
 mod zone;
@@ -247,6 +249,11 @@ pub trait Node: Send + Sync {
 
     /// Whether the proc tree is a running kernel's and not a copy.
     fn is_live(&self) -> bool;
+
+    /// Hands over the kernel's TCP sockets of an address family, whatever the roots.
+    fn tcp_sockets(&self, family: u8, socket: &mut dyn FnMut(Socket)) -> io::Result<()> {
+        diag::tcp_sockets(family, socket)
+    }
 
     /// Network devices as the kernel tells them by netlink, whatever the roots.
     fn links(&self, socket: &mut LinkSocket, into: &mut Vec<Device>) -> io::Result<()>;

@@ -6,11 +6,14 @@
 
 pub mod arp;
 pub mod bcache;
+pub mod bcachefs;
+pub mod cgroups;
 pub mod clocksource;
 pub mod conntrack;
 pub mod cpulist;
 pub mod diskstats;
 pub mod filenr;
+pub mod inet_diag;
 pub mod ip_socket;
 pub mod ipvs;
 pub mod kstat;
@@ -25,6 +28,7 @@ pub mod nfs;
 pub mod nfs_methods;
 pub mod os_release;
 pub mod own_stat;
+pub mod pid_stat;
 pub mod pressure;
 pub mod prom_text;
 pub mod schedstat;

@@ -324,8 +324,8 @@ mod tests {
 
     #[test]
     fn an_opt_in_runs_only_if_it_is_named() {
-        assert!(!settings("{}").unwrap().runs("systemd"));
-        assert!(settings("{enable: [systemd]}").unwrap().runs("systemd"));
+        assert!(!settings("{}").unwrap().runs("processes"));
+        assert!(settings("{enable: [processes]}").unwrap().runs("processes"));
         assert!(settings("{}").unwrap().runs("cpu"));
     }
 

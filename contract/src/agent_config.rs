@@ -26,11 +26,13 @@ pub const VERSION: u32 = 2;
 pub const OLDEST_VERSION: u32 = if VERSION > 1 { VERSION - 1 } else { 1 };
 
 /// Names of the collectors, as `collectors.disable` and the label `collector` spell them.
-pub const COLLECTORS: [&str; 47] = [
+pub const COLLECTORS: [&str; 51] = [
     "arp",
     "bcache",
+    "bcachefs",
     "bonding",
     "btrfs",
+    "cgroups",
     "conntrack",
     "cpu",
     "cpufreq",
@@ -57,6 +59,7 @@ pub const COLLECTORS: [&str; 47] = [
     "os",
     "powersupplyclass",
     "pressure",
+    "processes",
     "rapl",
     "schedstat",
     "selinux",
@@ -64,6 +67,7 @@ pub const COLLECTORS: [&str; 47] = [
     "softnet",
     "stat",
     "tapestats",
+    "tcpstat",
     "textfile",
     "thermal_zone",
     "time",
@@ -77,7 +81,7 @@ pub const COLLECTORS: [&str; 47] = [
 ];
 
 /// Those that run only if `collectors.enable` names them, as in node_exporter.
-pub const OPT_IN: [&str; 0] = [];
+pub const OPT_IN: [&str; 3] = ["cgroups", "processes", "tcpstat"];
 
 /// Labels of IPVS backends, of which `collectors.ipvsBackendLabels` may choose.
 pub const IPVS_LABELS: [&str; 6] = [
