@@ -17,7 +17,7 @@ use crate::config::ConfigError;
 use crate::http::{self, AdminSocket, Listener, admin, pages};
 use crate::reload::{self, Reloader, Trigger};
 use crate::state::State;
-use crate::{check, rotate};
+use crate::{check, logs, rotate, traces};
 
 /// Requests are few and short, and what may take long runs elsewhere (the collectors on threads of
 /// their own, files on the blocking pool). A second thread would be woken by every scrape.
@@ -110,6 +110,10 @@ async fn serve(state: Arc<State>) -> Result<(), RunError> {
         socket
     });
     parts.spawn(reload::watch(Arc::clone(&reloader), shutdown.clone()));
+    parts.spawn(logs::run(Arc::clone(&state), shutdown.clone()));
+    if let Some(lane) = trace_lane(&state, &shutdown)? {
+        parts.spawn(lane);
+    }
     parts.spawn(rotate::run(Arc::clone(&state), shutdown));
     // The first run of the collectors, so that the agent becomes ready without being asked.
     let first = Arc::clone(&state);
@@ -135,25 +139,56 @@ async fn serve(state: Arc<State>) -> Result<(), RunError> {
     Ok(())
 }
 
-async fn listen(address: &str) -> Result<TcpListener, RunError> {
-    let failed = |source: io::Error| {
-        let hint = match source.kind() {
-            io::ErrorKind::AddrInUse => {
-                "; another process has the port: stop it or set another address as listen"
-            }
-            io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
-            _ => "",
-        };
-        RunError::Listen {
-            address: address.to_owned(),
-            source,
-            hint,
-        }
+/// Opens the OTLP receivers and starts the lane behind them, if the configuration has one.
+fn trace_lane(
+    state: &Arc<State>,
+    shutdown: &watch::Receiver<bool>,
+) -> Result<Option<impl Future<Output = ()> + Send + 'static>, RunError> {
+    let Some(config) = state.in_force.load().config.traces.clone() else {
+        return Ok(None);
     };
-    let parsed: SocketAddr = address
-        .parse()
-        .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-    TcpListener::bind(parsed).await.map_err(failed)
+    let mut listeners = Vec::new();
+    for address in [&config.grpc, &config.http].into_iter().flatten() {
+        let listener = std::net::TcpListener::bind(address);
+        listeners.push(listener.map_err(|source| cannot_listen(address, source))?);
+    }
+    // A reload that takes the section away is refused, so the first one is never used again.
+    let in_force = Arc::clone(state);
+    let settings = move || {
+        let now = in_force.in_force.load().config.traces.clone();
+        now.unwrap_or_else(|| config.clone())
+    };
+    let ledger = state.metrics.traces.clone();
+    traces::start(listeners, Box::new(settings), ledger, shutdown.clone())
+        .map(Some)
+        .map_err(|source| RunError::System {
+            what: "start the trace lane",
+            source,
+        })
+}
+
+async fn listen(address: &str) -> Result<TcpListener, RunError> {
+    let parsed: SocketAddr = address.parse().map_err(|error| {
+        cannot_listen(address, io::Error::new(io::ErrorKind::InvalidInput, error))
+    })?;
+    TcpListener::bind(parsed)
+        .await
+        .map_err(|source| cannot_listen(address, source))
+}
+
+fn cannot_listen(address: &str, source: io::Error) -> RunError {
+    let hint = match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another process has the port: stop it or set another address"
+        }
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+        _ => "",
+    };
+    RunError::Listen {
+        address: address.to_owned(),
+        source,
+        hint,
+    }
 }
 
 /// The signals that the agent heeds.

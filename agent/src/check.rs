@@ -130,6 +130,21 @@ fn summary(file: &Path, loaded: &Loaded) -> String {
             ),
         );
     }
+    if let Some(traces) = &config.traces {
+        let at = |address: &Option<String>| address.clone().unwrap_or_else(|| "none".to_owned());
+        row(
+            "traces",
+            format!(
+                "gRPC {}, HTTP {}, to {} in batches of {} spans or after {} ms, {} bytes at most",
+                at(&traces.grpc),
+                at(&traces.http),
+                traces.endpoint,
+                traces.batch_spans,
+                traces.batch_delay_ms,
+                traces.memory_bytes
+            ),
+        );
+    }
     for entry in &config.rotate {
         row(
             "rotate",

@@ -1,8 +1,9 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::logging::Format;
@@ -14,10 +15,12 @@ use crate::logging::Format;
     version,
     after_help = "Examples:\n  kai-agent check --config agent.yaml\n  kai-agent run --config agent.yaml\n  \
                   kai-agent run --config agent.yaml --log-format json\n  \
+                  kai-agent gate --service booking\n  \
                   kai-agent completions bash > /etc/bash_completion.d/kai-agent\n\n\
                   The smallest configuration, with all collectors on:\n  version: 1\n  \
                   listen: 127.0.0.1:9180\n\n\
-                  Exit codes: 0 done, 1 operational error, 64 wrong usage, 65 bad configuration"
+                  Exit codes: 0 done, 1 operational error, 64 wrong usage, 65 bad configuration;\n\
+                  of gate also 2 fail, 3 inconclusive, 4 no data"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -55,6 +58,22 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// Judges whether a release may stay: 0 pass, 2 fail, 3 inconclusive, 4 no data.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  kai-agent gate --service booking\n  \
+            kai-agent gate --service booking --version 1.4.2 --for 5m    what happens from now on\n  \
+            kai-agent gate --service booking --since 2026-11-24T02:00:00Z --for 5m\n  \
+            kai-agent gate --service booking --output json --evidence gate.json\n  \
+            kai-agent gate replay gate.json          the same verdict again, offline\n\n\
+            A check that fails clearly beats missing evidence, that beats an undecided one, that \
+            beats a pass.\nMissing, stale, empty or partial evidence is never a pass. What is \
+            checked, and the limits, stand in the\nconfiguration under gate:, which kai-observe \
+            renders from services.<name>.gate of the spec.\n\n\
+            Exit codes: 0 pass, 2 fail, 3 inconclusive, 4 no data, 1 operational error, 64 usage, \
+            65 bad configuration or evidence"
+    )]
+    Gate(Box<GateArgs>),
     /// Writes a completion script for a shell to standard output.
     #[command(after_help = "Example:\n  kai-agent completions zsh > ~/.zfunc/_kai-agent")]
     Completions {
@@ -63,9 +82,137 @@ pub enum Command {
     },
 }
 
+#[derive(Debug, Args)]
+pub struct GateArgs {
+    #[command(subcommand)]
+    pub command: Option<GateCommand>,
+    /// The service, as gate.services names it.
+    #[arg(long, value_name = "NAME", required = true)]
+    pub service: Option<String>,
+    /// The configuration file [default: /etc/kai-agent/agent.yaml, or the one local stack's that
+    /// has the service].
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "KAI_AGENT_CONFIG",
+        hide_env_values = true
+    )]
+    pub config: Option<PathBuf>,
+    /// The release that is judged; goes into the evidence.
+    #[arg(long = "version", value_name = "VERSION", value_parser = one_line)]
+    pub release: Option<String>,
+    /// Moment of the deploy (RFC 3339); nothing before it counts.
+    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    pub since: Option<i64>,
+    /// Ask again and again until this much time has passed since the deploy (--since, or now); the
+    /// last round decides, but a clear failure ends it at once.
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    pub wait: Option<Duration>,
+    /// With --for: the pause between two rounds.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    pub interval: Duration,
+    /// In place of windowSeconds.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub window: Option<Duration>,
+    /// In place of minRequests.
+    #[arg(long, value_name = "N")]
+    pub min_requests: Option<u64>,
+    /// In place of maxErrorRatio: 0.01 is 1%.
+    #[arg(long, value_name = "SHARE")]
+    pub max_error_ratio: Option<f64>,
+    /// Where the evidence goes [default: gate-<service>-<time>.json here].
+    #[arg(long, value_name = "FILE")]
+    pub evidence: Option<PathBuf>,
+    /// As text for a person or as JSON for a script.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GateCommand {
+    /// Judges an evidence file again, offline: the same verdict and exit code.
+    #[command(after_help = "Example:\n  kai-agent gate replay gate-booking-20261124T020623Z.json")]
+    Replay {
+        /// An evidence file.
+        file: PathBuf,
+        /// As text for a person or as JSON for a script.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+}
+
 /// How a command's result is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     Text,
     Json,
+}
+
+/// `30s`, `5m`, `1h`.
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time; write for example 30s, 5m or 1h");
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        _ => return Err(wrong()),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit))
+        // A year: beyond it only mistakes.
+        .filter(|seconds| (1..=31_536_000).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
+}
+
+/// RFC 3339 to Unix milliseconds.
+fn moment(text: &str) -> Result<i64, String> {
+    text.parse::<jiff::Timestamp>()
+        .map(jiff::Timestamp::as_millisecond)
+        .map_err(|_| format!("{text:?} is no moment; write for example 2026-11-24T02:00:00Z"))
+}
+
+fn one_line(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > 128 || text.chars().any(char::is_control) {
+        return Err("give 1 to 128 characters on one line".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_and_moments() {
+        assert_eq!(time("5m"), Ok(Duration::from_mins(5)));
+        for wrong in [
+            "",
+            "5",
+            "0s",
+            "1.5s",
+            "5 m",
+            "99999999999999999999h",
+            "9999999h",
+        ] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(moment("1970-01-01T00:00:01Z"), Ok(1000));
+        assert_eq!(moment("1970-01-01T07:00:01+07:00"), Ok(1000));
+        for wrong in ["", "now", "2026-11-24", "2026-11-24T02:00:00"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -355,6 +355,8 @@ impl CollectError {
 struct Source {
     tree: Tree,
     name: Cow<'static, str>,
+    /// What is read instead if the file is not there or not shown to us.
+    instead: Option<&'static str>,
     kept: Kept,
     text: Vec<u8>,
 }
@@ -364,6 +366,7 @@ impl Source {
         Self {
             tree,
             name: name.into(),
+            instead: None,
             kept: Kept::default(),
             text: Vec::new(),
         }
@@ -373,21 +376,45 @@ impl Source {
         Self::new(Tree::Proc, name)
     }
 
+    /// A file about the network, as the first process sees it: in a container with a network of
+    /// its own, `roots.proc` leads to the node's network there, and to the container's elsewhere.
+    fn net(first: &'static str, own: &'static str) -> Self {
+        Self {
+            instead: Some(own),
+            ..Self::proc(first)
+        }
+    }
+
     /// Reads the file anew. What is not there is for the caller to judge.
     fn try_read(&mut self, node: &dyn Node) -> io::Result<&[u8]> {
-        node.read_kept(self.tree, &self.name, &mut self.kept, &mut self.text)?;
+        let result = node.read_kept(self.tree, &self.name, &mut self.kept, &mut self.text);
+        match (result, self.instead) {
+            (Err(error), Some(own))
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+                ) =>
+            {
+                node.read_kept(self.tree, own, &mut self.kept, &mut self.text)?;
+                if self.kept.is_open() {
+                    self.name = own.into();
+                    self.instead = None;
+                }
+            }
+            (result, _) => result?,
+        }
         Ok(&self.text)
     }
 
     /// Reads anew a file that has to be there.
     fn read(&mut self, node: &dyn Node) -> Result<&[u8], CollectError> {
-        match node.read_kept(self.tree, &self.name, &mut self.kept, &mut self.text) {
-            Ok(()) => Ok(&self.text),
-            Err(source) => Err(CollectError::Read {
-                path: node.path(self.tree, &self.name),
+        if let Err(source) = self.try_read(node) {
+            return Err(CollectError::Read {
+                path: node.path(self.tree, self.instead.unwrap_or(&self.name)),
                 source,
-            }),
+            });
         }
+        Ok(&self.text)
     }
 
     /// Whether the kernel makes the text, so that no other file can take the name unnoticed.

@@ -8,8 +8,8 @@ use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use kai_agent::app::{self, RunError};
-use kai_agent::cli::{Cli, Command, Output};
-use kai_agent::{check, logging};
+use kai_agent::cli::{Cli, Command, GateArgs, GateCommand, Output};
+use kai_agent::{check, gate, logging};
 use kai_contract::exit;
 
 fn main() -> ExitCode {
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             Ok(run(&config))
         }
         Command::Check { config, output } => check(&config, output),
+        Command::Gate(args) => judge(&args),
         Command::Completions { shell } => completions(shell),
     };
     result.unwrap_or_else(|error| {
@@ -89,6 +90,23 @@ fn check(config: &Path, output: Output) -> anyhow::Result<ExitCode> {
     } else {
         exit::BAD_SPEC
     }))
+}
+
+fn judge(args: &GateArgs) -> anyhow::Result<ExitCode> {
+    let result = match &args.command {
+        Some(GateCommand::Replay { file, output }) => gate::replay(file, *output),
+        None => gate::run(args),
+    };
+    match result {
+        Ok(done) => {
+            print(done.text.as_bytes()).context("cannot write the verdict to standard output")?;
+            Ok(ExitCode::from(done.code))
+        }
+        Err(stop) => {
+            eprintln!("kai-agent: {}", stop.message);
+            Ok(ExitCode::from(stop.code))
+        }
+    }
 }
 
 fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {

@@ -129,6 +129,15 @@ impl Reloader {
         if old != new {
             problems.push(restart("admin.socket", &shown(old), &shown(new)));
         }
+        crate::traces::needs_no_restart(
+            before.config.traces.as_ref(),
+            loaded.config.traces.as_ref(),
+            &mut |path, old, new| problems.push(restart(path, old, new)),
+        );
+        let (old, new) = (&before.config.state, &loaded.config.state);
+        if old != new {
+            problems.push(restart("state", &shown(old), &shown(new)));
+        }
         if problems.is_empty() {
             return Ok(loaded);
         }

@@ -51,6 +51,8 @@ pub struct SelfMetrics {
     pub rotations: Counter,
     /// Output files that could not be made small.
     pub rotate_failures: Counter,
+    /// The trace lane's; nothing is shown without one.
+    pub traces: crate::traces::Ledger,
     config: Family<Config, Gauge>,
     reload_successful: Gauge,
     reload_timestamp: Gauge<f64, AtomicU64>,
@@ -82,6 +84,7 @@ impl SelfMetrics {
             app_scrapes: Family::default(),
             rotations: Counter::default(),
             rotate_failures: Counter::default(),
+            traces: crate::traces::Ledger::default(),
             config: Family::default(),
             reload_successful: Gauge::default(),
             reload_timestamp: Gauge::default(),
@@ -140,6 +143,7 @@ impl SelfMetrics {
             "Attempts to keep an output file small that failed",
             metrics.rotate_failures.clone(),
         );
+        metrics.traces.register(&mut registry);
         registry.register(
             "process_cpu_seconds",
             "Total user and system CPU time spent in seconds",
@@ -202,6 +206,7 @@ impl SelfMetrics {
             };
             self.drills.get_or_create(&labels).set(1);
         }
+        self.traces.refresh();
         if let Some(usage) = encoder.own.usage() {
             self.process.set(&usage);
         }
@@ -271,6 +276,7 @@ fn to_text_format(open_metrics: &str, page: &mut Page) {
                     let Some((series, value)) = line.rsplit_once(' ') else {
                         continue;
                     };
+                    let series = series.strip_suffix("{}").unwrap_or(series);
                     samples += 1;
                     out.extend_from_slice(series.as_bytes());
                     out.push(b' ');

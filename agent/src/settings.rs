@@ -6,6 +6,8 @@ use std::time::Duration;
 use kai_contract::agent_config::{AgentConfig, IPVS_LABELS, OPT_IN, Problem};
 use regex::bytes::{Regex, RegexBuilder};
 
+use crate::logs::reader;
+
 /// node_exporter's own defaults; Debian's package has another for the mount points.
 const MOUNT_POINTS: &str =
     "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)";
@@ -200,6 +202,9 @@ impl Settings {
             vmstat_fields,
             netstat_fields,
         };
+        patterns
+            .problems
+            .extend(config.logs.iter().flat_map(reader::bad_globs));
         if patterns.problems.is_empty() {
             Ok(settings)
         } else {

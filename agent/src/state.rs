@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::config::{Loaded, Located};
 use crate::drills::Drills;
 use crate::facts::Facts;
+use crate::logs::ledger::Ledger;
 use crate::node::{Machine, Node};
 use crate::passthrough::Clients;
 use crate::scheduler::{Outcome, Scheduler};
@@ -58,6 +59,8 @@ pub struct State {
     pub scheduler: Scheduler,
     pub metrics: SelfMetrics,
     pub clients: Clients,
+    /// What became of the lines that were read.
+    pub logs: Arc<Ledger>,
     /// The collectors' outcomes in the last scrape; `None` before the first.
     pub last_scrape: ArcSwapOption<Vec<Outcome>>,
     pub last_reload: ArcSwapOption<LastReload>,
@@ -76,6 +79,7 @@ impl State {
             scheduler: Scheduler::start(),
             metrics,
             clients: Clients::default(),
+            logs: Arc::default(),
             last_scrape: ArcSwapOption::empty(),
             last_reload: ArcSwapOption::from_pointee(LastReload {
                 ok: true,
@@ -94,7 +98,7 @@ impl State {
     pub async fn metrics_page(&self, limit: Option<Duration>) -> Vec<u8> {
         let in_force = self.in_force.load_full();
         let drills = self.drills().active(Instant::now());
-        let own = [self.metrics.page(&drills)];
+        let own = [self.metrics.page(&drills), self.logs.page()];
         let limit = limit.map_or(in_force.settings.timeout, |l| {
             l.min(in_force.settings.timeout)
         });

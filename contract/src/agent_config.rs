@@ -12,9 +12,12 @@ mod logs;
 mod problems;
 mod traces;
 
-pub use gate::{Gate, GateService};
+pub use gate::{
+    Gate, GateServer, GateService, fill_in as fill_in_query,
+    unknown_placeholder as unknown_in_query,
+};
 pub use logs::{Elasticsearch, HttpAuth, LogFormat, LogSource, LogStart, Logs};
-pub use traces::Traces;
+pub use traces::{Traces, judge_otlp_endpoint};
 
 pub use keys::{KEYS, allowed_keys, nearest};
 pub use problems::Problem;

@@ -149,7 +149,7 @@ enum State {
 
 impl Schedule {
     fn new(changes: &[Change], env: &Env) -> Self {
-        let steps = changes.iter().map(|change| {
+        let steps = changes.iter().enumerate().map(|(index, change)| {
             let removes = |action| matches!(action, Action::Stop | Action::Delete);
             let needs: &[Address] = match env.resources.get(&change.address) {
                 Some(resource) if !removes(change.action) => &resource.needs,
@@ -165,7 +165,15 @@ impl Schedule {
                 after: match change.action {
                     Action::Stop => Vec::new(),
                     // Nothing that still runs may read what goes.
-                    Action::Delete => which(&|other| other.action != Action::Delete),
+                    Action::Delete => {
+                        let mut after = which(&|other| other.action != Action::Delete);
+                        // Objects of one system go in the order given: what is made of another first.
+                        after.extend((0..index).filter(|earlier| {
+                            changes[*earlier].action == Action::Delete
+                                && changes[*earlier].address.kind() == change.address.kind()
+                        }));
+                        after
+                    }
                     _ => which(&|other| {
                         other.action == Action::Stop && other.address == change.address
                     }),

@@ -5,10 +5,12 @@ mod context;
 mod destroy;
 mod drift;
 mod drill;
+mod event;
 mod inbox;
 mod init;
 mod plan;
 mod provision;
+mod render;
 mod show;
 mod status;
 mod ui;
@@ -19,6 +21,8 @@ use clap::Parser as _;
 use kai_contract::exit;
 
 pub use args::{Cli, Command};
+
+use crate::systems::user::User;
 
 /// What ended a command early: what to say, and the exit code.
 #[derive(Debug)]
@@ -51,8 +55,9 @@ impl Stop {
     }
 }
 
-/// How this program calls itself to start a component: `internal launch -- PROGRAM ARGS…`.
-pub const LAUNCH: [&str; 3] = ["internal", "launch", "--"];
+/// How this program calls itself to start a component:
+/// `internal launch [UID:GID] -- PROGRAM ARGS…`.
+pub const LAUNCH: [&str; 2] = ["internal", "launch"];
 
 /// Parses, runs, and returns the exit code.
 pub fn main() -> u8 {
@@ -105,8 +110,9 @@ async fn run(cli: &Cli, ui: &ui::Ui) -> Result<u8, Stop> {
         Command::Status => Box::pin(status::run(common, ui)).await,
         Command::Drift => Box::pin(drift::run(common, ui)).await,
         Command::Destroy(args) => Box::pin(destroy::run(args, common, ui)).await,
-        Command::Render(args) => show::render(args, common, ui),
+        Command::Render(args) => render::run(args, common, ui),
         Command::Drill(args) => Box::pin(drill::run(args, common, ui)).await,
+        Command::Event(args) => Box::pin(event::run(args, common, ui)).await,
         Command::Inbox(args) => Box::pin(inbox::run(args, common, ui)).await,
         Command::Schema(args) => show::schema(args),
         Command::Completions { shell } => {
@@ -117,17 +123,29 @@ async fn run(cli: &Cli, ui: &ui::Ui) -> Result<u8, Stop> {
 }
 
 /// Becomes the component: a session of its own, so that no terminal's hang-up and no signal to the
-/// caller's group reaches it. Never returns when it works.
-fn launch(command: &[std::ffi::OsString]) -> u8 {
+/// caller's group reaches it; another user where one is named, with that user's group alone. Never
+/// returns when it works.
+fn launch(words: &[std::ffi::OsString]) -> u8 {
     use std::os::unix::process::CommandExt as _;
-    let Some((program, arguments)) = command.split_first() else {
+    let mut parts = words.splitn(2, |word| word == "--");
+    let user = parts.next().unwrap_or_default().first();
+    let Some((program, arguments)) = parts.next().and_then(<[_]>::split_first) else {
         return exit::USAGE;
     };
+    let mut command = std::process::Command::new(program);
+    command.args(arguments);
+    if let Some(text) = user {
+        let Some(user) = text.to_str().and_then(|text| text.parse::<User>().ok()) else {
+            return exit::USAGE;
+        };
+        // With a user, the standard library drops root's other groups too.
+        command.uid(user.uid).gid(user.gid);
+    }
     if let Err(error) = rustix::process::setsid() {
         eprintln!("kai-observe: cannot start a session: {error}");
         return exit::ERROR;
     }
-    let error = std::process::Command::new(program).args(arguments).exec();
+    let error = command.exec();
     eprintln!(
         "kai-observe: cannot start {}: {error}",
         program.to_string_lossy()

@@ -41,6 +41,7 @@ mod download;
 mod error;
 mod go;
 mod guard;
+pub mod java;
 mod job;
 pub mod lock;
 mod machine;

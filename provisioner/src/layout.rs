@@ -3,6 +3,8 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::model::Owner;
+use crate::resource::digest;
+use crate::systems::user;
 
 /// The folders of one stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +12,13 @@ pub struct Layout {
     /// `<home>/stacks/<owner>`
     pub root: PathBuf,
     pub cache: PathBuf,
+    /// Where servers that refuse root keep what is theirs: `root`, unless this program runs as root
+    /// and the user that it runs them as may not enter that.
+    pub open: PathBuf,
 }
+
+/// Folders that any user may enter, for what root's own folders hide.
+pub const OPEN: &str = "/var/lib/kai-observe";
 
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
@@ -42,10 +50,9 @@ impl Layout {
             None => xdg("XDG_DATA_HOME", ".local/share")?.join("kai-observe"),
         });
         let cache = cache_folder(cache)?;
-        let layout = Self {
-            root: home.join("stacks").join(owner.to_string()),
-            cache,
-        };
+        let root = home.join("stacks").join(owner.to_string());
+        let open = open_folder(&root);
+        let layout = Self { root, cache, open };
         let socket = layout.agent_socket();
         let length = socket.as_os_str().len();
         if length > 107 {
@@ -68,6 +75,24 @@ impl Layout {
     }
     pub fn not_installed(&self) -> PathBuf {
         self.root.join("not-installed.json")
+    }
+}
+
+/// What was chosen once stays, so that a mode changed later hides no data.
+fn open_folder(root: &Path) -> PathBuf {
+    let Some(user) = user::unprivileged() else {
+        return root.to_owned();
+    };
+    let name = root.file_name().unwrap_or_default().to_string_lossy();
+    let folder = digest(root.as_os_str().as_encoded_bytes());
+    let elsewhere = Path::new(OPEN)
+        .join("stacks")
+        .join(format!("{name}-{}", &folder[..8]));
+    let stays = root.join("data/elasticsearch").is_dir();
+    if !elsewhere.is_dir() && (stays || user.may_enter(root)) {
+        root.to_owned()
+    } else {
+        elsewhere
     }
 }
 

@@ -18,6 +18,7 @@ pub struct Stack {
     pub spec_file: PathBuf,
     /// The folder of the spec; relative paths in the spec start here.
     pub base_dir: PathBuf,
+    pub runs_on: RunsOn,
     pub ports: Ports,
     pub defaults: Defaults,
     pub systems: Systems,
@@ -43,6 +44,46 @@ impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.id, self.environment)
     }
+}
+
+/// Where the managed systems run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunsOn {
+    /// Processes of this machine.
+    Local,
+    Kubernetes(Kubernetes),
+}
+
+/// `kubernetes:` of the spec.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kubernetes {
+    /// Holds Prometheus and Alertmanager; the agent has [`Kubernetes::agent_namespace`].
+    pub namespace: String,
+    /// There is no published image of the agent; `validate` sees that one is named.
+    pub agent_image: String,
+    /// `None`: the vendor's own, at the version of the spec.
+    pub prometheus_image: Option<String>,
+    pub alertmanager_image: Option<String>,
+    pub pull_secrets: Vec<String>,
+    /// `None`: the cluster's default class.
+    pub storage_class: Option<String>,
+}
+
+impl Kubernetes {
+    /// What the agent's namespace adds to the name of the stack's.
+    pub const AGENT_SUFFIX: &str = "-agent";
+
+    /// The agent needs folders of the node, which Pod Security forbids everywhere else.
+    pub fn agent_namespace(&self) -> String {
+        format!("{}{}", self.namespace, Self::AGENT_SUFFIX)
+    }
+}
+
+/// What a container asks for, in Kubernetes' words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resources {
+    pub cpu: String,
+    pub memory: String,
 }
 
 /// Fixed offsets from `ports.base`, so that a stack's addresses are known before it runs.
@@ -189,6 +230,8 @@ pub enum Auth {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Elasticsearch {
     pub placement: Placement,
+    /// What a managed node is.
+    pub distribution: Distribution,
     /// How long log documents are kept.
     pub retention: Duration,
     /// Patterns of indices and data streams that may be touched.
@@ -197,9 +240,42 @@ pub struct Elasticsearch {
     pub heap_mib: u32,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distribution {
+    Elasticsearch,
+    OpenSearch,
+}
+
+impl Distribution {
+    /// The component and its program.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Elasticsearch => "elasticsearch",
+            Self::OpenSearch => "opensearch",
+        }
+    }
+
+    pub fn settings_file(self) -> &'static str {
+        match self {
+            Self::Elasticsearch => "elasticsearch.yml",
+            Self::OpenSearch => "opensearch.yml",
+        }
+    }
+
+    /// What its environment variables begin with.
+    pub fn variables(self) -> &'static str {
+        match self {
+            Self::Elasticsearch => "ES",
+            Self::OpenSearch => "OPENSEARCH",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Jaeger {
     pub placement: Placement,
+    /// Where an external one takes spans, OTLP over gRPC. `None`: no spans are taken.
+    pub otlp: Option<String>,
     /// Traces that a managed Jaeger keeps in memory at most.
     pub max_traces: u32,
 }
@@ -221,12 +297,19 @@ pub struct Prometheus {
     pub version: Option<String>,
     pub required: bool,
     pub retention: Duration,
+    /// This and the two below hold where there is more than this machine.
+    pub replicas: u32,
+    pub storage: String,
+    pub resources: Resources,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alertmanager {
     pub version: Option<String>,
     pub required: bool,
+    pub replicas: u32,
+    pub storage: String,
+    pub resources: Resources,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -291,9 +374,10 @@ impl Default for ComponentPolicy {
 }
 
 /// `agent:` of the spec.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Agent {
     pub disable_collectors: Vec<String>,
+    pub resources: Resources,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -308,6 +392,18 @@ pub struct Service {
     /// The stack starts this service itself (examples and laptops).
     pub run: Option<Run>,
     pub logs: Option<ServiceLogs>,
+    pub gate: ServiceGate,
+}
+
+/// `services.<name>.gate`: limits of the deploy gate, and queries in place of the usual ones.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceGate {
+    pub window: Duration,
+    pub min_requests: u64,
+    pub max_error_ratio: f64,
+    pub errors: Option<String>,
+    pub total: Option<String>,
+    pub max_error_logs_per_minute: f64,
 }
 
 /// Log files of a service.
@@ -366,6 +462,8 @@ pub struct SecretRef {
 pub enum SecretSource {
     Env(String),
     File(PathBuf),
+    /// Made by the first `provision` that needs it and kept in this file from then on.
+    Generated(PathBuf),
 }
 
 impl fmt::Display for SecretRef {
@@ -373,6 +471,7 @@ impl fmt::Display for SecretRef {
         match &self.source {
             SecretSource::Env(name) => write!(f, "env:{name}"),
             SecretSource::File(path) => write!(f, "file:{}", path.display()),
+            SecretSource::Generated(path) => write!(f, "generated:{}", path.display()),
         }
     }
 }

@@ -2,9 +2,17 @@
 
 mod agent;
 mod alertmanager;
+pub mod elasticsearch;
+pub mod gate;
+pub mod grafana;
+pub mod jaeger;
+mod kibana;
+pub mod kubernetes;
+pub mod logs;
 mod notices;
 mod prometheus;
 mod rules;
+mod secrets;
 mod services;
 mod yaml;
 
@@ -29,9 +37,13 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     let mut out = Vec::new();
     out.extend(inbox(stack, layout));
     out.extend(services::render(stack, layout));
+    out.extend(elasticsearch::render(stack, layout));
+    out.extend(jaeger::render(stack, layout));
     out.extend(agent::render(stack, layout));
     out.extend(alertmanager::render(stack, layout));
     out.extend(prometheus::render(stack, layout));
+    out.extend(grafana::render(stack, layout));
+    out.extend(kibana::render(stack, layout));
     out
 }
 
@@ -40,34 +52,43 @@ pub fn local(port: u16, path: &str) -> String {
     format!("http://127.0.0.1:{port}{path}")
 }
 
-/// Where each system with objects is: a managed one on its local port.
-pub fn accesses(stack: &Stack) -> BTreeMap<System, Connection> {
-    let at = |placement: &Placement, port: u16| match placement {
+/// Where Elasticsearch is; nothing when it is off.
+pub fn elasticsearch_access(stack: &Stack) -> Option<Connection> {
+    let settings = stack.systems.elasticsearch.as_ref()?;
+    Some(match &settings.placement {
         Placement::Managed { .. } => Connection {
-            url: local(port, ""),
+            url: local(stack.ports.elasticsearch(), ""),
             auth: None,
         },
         Placement::External(connection) => connection.clone(),
-    };
+    })
+}
+
+/// Where each system with objects is: a managed one on its local port.
+pub fn accesses(stack: &Stack, layout: &Layout) -> BTreeMap<System, Connection> {
     let (systems, ports) = (&stack.systems, stack.ports);
-    let elasticsearch = systems.elasticsearch.as_ref().map(|s| {
-        (
-            System::Elasticsearch,
-            at(&s.placement, ports.elasticsearch()),
-        )
-    });
+    let elasticsearch = elasticsearch_access(stack).map(|access| (System::Elasticsearch, access));
     let grafana = systems
         .grafana
         .as_ref()
-        .map(|s| (System::Grafana, at(&s.placement, ports.grafana())));
+        .map(|s| (System::Grafana, grafana::access(s, ports, layout)));
     let kibana = systems
         .kibana
         .as_ref()
-        .map(|s| (System::Kibana, at(&s.placement, ports.kibana())));
+        .map(|s| (System::Kibana, kibana::access(s, ports)));
     [elasticsearch, grafana, kibana]
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// Key and webhook by which this machine's inbox takes a team's notices in.
+pub fn stand_in(stack: &Stack, team: &str) -> (String, String) {
+    use alertmanager::receiver;
+    (
+        receiver::inbox_key(stack, team),
+        receiver::slack_hook(stack, team),
+    )
 }
 
 /// A duration in Prometheus' syntax, in the largest unit that divides it.
@@ -103,6 +124,14 @@ pub fn process_names(stack: &Stack) -> Vec<String> {
             .prometheus
             .iter()
             .map(|_| "prometheus".to_owned()),
+    );
+    names.extend(
+        stack
+            .systems
+            .placements()
+            .into_iter()
+            .filter(|(_, placement)| placement.is_managed())
+            .map(|(name, _)| name.to_owned()),
     );
     names.extend(
         stack
@@ -160,6 +189,7 @@ fn inbox(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         config: Vec::new(),
         loaded: Loaded::AtStart,
         reload: Reload::Restart,
+        java: None,
     };
     vec![
         component("kai-observe", None, true),

@@ -98,6 +98,8 @@ pub enum Comment {
     Hash,
     /// `{{/* … */}}`
     GoTemplate,
+    /// A first key `__kai`; the body is the object without its opening brace.
+    Json,
 }
 
 /// A file that holds one secret, mode 0600. Its value is never part of a document.
@@ -128,6 +130,21 @@ pub struct Process {
     pub config: Vec<Address>,
     pub loaded: Loaded,
     pub reload: Reload,
+    /// It is a Java server with wishes of its own.
+    pub java: Option<JavaServer>,
+}
+
+/// A server that runs on Java, refuses root, and writes into its folder of configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JavaServer {
+    /// What its variables begin with: `ES`, `OPENSEARCH`.
+    pub prefix: &'static str,
+    /// Its own folder, absolute, made for the user that runs it: `config`, `data`, `logs`, `tmp`.
+    pub place: PathBuf,
+    /// Rendered files (relative to the stack's folder) and their names in `config`, where they lie
+    /// over what the program brings.
+    pub overlay: Vec<(PathBuf, &'static str)>,
+    pub heap_mib: u32,
 }
 
 /// How a process tells which configuration it has in force.
@@ -186,6 +203,9 @@ impl Comment {
             Self::GoTemplate => {
                 format!("{{{{/* {line}\n{advice}\napplied=sha256:{applied} */ -}}}}\n")
             }
+            Self::Json => format!(
+                "{{ \"__kai\": [ \"{line}\",\n  \"{advice}\",\n  \"applied=sha256:{applied}\" ],\n"
+            ),
         }
     }
 }
@@ -207,12 +227,15 @@ pub fn read_mark(content: &str) -> Option<Mark> {
     let rest = first.split_once("managed by kai-observe owner=")?.1;
     let (owner, address) = rest.split_once(" address=")?;
     let applied = third.split_once("applied=sha256:")?.1;
-    let applied = applied.split_whitespace().next().unwrap_or_default();
+    let applied: String = applied
+        .chars()
+        .take_while(char::is_ascii_hexdigit)
+        .collect();
     Some(Mark {
         owner: owner.to_owned(),
-        address: address.trim().to_owned(),
-        applied: applied.to_owned(),
+        address: address.trim().trim_end_matches("\",").to_owned(),
         untouched: digest(body) == applied,
+        applied,
     })
 }
 
@@ -230,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_mark_is_read_back_in_every_comment_style() {
-        for comment in [Comment::Hash, Comment::GoTemplate] {
+        for comment in [Comment::Hash, Comment::GoTemplate, Comment::Json] {
             let address = Address::file("x/y.yml");
             let content = file(comment).content("abc-local", &address);
             let mark = read_mark(&content).expect("marked");

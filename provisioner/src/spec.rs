@@ -22,7 +22,7 @@ mod json_schema;
 mod mask;
 mod merge;
 mod parse;
-mod promql;
+pub mod promql;
 mod resolve;
 mod suggest;
 mod template;
@@ -37,6 +37,7 @@ pub use self::secrets::Secrets;
 pub use self::starter::{existing, fresh_id, starter};
 
 pub(crate) use self::diagnostic::{Findings, quoted};
+pub(crate) use self::format::cluster::bytes as quantity;
 pub(crate) use self::mask::names_a_secret;
 pub(crate) use self::promql::{check as check_promql, keeps_label};
 pub(crate) use self::suggest::nearest;
@@ -46,7 +47,7 @@ use self::check::Completeness;
 use self::schema::{Kind, list, table};
 use self::source::{Place, Sources};
 use self::tree::{Node, Value};
-use crate::model::Stack;
+use crate::model::{RunsOn, Stack};
 use crate::validate;
 
 /// What the spec itself does not say.
@@ -54,6 +55,8 @@ use crate::validate;
 pub struct Options<'a> {
     /// `--env`; mandatory once the spec declares environments.
     pub env: Option<String>,
+    /// In place of `runsOn`: `local` or `kubernetes`.
+    pub runs_on: Option<&'a str>,
     pub secrets: Secrets,
     /// Names of the component catalogue, for `services.<name>.run.component`.
     pub known_components: &'a [&'a str],
@@ -119,6 +122,7 @@ fn read(
         environment: environment
             .as_deref()
             .unwrap_or(resolve::DEFAULT_ENVIRONMENT),
+        runs_on: options.runs_on,
     };
     let mut stack = resolve::resolve(&tree, &around);
     let rules = rules::read(&tree, folder, sources, findings);
@@ -138,7 +142,12 @@ fn read(
     }
     // without its environment a spec is not the one that would be used
     if environment.is_some() && matches!(tree.value, Value::Map(_)) {
-        let presence = secrets::presence(&stack, &options.secrets);
+        let wanted = match stack.runs_on {
+            RunsOn::Local => &options.secrets,
+            // They are in the cluster, which is not asked.
+            RunsOn::Kubernetes(_) => &Secrets::AssumePresent,
+        };
+        let presence = secrets::presence(&stack, wanted);
         let subject = validate::Subject {
             stack: &stack,
             tree: &tree,

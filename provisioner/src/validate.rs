@@ -2,6 +2,8 @@
 //! run, every time; a check that finds the consequence of a mistake that was already reported keeps
 //! quiet. Pure: whether secrets are present is an input.
 
+mod gate;
+mod kubernetes;
 mod routing;
 mod rules;
 mod secrets;
@@ -119,6 +121,26 @@ pub const CHECKS: &[Check] = &[
         run: systems::ports_do_not_overlap,
     },
     Check {
+        name: "kubernetes-needs",
+        what: "a stack in a cluster names the agent's image and versions that have one, and a namespace that leaves room for a second",
+        run: kubernetes::has_what_it_needs,
+    },
+    Check {
+        name: "kubernetes-cannot",
+        what: "a stack in a cluster asks for no part that is not rendered for one, and for no loopback address",
+        run: kubernetes::asks_for_nothing_else,
+    },
+    Check {
+        name: "kubernetes-rules",
+        what: "rule files fit into a ConfigMap, in name and size",
+        run: kubernetes::rules_fit,
+    },
+    Check {
+        name: "placement-unused",
+        what: "what holds only elsewhere is said to be unused",
+        run: kubernetes::unused_is_said,
+    },
+    Check {
         name: "systems-fit",
         what: "what is switched off is not needed by what is on",
         run: systems::fit_together,
@@ -127,6 +149,16 @@ pub const CHECKS: &[Check] = &[
         name: "placements",
         what: "an external system has an address and one way to say who asks",
         run: systems::placements_are_whole,
+    },
+    Check {
+        name: "spans",
+        what: "spans go to an address that the agent can send to",
+        run: systems::spans_have_a_way,
+    },
+    Check {
+        name: "gate",
+        what: "the deploy gate's window and queries can be asked",
+        run: gate::gates_can_be_asked,
     },
     Check {
         name: "scrape-interval",

@@ -2,11 +2,15 @@
 //! answer failed.
 
 mod alerting;
+mod dashboards;
+mod logs;
 mod processes;
+mod request;
 mod rules;
 mod scraping;
 mod selectors;
 mod services;
+mod traces;
 
 pub use alerting::cause;
 
@@ -90,7 +94,7 @@ pub struct Subject<'a> {
     pub world: &'a World,
     /// How long a proof may wait for something that takes a scrape or an evaluation to appear.
     pub patience: Duration,
-    /// Send a test notice along every route.
+    /// Send a test notice along every route, and a span to Jaeger.
     pub routes: bool,
 }
 
@@ -121,18 +125,26 @@ impl Subject<'_> {
 
 /// Runs all proofs, those that do not depend on each other at the same time.
 pub async fn verify(subject: &Subject<'_>) -> Verdict {
-    let (processes, scraping, rules, alerting, services) = tokio::join!(
+    let (processes, scraping, rules, alerting, services, logs, dashboards, traces, request) = tokio::join!(
         Box::pin(processes::prove(subject)),
         Box::pin(scraping::prove(subject)),
         Box::pin(rules::prove(subject)),
         Box::pin(alerting::prove(subject)),
         Box::pin(services::prove(subject)),
+        Box::pin(logs::prove(subject)),
+        Box::pin(dashboards::prove(subject)),
+        Box::pin(traces::prove(subject)),
+        Box::pin(request::prove(subject)),
     );
     let mut proofs = processes;
     proofs.extend(scraping);
     proofs.extend(rules);
     proofs.extend(alerting);
     proofs.extend(services);
+    proofs.extend(logs);
+    proofs.extend(dashboards);
+    proofs.extend(traces);
+    proofs.extend(request);
     proofs.extend(absent(subject));
     Verdict::of(proofs)
 }

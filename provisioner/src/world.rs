@@ -231,7 +231,7 @@ pub fn left_over(resources: &[Resource], layout: &Layout, owner: &str) -> Vec<Le
 }
 
 /// What the last `provision` could not get. A missing or damaged note only means trying again.
-fn not_installed(layout: &Layout) -> BTreeMap<String, Vec<Attempt>> {
+pub fn not_installed(layout: &Layout) -> BTreeMap<String, Vec<Attempt>> {
     std::fs::read(layout.not_installed())
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok())

@@ -53,6 +53,27 @@ fn a_sound_tree_makes_all_succeed() {
     );
 }
 
+/// In a container `net/dev` below the node's `/proc` shows the container's own network; the first
+/// process shows the node's.
+#[test]
+fn the_network_is_the_first_processs() {
+    let agent = over_a_copy(LONG, |tree| {
+        let text = fs::read_to_string(tree.join("proc/net/dev")).unwrap();
+        fs::create_dir_all(tree.join("proc/1/net")).unwrap();
+        fs::write(tree.join("proc/1/net/dev"), text.replace("eth0", "eno7")).unwrap();
+    });
+    let metrics = agent.metrics();
+    assert_eq!(
+        metrics.value("node_network_receive_packets_total{device=\"eno7\"}"),
+        520_993_275.0
+    );
+    assert!(
+        !metrics
+            .series
+            .contains_key("node_network_receive_packets_total{device=\"eth0\"}")
+    );
+}
+
 #[test]
 fn corrupt_files_fail_their_collectors_only_and_name_file_and_line() {
     let enormous = vec![b'x'; (16 << 20) + 1];

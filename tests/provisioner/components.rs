@@ -16,5 +16,5 @@ mod local;
 mod maven;
 mod policy;
 mod real;
-mod server;
-mod support;
+pub mod server;
+pub mod support;

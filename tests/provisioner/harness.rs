@@ -82,8 +82,15 @@ impl From<Output> for Ran {
 }
 
 impl Stack {
-    /// The example's spec with ports of its own.
+    /// The example's spec with ports of its own, without the systems that take long to start.
     pub fn new() -> Self {
+        let stack = Self::full();
+        stack.write_spec(&stack.example());
+        stack
+    }
+
+    /// The whole of the example's spec.
+    pub fn full() -> Self {
         let base = free_ports();
         let stack = Self {
             folder: tempfile::Builder::new()
@@ -95,16 +102,34 @@ impl Stack {
             vars: Vec::new(),
             other_home: None,
         };
-        stack.write_spec(&stack.example());
+        stack.write_spec(&stack.full_example());
         stack
     }
 
-    /// The example's text, moved to this stack's ports and identity.
+    /// [`Stack::full_example`] without the systems that take long to start.
     pub fn example(&self) -> String {
+        let mut text = self.full_example();
+        for system in ["elasticsearch", "jaeger", "grafana", "kibana"] {
+            text = with_system(&text, system, "{ mode: \"off\" }");
+        }
+        text.replace(
+            "    logs: { paths: [\"${data}/*.log\"], format: json }\n",
+            "",
+        )
+    }
+
+    /// The example's text, moved to this stack's ports and identity.
+    pub fn full_example(&self) -> String {
         let text = std::fs::read_to_string(root().join("examples/ticketing/observe.yaml")).unwrap();
         let rules = root().join("alert-rules").display().to_string();
         text.replace("k7m2x4qd9t", &self.id)
             .replace("base: 7070", &format!("base: {}", self.base))
+            .replace("127.0.0.1:7076", &format!("127.0.0.1:{}", self.base + 6))
+            // Tests are about one thing; those about traces switch it on.
+            .replace(
+                "  inbox: { mode: managed }\n",
+                "  inbox: { mode: managed }\n  jaeger: { mode: off }\n",
+            )
             .replace(
                 "127.0.0.1:8080",
                 &format!("127.0.0.1:{}", self.service_port()),
@@ -191,6 +216,16 @@ impl Stack {
     pub fn inbox(&self, path: &str) -> Value {
         get_json(&self.url(1, path))
     }
+}
+
+/// The spec with another entry for one of its systems.
+pub fn with_system(spec: &str, system: &str, entry: &str) -> String {
+    let without: String = spec
+        .lines()
+        .filter(|line| !line.starts_with(&format!("  {system}: {{")))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    without.replacen("systems:\n", &format!("systems:\n  {system}: {entry}\n"), 1)
 }
 
 impl Drop for Stack {

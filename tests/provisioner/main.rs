@@ -10,10 +10,15 @@
 
 mod cli;
 mod components;
+mod event;
+mod grafana;
 mod harness;
 mod inbox;
+mod kibana;
+mod kubernetes;
 mod render;
 mod rules;
 mod spec;
 #[path = "../stack/main.rs"]
 mod stack;
+mod standins;

@@ -41,6 +41,7 @@ fn load(path: &Path) -> Result<Loaded, Diagnostics> {
         path,
         &Options {
             env,
+            runs_on: None,
             secrets: secrets(),
             known_components: &COMPONENTS,
         },
@@ -246,6 +247,7 @@ fn plan_needs_no_secret() {
             &path,
             &Options {
                 env: None,
+                runs_on: None,
                 secrets,
                 known_components: &[],
             },

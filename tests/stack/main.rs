@@ -3,6 +3,8 @@
 mod business;
 mod crash;
 mod faults;
+mod gate;
 mod life;
 mod neighbours;
 mod ports;
+mod traces;

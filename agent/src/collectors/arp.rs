@@ -20,7 +20,7 @@ impl Arp {
     pub fn new(settings: &Settings) -> Self {
         Self {
             filter: settings.arp_devices.clone(),
-            source: Source::proc(FILE),
+            source: Source::net("1/net/arp", FILE),
         }
     }
 }

@@ -77,7 +77,7 @@ impl Default for Conntrack {
     fn default() -> Self {
         Self {
             numbers: NUMBERS.map(|(file, ..)| Source::proc(file)),
-            statistics: Source::proc(STATISTICS),
+            statistics: Source::net("1/net/stat/nf_conntrack", STATISTICS),
         }
     }
 }

@@ -74,8 +74,8 @@ impl Ipvs {
         labels.sort_unstable();
         Self {
             labels,
-            totals: Source::proc(TOTALS),
-            backends: Source::proc(BACKENDS),
+            totals: Source::net("1/net/ip_vs_stats", TOTALS),
+            backends: Source::net("1/net/ip_vs", BACKENDS),
         }
     }
 }

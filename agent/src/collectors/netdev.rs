@@ -4,6 +4,11 @@
 //! Netlink ignores the roots, as it does in node_exporter. So without the setting
 //! `netdevNetlink` it is used only if `roots.proc` is a running kernel's: a copied tree is then
 //! shown as it was, instead of mixed with this machine's devices.
+//!
+//! The file is read as the first process sees it: in a container with a network of its own,
+//! `roots.proc` leads to the node's devices and `net/dev` below it to the container's.
+
+use std::io;
 
 use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
@@ -11,7 +16,8 @@ use crate::node::{LinkSocket, Node, Tree};
 use crate::procfs::net_dev::{self, Device};
 use crate::settings::{Filter, Settings};
 
-const FILE: &str = "net/dev";
+/// The node's, or else our own where the first process is not shown to us (`hidepid`).
+const FILES: [&str; 2] = ["1/net/dev", "net/dev"];
 
 /// One family: its part of the name and where its value is; `None` leaves the device out.
 type Column = (&'static str, fn(&Device) -> Option<u64>);
@@ -45,7 +51,8 @@ pub struct Netdev {
     /// Whether to ask by netlink; found out in the first scrape unless it is set.
     netlink: Option<bool>,
     socket: LinkSocket,
-    source: Source,
+    /// [`FILES`].
+    sources: [Source; 2],
     devices: Vec<Device>,
     /// Family name and help text per column, made once.
     families: Vec<(String, String)>,
@@ -66,7 +73,7 @@ impl Netdev {
             filter: settings.netdev_devices.clone(),
             netlink: settings.netdev_netlink,
             socket: LinkSocket::default(),
-            source: Source::proc(FILE),
+            sources: FILES.map(Source::proc),
             devices: Vec::new(),
             families,
         }
@@ -83,9 +90,23 @@ impl Collector for Netdev {
                     source,
                 })?;
         } else {
-            let text = self.source.read(node)?;
+            let [of_first, of_own] = &mut self.sources;
+            let [first, own] = FILES;
+            let (file, text) = match of_first.try_read(node).map(drop) {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+                    ) =>
+                {
+                    (own, of_own.read(node)?)
+                }
+                // Read, or a failure that reading once more puts into words.
+                Ok(()) => (first, of_first.text.as_slice()),
+                Err(_) => (first, of_first.read(node)?),
+            };
             let result = net_dev::parse(text, &mut self.devices);
-            parsed(node, Tree::Proc, FILE, result)?;
+            parsed(node, Tree::Proc, file, result)?;
         }
         self.devices
             .retain(|device| !self.filter.ignores(device.name.as_bytes()));

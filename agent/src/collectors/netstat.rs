@@ -9,7 +9,7 @@ use crate::node::{Node, Tree};
 use crate::procfs::netstat;
 use crate::settings::{Filter, Settings};
 
-const TABLES: [&str; 2] = ["net/netstat", "net/snmp"];
+const TABLES: [(&str, &str); 2] = [("1/net/netstat", "net/netstat"), ("1/net/snmp", "net/snmp")];
 const LIST: &str = "net/snmp6";
 
 pub struct Netstat {
@@ -53,8 +53,8 @@ impl Netstat {
     pub fn new(settings: &Settings) -> Self {
         Self {
             fields: settings.netstat_fields.clone(),
-            tables: TABLES.map(|name| (Source::proc(name), Vec::new())),
-            list: Source::proc(LIST),
+            tables: TABLES.map(|(first, own)| (Source::net(first, own), Vec::new())),
+            list: Source::net("1/net/snmp6", LIST),
             listed: Vec::new(),
         }
     }
@@ -83,8 +83,8 @@ impl Collector for Netstat {
     fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
         let fields = &self.fields;
         for (source, known) in &mut self.tables {
-            let name = source.name.clone();
-            let text = source.read(node)?;
+            source.read(node)?;
+            let (name, text) = (source.name.clone(), &source.text);
             let mut at = 0;
             let result = netstat::table(text, |protocol, names, values| {
                 let families = header(known, at, names, || {

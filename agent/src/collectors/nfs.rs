@@ -15,7 +15,7 @@ pub struct Nfs {
 impl Default for Nfs {
     fn default() -> Self {
         Self {
-            source: Source::proc(FILE),
+            source: Source::net("1/net/rpc/nfs", FILE),
         }
     }
 }

@@ -107,7 +107,7 @@ pub struct Nfsd {
 impl Default for Nfsd {
     fn default() -> Self {
         Self {
-            source: Source::proc(FILE),
+            source: Source::net("1/net/rpc/nfsd", FILE),
         }
     }
 }

@@ -24,7 +24,10 @@ pub struct Sockstat {
 impl Default for Sockstat {
     fn default() -> Self {
         Self {
-            sources: FILES.map(Source::proc),
+            sources: [
+                Source::net("1/net/sockstat", FILES[0]),
+                Source::net("1/net/sockstat6", FILES[1]),
+            ],
             page_size: rustix::param::page_size() as f64,
             name: String::new(),
             help: String::new(),

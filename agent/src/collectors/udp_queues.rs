@@ -15,7 +15,10 @@ pub struct UdpQueues {
 impl Default for UdpQueues {
     fn default() -> Self {
         Self {
-            sources: FILES.map(|(file, _)| Source::proc(file)),
+            sources: [
+                Source::net("1/net/udp", FILES[0].0),
+                Source::net("1/net/udp6", FILES[1].0),
+            ],
         }
     }
 }

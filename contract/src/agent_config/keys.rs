@@ -1,8 +1,11 @@
 //! The settings' names as data, so that a misspelt one can be told from a known one, with the name
 //! that was probably meant.
 
+const AUTH: &[&str] = &["apiKeyFile", "tokenFile", "basic"];
+const BASIC: &[&str] = &["username", "passwordFile"];
+
 /// Allowed keys by path; `*` stands for any one name or list index.
-pub const KEYS: [(&str, &[&str]); 16] = [
+pub const KEYS: [(&str, &[&str]); 26] = [
     (
         "",
         &[
@@ -68,7 +71,14 @@ pub const KEYS: [(&str, &[&str]); 16] = [
     ("applications", &[]),
     (
         "logs",
-        &["sources", "elasticsearch", "memoryBytes", "deadLetterBytes"],
+        &[
+            "sources",
+            "elasticsearch",
+            "memoryBytes",
+            "deadLetterBytes",
+            "maxLineBytes",
+            "gzip",
+        ],
     ),
     ("logs.sources", &[]),
     (
@@ -82,7 +92,9 @@ pub const KEYS: [(&str, &[&str]); 16] = [
             "start",
         ],
     ),
-    ("logs.elasticsearch", &["endpoints", "auth"]),
+    ("logs.elasticsearch", &["endpoints", "auth", "caFile"]),
+    ("logs.elasticsearch.auth", AUTH),
+    ("logs.elasticsearch.auth.basic", BASIC),
     (
         "traces",
         &[
@@ -98,20 +110,34 @@ pub const KEYS: [(&str, &[&str]); 16] = [
         "gate",
         &["prometheus", "alertmanager", "elasticsearch", "services"],
     ),
-    ("gate.elasticsearch", &["endpoints", "auth"]),
+    ("gate.prometheus", &["url", "auth"]),
+    ("gate.prometheus.auth", AUTH),
+    ("gate.prometheus.auth.basic", BASIC),
+    ("gate.alertmanager", &["url", "auth"]),
+    ("gate.alertmanager.auth", AUTH),
+    ("gate.alertmanager.auth.basic", BASIC),
+    ("gate.elasticsearch", &["endpoints", "auth", "caFile"]),
+    ("gate.elasticsearch.auth", AUTH),
+    ("gate.elasticsearch.auth.basic", BASIC),
     ("gate.services", &[]),
     (
         "gate.services.*",
         &[
             "health",
+            "healthProbes",
             "windowSeconds",
             "minRequests",
             "errors",
             "total",
+            "series",
+            "up",
+            "scrapeIntervalSeconds",
             "maxErrorRatio",
             "dataStream",
             "maxErrorLogsPerMinute",
+            "requireLogs",
             "openCriticalAlerts",
+            "watchdog",
         ],
     ),
 ];
@@ -161,8 +187,8 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::agent_config::{
-        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateService, HttpAuth, LogFormat, LogSource,
-        LogStart, Logs, Traces, VERSION,
+        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth, LogFormat,
+        LogSource, LogStart, Logs, Traces, VERSION,
     };
 
     #[test]
@@ -184,6 +210,11 @@ mod tests {
     fn the_listed_keys_are_the_ones_that_serde_reads() {
         let elasticsearch = Elasticsearch {
             endpoints: vec!["http://h".into()],
+            auth: Some(HttpAuth::TokenFile("/t".into())),
+            ca_file: Some("/ca.pem".into()),
+        };
+        let server = GateServer {
+            url: "http://h".into(),
             auth: Some(HttpAuth::TokenFile("/t".into())),
         };
         let full = AgentConfig {
@@ -265,6 +296,8 @@ mod tests {
                 elasticsearch: elasticsearch.clone(),
                 memory_bytes: 1,
                 dead_letter_bytes: 1,
+                max_line_bytes: 1,
+                gzip: true,
             }),
             traces: Some(Traces {
                 grpc: Some("127.0.0.1:4317".into()),
@@ -275,21 +308,21 @@ mod tests {
                 batch_delay_ms: 1,
             }),
             gate: Some(Gate {
-                prometheus: Some("http://h".into()),
-                alertmanager: Some("http://h".into()),
+                prometheus: Some(server.clone()),
+                alertmanager: Some(server),
                 elasticsearch: Some(elasticsearch),
                 services: [(
                     "booking".to_owned(),
                     GateService {
                         health: Some("http://h/".into()),
-                        window_seconds: 1,
-                        min_requests: 1,
                         errors: Some("x".into()),
                         total: Some("y".into()),
-                        max_error_ratio: 0.1,
+                        series: Some("s".into()),
+                        up: Some("up".into()),
                         data_stream: Some("d".into()),
                         max_error_logs_per_minute: Some(1.0),
-                        open_critical_alerts: true,
+                        watchdog: Some("Watchdog".into()),
+                        ..GateService::default()
                     },
                 )]
                 .into(),
@@ -325,6 +358,8 @@ mod tests {
             &["logs", "elasticsearch"],
             &["traces"],
             &["gate"],
+            &["gate", "prometheus"],
+            &["gate", "alertmanager"],
             &["gate", "elasticsearch"],
             &["gate", "services", "booking"],
         ] {

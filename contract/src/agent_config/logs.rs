@@ -19,6 +19,12 @@ pub struct Logs {
     /// Bytes of dead letters kept on disk; the oldest go first, counted.
     #[serde(default = "default_dead_letter_bytes")]
     pub dead_letter_bytes: u64,
+    /// Bytes of one line that are kept; what is longer is cut and marked in `log.flags`.
+    #[serde(default = "default_max_line_bytes")]
+    pub max_line_bytes: u64,
+    /// Compress what is sent: less network, more CPU.
+    #[serde(default)]
+    pub gzip: bool,
 }
 
 /// Files of one service.
@@ -68,11 +74,15 @@ pub struct Elasticsearch {
     pub endpoints: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<HttpAuth>,
+    /// PEM file of the authorities that sign the servers' certificates; the machine's own when
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// How a server is told who asks. Only names of files: a configuration holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(try_from = "AuthKeys", into = "AuthKeys")]
 pub enum HttpAuth {
     /// File that holds an Elasticsearch API key in its encoded form.
     ApiKeyFile(PathBuf),
@@ -80,9 +90,64 @@ pub enum HttpAuth {
     TokenFile(PathBuf),
     Basic {
         username: String,
-        #[serde(rename = "passwordFile")]
         password_file: PathBuf,
     },
+}
+
+/// [`HttpAuth`] as it is written: one of the keys. (serde_yaml reads an enum only with a YAML tag,
+/// which nobody expects in a configuration.)
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AuthKeys {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    api_key_file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token_file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    basic: Option<BasicKeys>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct BasicKeys {
+    username: String,
+    password_file: PathBuf,
+}
+
+impl TryFrom<AuthKeys> for HttpAuth {
+    type Error = &'static str;
+
+    fn try_from(keys: AuthKeys) -> Result<Self, Self::Error> {
+        match (keys.api_key_file, keys.token_file, keys.basic) {
+            (Some(file), None, None) => Ok(Self::ApiKeyFile(file)),
+            (None, Some(file), None) => Ok(Self::TokenFile(file)),
+            (None, None, Some(basic)) => Ok(Self::Basic {
+                username: basic.username,
+                password_file: basic.password_file,
+            }),
+            _ => Err("give exactly one of apiKeyFile, tokenFile and basic"),
+        }
+    }
+}
+
+impl From<HttpAuth> for AuthKeys {
+    fn from(auth: HttpAuth) -> Self {
+        let mut keys = Self::default();
+        match auth {
+            HttpAuth::ApiKeyFile(file) => keys.api_key_file = Some(file),
+            HttpAuth::TokenFile(file) => keys.token_file = Some(file),
+            HttpAuth::Basic {
+                username,
+                password_file,
+            } => {
+                keys.basic = Some(BasicKeys {
+                    username,
+                    password_file,
+                });
+            }
+        }
+        keys
+    }
 }
 
 fn default_memory_bytes() -> u64 {
@@ -91,4 +156,27 @@ fn default_memory_bytes() -> u64 {
 
 fn default_dead_letter_bytes() -> u64 {
     64 << 20
+}
+
+fn default_max_line_bytes() -> u64 {
+    256 << 10
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_way_to_tell_who_asks() {
+        let read = |text: &str| serde_yaml::from_str::<HttpAuth>(text);
+        assert_eq!(
+            read("apiKeyFile: /k").unwrap(),
+            HttpAuth::ApiKeyFile("/k".into())
+        );
+        let basic = read("basic: {username: u, passwordFile: /p}").unwrap();
+        let written = serde_yaml::to_string(&basic).unwrap();
+        assert_eq!(read(&written).unwrap(), basic);
+        assert!(read("{}").is_err());
+        assert!(read("{apiKeyFile: /k, tokenFile: /t}").is_err());
+    }
 }

@@ -6,6 +6,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
+mod gate;
+mod logs;
+
 use super::keys::nearest;
 use super::{AgentConfig, COLLECTORS, IPVS_LABELS, OLDEST_VERSION, VERSION};
 
@@ -45,6 +48,11 @@ impl AgentConfig {
         collectors(self, &mut found);
         applications(self, &mut found);
         rotate(self, &mut found);
+        logs::check(self, &mut found);
+        if let Some(traces) = &self.traces {
+            traces.problems(&self.listen, &mut found);
+        }
+        found.extend(self.gate.iter().flat_map(super::Gate::problems));
         found
     }
 }
@@ -189,32 +197,12 @@ fn applications(config: &AgentConfig, found: &mut Vec<Problem>) {
                 ),
             ));
         }
-        let rest = application
-            .url
-            .strip_prefix("http://")
-            .or_else(|| application.url.strip_prefix("https://"));
-        let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
-        match host {
-            None | Some("") => found.push(Problem::new(
-                format!("applications.{name}.url"),
-                format!(
-                    "\"{}\" is not an http:// or https:// address; write one like \
-                     http://127.0.0.1:8080/metrics",
-                    without_userinfo(&application.url)
-                ),
-            )),
-            Some(host) if host.contains('@') => found.push(Problem::new(
-                format!("applications.{name}.url"),
-                "a user name or password in the address would show up in errors; serve metrics \
-                 without one, or on a loopback address",
-            )),
-            Some(_) if application.url.bytes().any(|b| b <= b' ' || b == 0x7f) => {
-                found.push(Problem::new(
-                    format!("applications.{name}.url"),
-                    "the address has a space or a control character in it; write it as %20",
-                ));
-            }
-            Some(_) => {}
+        if let Some(message) = address(
+            &application.url,
+            "http://127.0.0.1:8080/metrics",
+            "serve metrics without one, or on a loopback address",
+        ) {
+            found.push(Problem::new(format!("applications.{name}.url"), message));
         }
         if !(1..=600_000).contains(&application.timeout_ms) {
             found.push(Problem::new(
@@ -225,6 +213,27 @@ fn applications(config: &AgentConfig, found: &mut Vec<Problem>) {
                 ),
             ));
         }
+    }
+}
+
+/// What is wrong with an http address, if anything. `instead` says how else to tell who asks.
+fn address(url: &str, example: &str, instead: &str) -> Option<String> {
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    match host {
+        None | Some("") => Some(format!(
+            "\"{}\" is not an http:// or https:// address; write one like {example}",
+            without_userinfo(url)
+        )),
+        Some(host) if host.contains('@') => Some(format!(
+            "a user name or password in the address would show up in errors; {instead}"
+        )),
+        Some(_) if url.bytes().any(|b| b <= b' ' || b == 0x7f) => {
+            Some("the address has a space or a control character in it; write it as %20".to_owned())
+        }
+        Some(_) => None,
     }
 }
 

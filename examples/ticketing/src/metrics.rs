@@ -3,12 +3,13 @@
 //! and `increase()` must see the step from 0 to 1.
 
 use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::domain::words::{Channel, Method, Outcome, TrainClass};
@@ -41,12 +42,21 @@ pub struct RouteLabels {
     pub path: &'static str,
 }
 
+/// Label of an exemplar: the trace of the request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Traced {
+    trace_id: String,
+}
+
+type Durations =
+    Family<RouteLabels, HistogramWithExemplars<Traced>, fn() -> HistogramWithExemplars<Traced>>;
+
 /// The handles that the rest of the service counts with.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
-    durations: Family<RouteLabels, Histogram>,
+    durations: Durations,
     pub searches: Counter,
     seat_holds: Family<Words<1>, Counter>,
     pub seat_holds_expired: Counter,
@@ -75,8 +85,8 @@ impl Metrics {
     pub fn new(started_unix_seconds: f64, routes: &[(&'static str, &'static str, u16)]) -> Self {
         let mut registry = Registry::default();
         let requests = Family::<RequestLabels, Counter>::default();
-        let durations =
-            Family::<RouteLabels, Histogram>::new_with_constructor(|| Histogram::new(SECONDS));
+        let durations: Durations =
+            Family::new_with_constructor(|| HistogramWithExemplars::new(SECONDS.into_iter()));
         for (method, path, success) in routes {
             drop(durations.get_or_create(&RouteLabels { method, path }));
             for code in [*success, 500] {
@@ -229,13 +239,25 @@ impl Metrics {
         }
     }
 
-    pub fn request(&self, method: &'static str, path: &'static str, code: u16, seconds: f64) {
+    /// `trace_id`: of a span that is kept, so that the exemplar leads somewhere.
+    pub fn request(
+        &self,
+        method: &'static str,
+        path: &'static str,
+        code: u16,
+        seconds: f64,
+        trace_id: Option<String>,
+    ) {
         self.requests
             .get_or_create(&RequestLabels { method, path, code })
             .inc();
         self.durations
             .get_or_create(&RouteLabels { method, path })
-            .observe(seconds);
+            .observe(
+                seconds,
+                trace_id.map(|trace_id| Traced { trace_id }),
+                Some(SystemTime::now()),
+            );
     }
 
     pub fn hold(&self, class: TrainClass) {

@@ -63,7 +63,10 @@ pub(super) async fn delete(change: &Change, env: &Env) -> Result<String, String>
         .iter()
         .filter(|listed| listed.address == change.address.as_str() && listed.id == change.before)
     {
-        client.delete(listed.kind, &listed.id).await.map_err(text)?;
+        match client.delete(listed.kind, &listed.id).await {
+            Err(crate::systems::rest::RestError::Kept(why)) => return Ok(why),
+            done => done.map_err(text)?,
+        }
     }
     debug_assert_eq!(change.action, Action::Delete);
     Ok("deleted".to_owned())

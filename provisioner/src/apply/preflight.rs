@@ -7,7 +7,7 @@ use super::Env;
 use crate::plan::{Action, Change, Plan};
 use crate::resource::Document;
 use crate::systems::ports::{self, Taken};
-use crate::systems::proc::{Found, stack_of};
+use crate::systems::proc::{self, Found, stack_of};
 use crate::systems::process;
 
 /// Less than this and components or data will fail half-way.
@@ -28,15 +28,24 @@ pub fn preflight(plan: &Plan, env: &Env) -> Result<String, Vec<String>> {
         if !matches!(change.action, Action::Start | Action::Restart) {
             continue;
         }
+        if let Some(server) = &process.java
+            && let Some(error) = memory(server.heap_mib, change)
+        {
+            out.push(error);
+        }
         for port in &process.ports {
             if !ports::is_taken(*port) {
                 free_ports.push(*port);
                 continue;
             }
             let holder = ports::holder(*port);
-            let ours = holder
+            let ours = holder.as_ref().and_then(|(pid, _)| owner_of(*pid, env));
+            if holder
                 .as_ref()
-                .and_then(|(pid, _)| env.processes.iter().find(|found| found.pid == *pid));
+                .is_some_and(|(pid, _)| is_remnant(*pid, change, env))
+            {
+                continue;
+            }
             if ours.is_some_and(|found| makes_room(plan, found)) {
                 continue;
             }
@@ -70,6 +79,21 @@ pub fn preflight(plan: &Plan, env: &Env) -> Result<String, Vec<String>> {
         "{ports}, {:.1} GiB of disk",
         free as f64 / f64::from(1 << 30)
     ))
+}
+
+/// The process of this stack that a pid is, or that started it.
+fn owner_of(pid: u32, env: &Env) -> Option<&Found> {
+    let session = proc::stat(pid).map(|stat| stat.session);
+    env.processes
+        .iter()
+        .find(|found| found.pid == pid || Some(found.pid) == session)
+}
+
+/// What is left of the very process that is to be started: its start clears it away.
+fn is_remnant(pid: u32, change: &Change, env: &Env) -> bool {
+    proc::remnants(&env.owner, &env.layout.root, change.address.as_str())
+        .iter()
+        .any(|remnant| remnant.pid == pid)
 }
 
 /// The plan stops this process, so that what it holds is free before anything else starts.
@@ -128,7 +152,7 @@ pub async fn vacate(plan: &Plan, env: &Env) {
         let Some((pid, _)) = ports::is_taken(port).then(|| ports::holder(port)).flatten() else {
             continue;
         };
-        let holder = env.processes.iter().find(|found| found.pid == pid);
+        let holder = owner_of(pid, env);
         if let Some(found) = holder
             && found.address != address
             && makes_room(plan, found)
@@ -137,6 +161,27 @@ pub async fn vacate(plan: &Plan, env: &Env) {
             let _ = process::stop(found).await;
         }
     }
+}
+
+/// A heap is taken whole at the start, and what is on top of it is as large again on a small one.
+fn memory(heap_mib: u32, change: &Change) -> Option<String> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = total_mib(&text)?;
+    (u64::from(heap_mib) + 256 > total).then(|| {
+        format!(
+            "{} is to have a heap of {heap_mib} MiB, and this machine has {total} MiB in all; lower `heapMib`",
+            change.address
+        )
+    })
+}
+
+/// `MemTotal` of `/proc/meminfo` in MiB. Pure.
+fn total_mib(meminfo: &str) -> Option<u64> {
+    let rest = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = rest.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(kib / 1024)
 }
 
 /// The folder can be made, written to, and has room; how much, in bytes.

@@ -38,7 +38,7 @@ pub async fn run(change: &Change, env: &Arc<Env>) -> Outcome {
             }
             Some(Document::Secret(document)) => {
                 let path = env.layout.root.join(&document.path);
-                secret::resolve(&document.reference)
+                secret::to_store(&document.reference)
                     .and_then(|value| secret::store(&path, &value))
                     .map(|()| "stored".to_owned())
                     .map_err(|error| error.to_string())
@@ -207,14 +207,7 @@ fn installed(document: &Process, env: &Env) -> Result<Installed, String> {
 
 async fn start(document: &Process, env: &Arc<Env>) -> Result<String, String> {
     let installed = installed(document, env)?;
-    let program = installed.programs.get(&document.program).ok_or_else(|| {
-        format!(
-            "{} {} has no program {}",
-            installed.name, installed.version, document.program
-        )
-    })?;
-    let launch = process::launch(document, &installed.digest);
-    let found = process::start(document, program, &launch, &env.owner, &env.layout)
+    let found = process::start(document, &installed, &env.owner, &env.layout)
         .await
         .map_err(|error| error.to_string())?;
     Ok(format!("pid {}", found.pid))

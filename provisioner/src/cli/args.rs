@@ -109,13 +109,20 @@ pub enum Command {
     Drift,
     /// Stop and remove the stack; without --yes only say what would go
     Destroy(DestroyArgs),
-    /// Write every rendered file to a folder, for reading
+    /// Write what would be applied: files of a local stack, or a cluster's manifests
+    #[command(after_help = "Examples:
+  kai-observe render --out rendered
+  kai-observe render | kubectl apply --server-side --field-manager=kai-observe -f -
+  kai-observe render --env prod --to kubernetes --out manifests")]
     Render(RenderArgs),
     /// Raise a harmless alert and follow it to its receiver and back
     #[command(after_help = "Examples:
   kai-observe drill --severity critical
   kai-observe drill --severity all --team payment --output json")]
     Drill(DrillArgs),
+    /// Tell everybody concerned what happened: a deploy
+    #[command(subcommand)]
+    Event(EventCommand),
     /// Show what arrived at this machine's stand-in for PagerDuty, Slack and mail
     #[command(after_help = "Examples:
   kai-observe inbox --follow
@@ -203,9 +210,18 @@ pub struct DestroyArgs {
 
 #[derive(Debug, Args)]
 pub struct RenderArgs {
-    /// Folder to write to
-    #[arg(long, value_name = "DIR", default_value = ".observe/render")]
-    pub out: PathBuf,
+    /// Folder to write to [default: .observe/render; manifests go to the terminal]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// In place of the spec's `runsOn`: a cluster's manifests, or files of local processes
+    #[arg(long, value_enum)]
+    pub to: Option<RenderTo>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RenderTo {
+    Kubernetes,
+    Files,
 }
 
 #[derive(Debug, Args)]
@@ -234,6 +250,55 @@ pub struct DrillArgs {
     /// How long one hop may take
     #[arg(long, value_name = "TIME", default_value = "45s", value_parser = time)]
     pub within: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EventCommand {
+    /// A deploy: stored in Elasticsearch, annotated in Grafana, told to the service's team
+    #[command(after_help = "Examples:
+  kai-observe event deploy --service booking --version 1.4.2
+  kai-observe event deploy --service booking --version 1.4.2 --outcome failed \\
+      --commit 3f2a91c --by ci --url https://ci.example.org/runs/812
+
+The same words are the same event: a step that is repeated tells only whom it did not reach before
+(exit 1 while somebody was not reached). Two deploys of one version are told apart by --at or --url.")]
+    Deploy(DeployArgs),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeployOutcome {
+    Started,
+    Succeeded,
+    Failed,
+    RolledBack,
+}
+
+#[derive(Debug, Args)]
+pub struct DeployArgs {
+    /// The service, as the spec names it
+    #[arg(long, value_name = "NAME")]
+    pub service: String,
+    /// The release
+    #[arg(long, value_name = "VERSION", value_parser = one_line)]
+    pub version: String,
+    /// The commit that it was built from
+    #[arg(long, value_name = "COMMIT", value_parser = one_line)]
+    pub commit: Option<String>,
+    /// Who deploys: a person or a pipeline
+    #[arg(long, value_name = "NAME", value_parser = one_line)]
+    pub by: Option<String>,
+    /// How it went
+    #[arg(long, value_enum, default_value_t = DeployOutcome::Succeeded)]
+    pub outcome: DeployOutcome,
+    /// Page with more: the pipeline's run
+    #[arg(long, value_name = "URL", value_parser = page)]
+    pub url: Option<String>,
+    /// When it happened (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub at: Option<crate::inbox::time::Instant>,
+    /// Show what would be told to whom; tell nobody
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -304,6 +369,29 @@ fn time(text: &str) -> Result<Duration, String> {
         .checked_mul(millis)
         .map(Duration::from_millis)
         .ok_or_else(wrong)
+}
+
+fn one_line(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.chars().count() > 128 || text.chars().any(char::is_control) {
+        return Err("give 1 to 128 characters on one line".to_owned());
+    }
+    Ok(text.trim().to_owned())
+}
+
+fn page(text: &str) -> Result<String, String> {
+    let url = reqwest::Url::parse(text).ok().filter(|url| {
+        ["http", "https"].contains(&url.scheme())
+            && url.username().is_empty()
+            && url.password().is_none()
+            && text.len() <= 2_000
+    });
+    url.map(String::from)
+        .ok_or_else(|| "give an http:// or https:// address without a password in it".to_owned())
+}
+
+fn moment(text: &str) -> Result<crate::inbox::time::Instant, String> {
+    crate::inbox::time::Instant::parse(text)
+        .ok_or_else(|| format!("`{text}` is no moment; write for example 2026-11-24T02:00:00Z"))
 }
 
 #[cfg(test)]

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kai_contract::exit;
+
 use super::Stop;
 use super::args::Common;
 use super::ui::Ui;
 use crate::components::Context as Components;
 use crate::layout::Layout;
-use crate::model::Stack;
+use crate::model::{RunsOn, Stack};
 use crate::render;
 use crate::resource::{Document, Resource};
 use crate::spec;
@@ -22,11 +24,18 @@ pub struct Context {
 }
 
 /// Reads and checks the spec; its errors are printed here, all of them.
-pub fn load(common: &Common, ui: &Ui, secrets: spec::Secrets) -> Result<Stack, Stop> {
+/// `runs_on` stands in for the spec's.
+pub fn load(
+    common: &Common,
+    ui: &Ui,
+    secrets: spec::Secrets,
+    runs_on: Option<&str>,
+) -> Result<Stack, Stop> {
     let known = crate::components::known();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let options = spec::Options {
         env: common.env.clone(),
+        runs_on,
         secrets,
         known_components: &known,
     };
@@ -48,7 +57,20 @@ pub fn load(common: &Common, ui: &Ui, secrets: spec::Secrets) -> Result<Stack, S
 
 impl Context {
     pub fn new(common: &Common, ui: &Ui, secrets: spec::Secrets) -> Result<Self, Stop> {
-        let stack = load(common, ui, secrets)?;
+        let stack = load(common, ui, secrets, None)?;
+        if stack.runs_on != RunsOn::Local {
+            return Err(Stop::new(
+                exit::BAD_SPEC,
+                "the stack runs in a cluster (`runsOn: kubernetes`), and this build only writes its \
+                 manifests; apply them by\n  kai-observe render | kubectl apply --server-side \
+                 --field-manager=kai-observe -f -",
+            ));
+        }
+        Self::of(common, stack)
+    }
+
+    /// A stack of local processes.
+    pub fn of(common: &Common, stack: Stack) -> Result<Self, Stop> {
         let layout = Layout::new(
             common.home.as_deref(),
             common.cache.as_deref(),

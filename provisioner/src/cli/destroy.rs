@@ -1,11 +1,15 @@
 //! `kai-observe destroy`: says first what would go. Data and logs stay unless `--purge` is said;
-//! what is not ours stays in any case.
+//! what is not ours stays in any case, behind an API too.
+
+mod objects;
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use kai_contract::exit;
 use serde::Serialize;
+
+use objects::Holdings;
 
 use super::Stop;
 use super::args::{Common, DestroyArgs};
@@ -26,18 +30,24 @@ struct Inventory {
     data: Vec<Kept>,
     /// Found in the stack's folder and not ours.
     foreign: Vec<PathBuf>,
+    /// Behind the systems' APIs.
+    systems: Vec<Holdings>,
 }
 
 #[derive(Serialize)]
 struct Kept {
     path: PathBuf,
     bytes: u64,
+    /// Other people's things in it: it stays whatever is asked.
+    holds: Vec<String>,
 }
 
 pub async fn run(args: &DestroyArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> {
     let context = Context::new(common, ui, Secrets::AssumePresent)?;
     let root = &context.layout.root;
-    if !root.exists() {
+    let running = proc::find(&context.owner, root);
+    let systems = objects::holdings(&context, &running).await?;
+    if !root.exists() && !context.layout.open.exists() && systems.iter().all(Holdings::is_empty) {
         ui.line(&format!(
             "nothing to destroy: {} is not there",
             root.display()
@@ -54,20 +64,25 @@ pub async fn run(args: &DestroyArgs, common: &Common, ui: &Ui) -> Result<u8, Sto
     } else {
         None
     };
-    let running = proc::find(&context.owner, root);
-    let inventory = inventory(&context, &running);
+    let inventory = inventory(&context, &running, systems);
     say(ui, &inventory, args);
     if !args.yes {
         ui.line("nothing was done; say --yes to do it");
         ui.json(&serde_json::json!({ "done": false, "inventory": inventory }));
         return Ok(exit::CHANGES);
     }
-    stop_all(&running).await?;
+    // What writes to the systems stops first, the systems when their objects are gone.
+    let (systems, others): (Vec<Found>, Vec<Found>) =
+        running.into_iter().partition(objects::is_system);
+    stop_all(&others).await?;
+    objects::delete(&inventory.systems, ui).await?;
+    objects::note(&context, &inventory.systems);
+    stop_all(&systems).await?;
     for path in &inventory.files {
         file::remove(path).map_err(Stop::error)?;
     }
     if args.purge {
-        for kept in &inventory.data {
+        for kept in inventory.data.iter().filter(|kept| kept.holds.is_empty()) {
             std::fs::remove_dir_all(&kept.path)
                 .map_err(file::failed("delete", &kept.path))
                 .map_err(Stop::error)?;
@@ -77,6 +92,9 @@ pub async fn run(args: &DestroyArgs, common: &Common, ui: &Ui) -> Result<u8, Sto
         lease.remove(&context.layout.lease()).map_err(Stop::error)?;
     }
     remove_empty_folders(root);
+    if context.layout.open != *root {
+        remove_empty_folders(&context.layout.open);
+    }
     let left = proc::find(&context.owner, root);
     if !left.is_empty() {
         return Err(Stop::error(format!(
@@ -84,7 +102,9 @@ pub async fn run(args: &DestroyArgs, common: &Common, ui: &Ui) -> Result<u8, Sto
             left.len()
         )));
     }
-    let what = if args.purge || inventory.data.is_empty() {
+    let what = if inventory.data.iter().any(|kept| !kept.holds.is_empty()) && args.purge {
+        "done; the data that holds what is not this stack's is kept: remove that first, or the folder by hand"
+    } else if args.purge || inventory.data.is_empty() {
         "done"
     } else {
         "done; the data listed above is kept, --purge removes it"
@@ -94,7 +114,7 @@ pub async fn run(args: &DestroyArgs, common: &Common, ui: &Ui) -> Result<u8, Sto
     Ok(exit::OK)
 }
 
-fn inventory(context: &Context, running: &[Found]) -> Inventory {
+fn inventory(context: &Context, running: &[Found], systems: Vec<Holdings>) -> Inventory {
     let root = &context.layout.root;
     let mut files = Vec::new();
     let mut foreign = Vec::new();
@@ -142,15 +162,7 @@ fn inventory(context: &Context, running: &[Found]) -> Inventory {
             foreign.push(path);
         }
     }
-    let data = ["data", "log"]
-        .iter()
-        .map(|name| root.join(name))
-        .filter(|path| path.is_dir())
-        .map(|path| Kept {
-            bytes: size(&path),
-            path,
-        })
-        .collect();
+    let data = data(context, &systems);
     Inventory {
         processes: running
             .iter()
@@ -159,7 +171,35 @@ fn inventory(context: &Context, running: &[Found]) -> Inventory {
         files,
         data,
         foreign,
+        systems,
     }
+}
+
+/// Folders with data and logs; where a part of one is to stay, its parts.
+fn data(context: &Context, systems: &[Holdings]) -> Vec<Kept> {
+    let root = &context.layout.root;
+    let stays = objects::stays(context, systems);
+    let mut paths = vec![root.join("data"), root.join("log")];
+    if context.layout.open != *root {
+        paths.push(context.layout.open.join("data"));
+    }
+    let mut out = Vec::new();
+    for path in paths.into_iter().filter(|path| path.is_dir()) {
+        let parts = if stays.keys().any(|inner| inner.starts_with(&path)) {
+            let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+            let mut parts: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+            parts.sort();
+            parts
+        } else {
+            vec![path]
+        };
+        out.extend(parts.into_iter().map(|path| Kept {
+            bytes: size(&path),
+            holds: stays.get(&path).cloned().unwrap_or_default(),
+            path,
+        }));
+    }
+    out
 }
 
 fn size(folder: &std::path::Path) -> u64 {
@@ -177,10 +217,23 @@ fn say(ui: &Ui, inventory: &Inventory, args: &DestroyArgs) {
     for path in &inventory.files {
         ui.line(&format!("  - delete  {}", path.display()));
     }
+    for one in &inventory.systems {
+        one.say(ui);
+    }
     for kept in &inventory.data {
-        let word = if args.purge { "- delete " } else { ". keep   " };
         let size = kept.bytes as f64 / 1e6;
-        ui.line(&format!("  {word} {} ({size:.1} MB)", kept.path.display()));
+        let path = kept.path.display();
+        if kept.holds.is_empty() {
+            let word = if args.purge { "- delete " } else { ". keep   " };
+            ui.line(&format!("  {word} {path} ({size:.1} MB)"));
+        } else {
+            ui.line(&format!(
+                "  . keep    {path} ({size:.1} MB), which holds what is not this stack's:"
+            ));
+            for name in &kept.holds {
+                ui.line(&format!("              {name}"));
+            }
+        }
     }
     for path in &inventory.foreign {
         ui.line(&format!("  . keep    {} (not ours)", path.display()));
@@ -202,6 +255,10 @@ fn remove_empty_folders(root: &std::path::Path) {
         "config/prometheus",
         "config/alertmanager",
         "config/agent",
+        "config/elasticsearch",
+        "config/grafana/dashboards",
+        "config/grafana",
+        "config/kibana",
         "config",
         "secrets",
         "run",

@@ -55,7 +55,7 @@ fn addresses(args: &InboxArgs, common: &Common, ui: &Ui) -> Result<(String, Opti
     if let Some(url) = &args.url {
         return Ok((url.clone(), None));
     }
-    let stack = context::load(common, ui, Secrets::AssumePresent)?;
+    let stack = context::load(common, ui, Secrets::AssumePresent, None)?;
     if stack.systems.inbox.is_none() {
         return Err(Stop::error(
             "the spec turns the inbox off (systems.inbox.mode); say --url to look at another",

@@ -189,7 +189,7 @@ async fn carry_out(
             .map(|resource| (resource.address.clone(), resource.clone()))
             .collect(),
         processes: world.processes.clone(),
-        accesses: crate::render::accesses(&context.stack),
+        accesses: crate::render::accesses(&context.stack, &context.layout),
     });
     match apply::preflight(plan, &env) {
         Ok(good) => ui.stage("preflight", &good),

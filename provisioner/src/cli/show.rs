@@ -1,36 +1,11 @@
-//! Commands that only print: the rendered files, the schema, completions.
+//! Commands that only print: the schema, completions.
 
 use kai_contract::exit;
 
 use super::Stop;
-use super::args::{Cli, Common, RenderArgs, SchemaArgs};
-use super::context::Context;
-use super::ui::Ui;
-use crate::resource::Document;
-use crate::spec::{self, Secrets};
+use super::args::{Cli, SchemaArgs};
+use crate::spec;
 use crate::systems::file;
-
-pub fn render(args: &RenderArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> {
-    let context = Context::new(common, ui, Secrets::AssumePresent)?;
-    let mut written = Vec::new();
-    for resource in &context.resources {
-        let Document::File(document) = &resource.document else {
-            continue;
-        };
-        let path = args.out.join(
-            document
-                .path
-                .strip_prefix("config")
-                .unwrap_or(&document.path),
-        );
-        let content = document.content(&context.owner, &resource.address);
-        file::write(&path, content.as_bytes(), 0o644).map_err(Stop::error)?;
-        ui.line(&path.display().to_string());
-        written.push(path);
-    }
-    ui.json(&serde_json::json!({ "written": written }));
-    Ok(exit::OK)
-}
 
 pub fn schema(args: &SchemaArgs) -> Result<u8, Stop> {
     let text = serde_json::to_string_pretty(&spec::json_schema()).map_err(Stop::error)?;

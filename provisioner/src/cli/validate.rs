@@ -15,7 +15,7 @@ pub fn run(args: &ValidateArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> {
     } else {
         Secrets::Read
     };
-    let stack = context::load(common, ui, secrets)?;
+    let stack = context::load(common, ui, secrets, None)?;
     ui.line(&format!(
         "{} is valid: stack {}, environment {}",
         common.spec.display(),

@@ -59,10 +59,13 @@ pub fn obtain(job: &Job<'_>) -> Result<Entry, Refusal> {
         file: &file,
     };
     let archive = fetched.verified(source.algorithm, sum)?;
-    let programs = program_paths(job, &source.programs, &version);
+    let mut programs = program_paths(job, &source.programs, &version);
     let work = job.shelf.workspace()?;
     let tree = work.path().join("tree");
     fetched.unpack(&archive, &tree)?;
+    for path in programs.values_mut() {
+        *path = below_top_folder(&tree, path);
+    }
     let entry = job.place(Delivery {
         tree,
         version: version.clone(),
@@ -226,6 +229,20 @@ impl Fetched<'_> {
                 .into())
             }
         }
+    }
+}
+
+/// A path that begins with `*` lies in the archive's one top folder: some vendors change how they
+/// name it from release to release.
+fn below_top_folder(tree: &Path, path: &Path) -> PathBuf {
+    let Ok(rest) = path.strip_prefix("*") else {
+        return path.to_owned();
+    };
+    let mut folders = std::fs::read_dir(tree).into_iter().flatten().flatten();
+    match (folders.next(), folders.next()) {
+        (Some(top), None) => Path::new(&top.file_name()).join(rest),
+        // Not one: the path as it is names what is missing.
+        _ => path.to_owned(),
     }
 }
 

@@ -132,6 +132,9 @@ pub struct GoSource {
     /// Built from a module of our own that requires it, because `go install` refuses its go.mod.
     #[serde(default)]
     pub wrapper: bool,
+    /// Template of the version at which the modules are published that its go.mod replaces by
+    /// folders of its own repository (Kubernetes' `staging`); only with `wrapper`.
+    pub folder_modules: Option<String>,
 }
 
 /// A zip artifact of a Maven repository.
@@ -141,8 +144,18 @@ pub struct MavenSource {
     pub group: String,
     pub artifact: String,
     pub extension: String,
+    /// Major version → the oldest Java that it runs on, where the artifact brings none.
+    #[serde(default)]
+    pub java: BTreeMap<u64, u32>,
     /// Program → path inside the artifact.
     pub programs: BTreeMap<String, String>,
+}
+
+impl MavenSource {
+    /// The oldest Java for `version`; `None` when it needs none of its own.
+    pub fn java(&self, version: &Version) -> Option<u32> {
+        self.java.get(&version.number(0)).copied()
+    }
 }
 
 impl Catalogue {
@@ -216,6 +229,9 @@ impl Component {
         if self.debian.as_ref().is_some_and(|d| d.packages.is_empty()) {
             return Err("debian without packages".into());
         }
+        if (self.go.as_ref()).is_some_and(|g| g.folder_modules.is_some() && !g.wrapper) {
+            return Err("folderModules without wrapper".into());
+        }
         Ok(())
     }
 
@@ -261,6 +277,7 @@ pub fn fill(template: &str, version: &str, platform: &super::Platform) -> String
         .replace("{os}", &platform.os)
         .replace("{arch}", &platform.arch)
         .replace("{machine}", platform.machine())
+        .replace("{processor}", platform.processor())
 }
 
 /// The known name with the fewest edits, when it is close enough to be a slip of the hand.

@@ -209,6 +209,11 @@ fn from_cache(
             job.permit(entry.source, &entry.manifest.release, "")
         {
             reasons.push(format!("{what}: {reason}"));
+        } else if let Some(missing) = (entry.source == SourceKind::Maven)
+            .then(|| maven::java_missing(job, &entry.manifest.version))
+            .flatten()
+        {
+            reasons.push(format!("{what}: {missing}"));
         } else if !job
             .component
             .programs

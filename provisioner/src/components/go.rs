@@ -8,7 +8,9 @@ use std::time::Duration;
 
 mod report;
 
-use report::{Environment, Module, covered, go_directive, mismatch, proxy, said};
+use report::{
+    Environment, Module, covered, go_directive, mismatch, proxy, replaced_by_folders, said,
+};
 
 use super::Verification;
 use super::catalogue::{GoSource, fill};
@@ -294,13 +296,19 @@ impl Build<'_> {
     /// every dependency has the hash which its authors saw.
     fn wrap(&self, module: &Module, module_version: &str) -> Result<(), Refusal> {
         let failed = |e| cache_error("write", self.folder, e);
-        let go = fs::read_to_string(&module.go_mod)
-            .ok()
-            .and_then(|t| go_directive(&t));
-        let go = go.map_or_else(|| "1.21".into(), |v| v.to_string());
+        let own = fs::read_to_string(&module.go_mod).unwrap_or_default();
+        let go = go_directive(&own).map_or_else(|| "1.21".into(), |v| v.to_string());
         let name = &self.source.module;
-        let text =
+        let mut text =
             format!("module kai.invalid/build\n\ngo {go}\n\nrequire {name} {module_version}\n");
+        if let Some(template) = &self.source.folder_modules {
+            // What the module finds in folders beside it is published as modules of its own.
+            let version = fill(template, self.version, &self.job.machine.platform);
+            text.push('\n');
+            for folder in replaced_by_folders(&own) {
+                text.push_str(&format!("replace {folder} => {folder} {version}\n"));
+            }
+        }
         fs::write(self.folder.join("go.mod"), text).map_err(failed)?;
         let imports: Vec<String> = self
             .source

@@ -46,6 +46,16 @@ impl Platform {
     }
 }
 
+impl Platform {
+    /// Java's word for the processor: `x64`, `arm64`.
+    pub fn processor(&self) -> &str {
+        match self.arch.as_str() {
+            "amd64" => "x64",
+            other => other,
+        }
+    }
+}
+
 impl std::fmt::Display for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.os, self.arch)
@@ -58,6 +68,8 @@ pub struct Machine {
     pub platform: Platform,
     /// Value of PATH; tools and programs are looked up here.
     pub search_path: OsString,
+    /// Folders that may each hold a Java, the wanted first.
+    pub java: Vec<PathBuf>,
     /// The running program.
     pub exe: Option<PathBuf>,
     /// Folder of the apt configuration.
@@ -74,6 +86,7 @@ impl Machine {
         Ok(Self {
             platform: Platform::this(),
             search_path: std::env::var_os("PATH").unwrap_or_default(),
+            java: super::java::homes(),
             exe: running_program(),
             apt_etc: "/etc/apt".into(),
             tool_env: Vec::new(),

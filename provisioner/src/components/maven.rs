@@ -13,10 +13,12 @@ use super::digest::{find_sum, hash_file};
 use super::download::{self, Base, FetchError};
 use super::error::{ChecksumDiffers, ComponentError, Refusal, cache_error, no_space, pass};
 use super::guard::Guard;
+use super::java;
 use super::job::Job;
 use super::lock::{Checksums, is_checksum};
 use super::place::{Delivery, Entry};
 use super::tool;
+use super::version::Version;
 use crate::model::SourceKind;
 
 const SOURCE: SourceKind = SourceKind::Maven;
@@ -40,6 +42,9 @@ pub fn obtain(job: &Job<'_>) -> Result<Entry, Refusal> {
         file: format!("{}-{version}.{}", source.artifact, source.extension),
     };
     job.permit(SOURCE, &version, &artifact.coordinate)?;
+    if let Some(missing) = java_missing(job, &version) {
+        return pass(&artifact.coordinate, missing);
+    }
     let work = job.shelf.workspace()?;
     let (file, published, verification) = match job.mirror(SOURCE) {
         Some(mirror) => artifact.mirrored(mirror)?,
@@ -67,6 +72,13 @@ pub fn obtain(job: &Job<'_>) -> Result<Entry, Refusal> {
     });
     download::discard(&file);
     entry
+}
+
+/// Why this version cannot run on this machine for want of a Java, when it cannot.
+pub fn java_missing(job: &Job<'_>, version: &str) -> Option<String> {
+    let version = Version::parse(version)?;
+    let oldest = job.component.maven.as_ref()?.java(&version)?;
+    java::find(oldest, &job.machine.java, |_| true).err()
 }
 
 struct Artifact<'a> {

@@ -11,6 +11,7 @@ use crate::world::{Actual, Reached, World};
 /// `before` of an object whose system could not be asked yet.
 pub const DEFERRED: &str = "deferred";
 const BY_HAND: &str = "changed by hand";
+const AUTHOR_UNKNOWN: &str = "differs, author unknown";
 const MARK_GONE: &str = "changed, author unknown: its mark is gone";
 
 /// How an object that is there compares with the one that should be.
@@ -71,10 +72,11 @@ pub fn compare(
         return Compared::Same;
     }
     let reason = match mark.as_ref().map(|mark| &mark.applied) {
+        None if !objects::carries_mark(object.system, object.kind) => AUTHOR_UNKNOWN,
         None => MARK_GONE,
         Some(Some(last)) if last == applied => BY_HAND,
         Some(Some(_)) => SPEC_CHANGED,
-        Some(None) => "differs, author unknown",
+        Some(None) => AUTHOR_UNKNOWN,
     };
     let (found, wished) = (text(&projected), text(wanted));
     Compared::Differs {

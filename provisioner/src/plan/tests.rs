@@ -44,6 +44,7 @@ fn process(config: &[&str]) -> Process {
             metric: "loaded",
         },
         reload: Reload::Http("http://127.0.0.1:1/-/reload".into()),
+        java: None,
     }
 }
 

@@ -3,17 +3,20 @@
 use std::path::PathBuf;
 
 use kai_contract::agent_config::{
-    Admin, AgentConfig, Application, Collectors, Roots, Rotate, VERSION,
+    Admin, AgentConfig, Application, Collectors, Roots, Rotate, Traces, VERSION,
 };
 use kai_contract::signals;
 
-use super::{READY_WITHIN, component, local, scrape_timeout, yaml};
+use super::secrets::Secrets;
+use super::{READY_WITHIN, component, gate, jaeger, local, logs, scrape_timeout, yaml};
 use crate::layout::Layout;
 use crate::model::Stack;
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
 
 const MAX_LOG_BYTES: u64 = 10 * 1024 * 1024;
 const KEEP_LOGS: u32 = 3;
+/// Below the stack's folder: places in files, dead letters.
+const STATE: &str = "data/agent";
 
 pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     let file = Address::file("agent/agent.yaml");
@@ -28,7 +31,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
             format!("--config={}", layout.root.join(&path).display()),
         ],
         env: std::collections::BTreeMap::new(),
-        data: vec![PathBuf::from("run")],
+        data: vec![PathBuf::from("run"), PathBuf::from(STATE)],
         ready: local(port, "/ready"),
         ready_within: READY_WITHIN,
         ports: vec![port],
@@ -39,27 +42,42 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
             label: "hash",
         },
         reload: Reload::Socket(layout.agent_socket()),
+        java: None,
     };
-    vec![
-        component("kai-agent", None, true),
+    let mut secrets = Secrets::below(&layout.root, true);
+    let body = yaml::to_text(&config(stack, layout, &mut secrets));
+    let needs = secrets.addresses().collect();
+    let mut out = vec![component("kai-agent", None, true)];
+    out.extend(secrets.into_resources());
+    out.extend([
         Resource {
             address: file.clone(),
             document: Document::File(File {
                 path,
-                body: yaml::to_text(&config(stack, layout)),
+                body,
                 comment: Comment::Hash,
             }),
-            needs: Vec::new(),
+            needs,
         },
         Resource {
             address: Address::process("agent"),
             needs: vec![Address::component("kai-agent"), file],
             document: Document::Process(Box::new(process)),
         },
-    ]
+    ]);
+    out
 }
 
-fn config(stack: &Stack, layout: &Layout) -> AgentConfig {
+fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig {
+    let gate = gate::config(stack, &mut |secret| {
+        secrets.file("agent-elasticsearch", secret)
+    });
+    let logs = logs::config(stack, layout, secrets);
+    let mut rotate: Vec<PathBuf> = super::process_names(stack)
+        .iter()
+        .map(|name| layout.log(name))
+        .collect();
+    rotate.extend(logs.iter().map(|_| logs::canary_file(layout)));
     AgentConfig {
         version: VERSION,
         listen: format!("127.0.0.1:{}", stack.ports.agent()),
@@ -83,17 +101,26 @@ fn config(stack: &Stack, layout: &Layout) -> AgentConfig {
                 Some((service.name.clone(), Application { url, timeout_ms }))
             })
             .collect(),
-        rotate: super::process_names(stack)
+        rotate: rotate
             .into_iter()
-            .map(|name| Rotate {
-                path: layout.log(&name),
+            .map(|path| Rotate {
+                path,
                 max_bytes: MAX_LOG_BYTES,
                 keep: KEEP_LOGS,
             })
             .collect(),
-        state: None,
-        logs: None,
-        traces: None,
-        gate: None,
+        state: logs.is_some().then(|| layout.root.join(STATE)),
+        logs,
+        traces: traces(stack),
+        gate: (!gate.services.is_empty()).then_some(gate),
     }
+}
+
+/// The trace lane, where somebody keeps what it sends.
+fn traces(stack: &Stack) -> Option<Traces> {
+    Some(Traces {
+        grpc: Some(format!("127.0.0.1:{}", stack.ports.otlp_grpc())),
+        http: Some(format!("127.0.0.1:{}", stack.ports.otlp_http())),
+        ..Traces::to(jaeger::otlp(stack)?)
+    })
 }

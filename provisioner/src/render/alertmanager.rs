@@ -8,19 +8,18 @@
 //! any other team                 → the fallback team's, by severity
 //! ```
 
-mod receiver;
+pub(in crate::render) mod receiver;
 mod route;
 
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::secrets::Secrets;
 use super::{READY_WITHIN, component, local, notices, yaml};
 use crate::layout::Layout;
-use crate::model::{Channel, SecretRef, Severity, Stack, Team};
-use crate::resource::{
-    Address, Comment, Document, File, Loaded, Process, Reload, Resource, Secret, digest,
-};
+use crate::model::{Channel, Severity, Stack, Team};
+use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
 
 /// Where one alert of a team and a severity ends, for `verify` and `alerts routes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,15 +74,12 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         settings.version.clone(),
         settings.required,
     )];
-    let mut secrets = Secrets {
-        root: layout.root.clone(),
-        found: Vec::new(),
-    };
+    let mut secrets = Secrets::below(&layout.root, true);
     let document = document(stack, &mut secrets);
     let main = Address::file("alertmanager/alertmanager.yml");
     let template = Address::file("alertmanager/kai.tmpl");
     let mut config = vec![main.clone(), template.clone()];
-    config.extend(secrets.found.iter().map(|(address, _)| address.clone()));
+    config.extend(secrets.addresses());
     out.push(Resource {
         address: template.clone(),
         document: Document::File(File {
@@ -93,13 +89,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         }),
         needs: Vec::new(),
     });
-    for (address, secret) in secrets.found {
-        out.push(Resource {
-            address,
-            document: Document::Secret(secret),
-            needs: Vec::new(),
-        });
-    }
+    out.extend(secrets.into_resources());
     let path = PathBuf::from("config/alertmanager/alertmanager.yml");
     out.push(Resource {
         address: main,
@@ -142,39 +132,13 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
                 metric: "alertmanager_config_last_reload_success_timestamp_seconds",
             },
             reload: Reload::Http(local(port, "/-/reload")),
+            java: None,
         })),
     });
     out
 }
 
-/// Secret files that the document refers to, collected while it is built.
-struct Secrets {
-    root: PathBuf,
-    found: Vec<(Address, Secret)>,
-}
-
-impl Secrets {
-    /// The absolute path of the file that will hold the secret.
-    fn file(&mut self, name: &str, reference: &SecretRef) -> String {
-        let version = digest(format!("{reference}#{}", reference.rotation));
-        let name = format!("{name}.{}", &version[..8]);
-        let path = PathBuf::from("secrets").join(&name);
-        let absolute = self.root.join(&path).display().to_string();
-        let address = Address::secret(&name);
-        if !self.found.iter().any(|(known, _)| *known == address) {
-            self.found.push((
-                address,
-                Secret {
-                    path,
-                    reference: reference.clone(),
-                },
-            ));
-        }
-        absolute
-    }
-}
-
-fn document(stack: &Stack, secrets: &mut Secrets) -> Value {
+pub(super) fn document(stack: &Stack, secrets: &mut Secrets) -> Value {
     let mut list = Vec::new();
     let real = receivers(stack).iter().any(|receiver| !receiver.stand_in);
     list.push(receiver::heartbeat(stack, secrets));

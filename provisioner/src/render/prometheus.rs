@@ -11,7 +11,7 @@ use crate::model::Stack;
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
 
 /// The agent's own page: node metrics and drills.
-const AGENT_JOB: &str = "kai-agent";
+pub(super) const AGENT_JOB: &str = "kai-agent";
 
 /// One endpoint that Prometheus scrapes.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,11 @@ pub fn targets(stack: &Stack) -> Vec<Target> {
     }
     if stack.systems.inbox.is_some() {
         out.push(own("kai-inbox", stack.ports.inbox_http()));
+    }
+    if let Some(jaeger) = &stack.systems.jaeger
+        && jaeger.placement.is_managed()
+    {
+        out.push(own("jaeger", stack.ports.jaeger_metrics()));
     }
     out.push(own("prometheus", stack.ports.prometheus()));
     for service in stack.services.values() {
@@ -146,6 +151,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
                 metric: "prometheus_config_last_reload_success_timestamp_seconds",
             },
             reload: Reload::Http(local(port, "/-/reload")),
+            java: None,
         })),
     });
     out
@@ -154,7 +160,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
 /// An alert that fires before Alertmanager is discovered (Prometheus takes up to 5 s) is sent again
 /// only after this delay; its default of a minute would make every start look broken. Alertmanager
 /// takes an alert for ended after four times this or the evaluation interval, so it is not tiny.
-fn resend(stack: &Stack) -> Duration {
+pub(super) fn resend(stack: &Stack) -> Duration {
     (stack.defaults.evaluation_interval * 2).max(Duration::from_secs(10))
 }
 
@@ -163,15 +169,25 @@ fn rule_path(name: &str) -> PathBuf {
 }
 
 fn document(stack: &Stack) -> Value {
+    let scrape = targets(stack)
+        .iter()
+        .map(|target| job(stack, target))
+        .collect();
+    let alertmanagers = vec![format!("127.0.0.1:{}", stack.ports.alertmanager())];
+    configuration(stack, scrape, alertmanagers)
+}
+
+/// prometheus.yml, wherever it runs.
+pub(super) fn configuration(
+    stack: &Stack,
+    scrape: Vec<Value>,
+    alertmanagers: Vec<String>,
+) -> Value {
     let mut external = serde_json::Map::new();
     for (name, value) in &stack.labels {
         external.insert(name.replace(['-', '.', '/'], "_"), json!(value));
     }
     external.insert("stack".into(), json!(stack.name));
-    let scrape: Vec<Value> = targets(stack)
-        .iter()
-        .map(|target| job(stack, target))
-        .collect();
     let rules: Vec<String> = stack
         .alerts
         .files
@@ -190,7 +206,7 @@ fn document(stack: &Stack) -> Value {
     });
     if stack.systems.alertmanager.is_some() {
         out["alerting"] = json!({ "alertmanagers": [{ "static_configs": [
-            { "targets": [format!("127.0.0.1:{}", stack.ports.alertmanager())] } ] }] });
+            { "targets": alertmanagers } ] }] });
     }
     out
 }

@@ -35,6 +35,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
             config: Vec::new(),
             loaded: Loaded::AtStart,
             reload: Reload::Restart,
+            java: None,
         };
         out.push(Resource {
             address: Address::process(&service.name),

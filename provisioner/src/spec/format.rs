@@ -1,6 +1,8 @@
 //! The formats that a text in the spec can have: what is right, and what is wrong in words. The
 //! same list gives the patterns of the JSON Schema.
 
+pub mod cluster;
+
 use super::address::{self, Address, AddressError};
 
 /// What a text must look like.
@@ -36,6 +38,12 @@ pub enum Format {
     Mirror,
     /// A label name, or `...` for all labels.
     GroupBy,
+    /// A container image with a version or a digest.
+    Image,
+    /// A number of bytes in Kubernetes' words, at least a mebibyte.
+    Bytes,
+    /// A share of processors in Kubernetes' words.
+    Cpu,
 }
 
 /// Why a text does not have its format.
@@ -75,6 +83,9 @@ impl Format {
             Self::EnvName => "environment variable name",
             Self::Mirror => "http(s) address or folder",
             Self::GroupBy => "label name or `...`",
+            Self::Image => "container image with a version or digest",
+            Self::Bytes => "number of bytes such as 160Mi or 20Gi",
+            Self::Cpu => "processors such as 250m or \"2\"",
         }
     }
 
@@ -92,6 +103,11 @@ impl Format {
             Self::LabelKey => Some("^[A-Za-z]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$"),
             Self::EnvName => Some("^[A-Za-z_][A-Za-z0-9_]*$"),
             Self::GroupBy => Some("^(\\.\\.\\.|(?!__)[a-zA-Z_][a-zA-Z0-9_]*)$"),
+            Self::Image => {
+                Some("^[a-z0-9][^\\s]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*|@sha256:[0-9a-f]{64})$")
+            }
+            Self::Bytes => Some("^[0-9]+(\\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$"),
+            Self::Cpu => Some("^([0-9]+m|[0-9]+(\\.[0-9]{1,3})?)$"),
         }
     }
 
@@ -117,6 +133,9 @@ impl Format {
             Self::Mirror => one_line(text),
             Self::GroupBy if text == "..." => Ok(()),
             Self::GroupBy => label_name(text),
+            Self::Image => cluster::image(text),
+            Self::Bytes => cluster::bytes(text).map(drop),
+            Self::Cpu => cluster::cpu(text),
         }
     }
 }
@@ -368,6 +387,37 @@ mod tests {
                 &["ftp://x", ""],
             ),
             (Format::GroupBy, &["...", "service"], &["..", "a-b"]),
+            (
+                Format::Image,
+                &[
+                    "kai-agent:0.1.0",
+                    "r.example:5000/a/b_c:v1",
+                    "localhost/a:1",
+                ],
+                &[
+                    "",
+                    "kai-agent",
+                    "a:latest",
+                    "A:1",
+                    "a b:1",
+                    "r.example:5000/a",
+                    "a/:1",
+                    "a:1@sha256:12",
+                    "https://r/a:1",
+                ],
+            ),
+            (
+                Format::Bytes,
+                &["160Mi", "20Gi", "1.5Gi", "2000000", "5G"],
+                &[
+                    "", "160m", "160", "Mi", "-1Gi", "1e9", "1Zi", "20 Gi", "20GB",
+                ],
+            ),
+            (
+                Format::Cpu,
+                &["250m", "2", "0.5"],
+                &["", "m", "0", "0m", "2 cores", "1.0005", "100Mi", "0.0"],
+            ),
         ] {
             for text in good {
                 assert_eq!(format.check(text), Ok(()), "{format:?} {text}");
@@ -402,7 +452,7 @@ mod tests {
         fn any_text_is_survived(text in "\\PC{0,80}") {
             use Format as F;
             for format in [F::Name, F::Id, F::Http, F::Email, F::Host, F::Glob, F::Version,
-                           F::LabelName, F::LabelKey, F::EnvName, F::OneLine, F::Mirror, F::GroupBy] {
+                           F::LabelName, F::LabelKey, F::EnvName, F::OneLine, F::Mirror, F::GroupBy, F::Image, F::Bytes, F::Cpu] {
                 let _ = format.check(&text);
             }
         }

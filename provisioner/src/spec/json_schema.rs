@@ -123,6 +123,9 @@ impl Writer {
             Kind::Integer { min, max } => {
                 json!({ "type": "integer", "minimum": min, "maximum": max })
             }
+            Kind::Number { min, max } => {
+                json!({ "type": "number", "minimum": min, "maximum": max })
+            }
             Kind::Duration { .. } => json!({ "type": "string", "pattern": DURATION }),
             Kind::Enum { values, .. } => json!({ "enum": values }),
             Kind::Secret => self.secret(part),

@@ -86,6 +86,7 @@ fn value(kind: &Kind) -> String {
         Kind::Enum { values, .. } => list(values),
         Kind::Duration { .. } => "duration".to_owned(),
         Kind::Integer { min, max } => format!("whole number, {min} to {max}"),
+        Kind::Number { min, max } => format!("number, {min} to {max}"),
         other => other.words(),
     }
 }

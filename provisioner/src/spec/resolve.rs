@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -11,9 +12,10 @@ use super::tree::Node;
 use super::view::View;
 use crate::model::{
     Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
-    Elasticsearch, Grafana, Inbox, Jaeger, Kibana, LogFormat, Owner, Placement, Ports, Prometheus,
-    Routing, RuleOverride, Run, SecretRef, SecretSource, Service, ServiceLogs, Severity, Smtp,
-    SourceKind, Stack, Systems, Team,
+    Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, Kubernetes, LeftOut, LogFormat,
+    Owner, Placement, Ports, Prometheus, Resources, Routing, RuleOverride, Run, RunsOn, SecretRef,
+    SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind, Stack, Systems,
+    Team,
 };
 
 /// What the tree cannot say.
@@ -23,6 +25,8 @@ pub struct Surroundings<'a> {
     /// Absolute; relative paths start here.
     pub base_dir: &'a Path,
     pub environment: &'a str,
+    /// In place of `runsOn`.
+    pub runs_on: Option<&'a str>,
 }
 
 /// The environment of a spec that declares none.
@@ -43,6 +47,13 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
     };
     let services = services(spec, &defaults, base_dir);
     let teams = teams(spec, base_dir);
+    let written = spec.text("runsOn");
+    let in_cluster = around.runs_on.or(written.as_deref()) == Some("kubernetes");
+    let mut systems = systems(spec.child("systems"), base_dir);
+    let mut left_out = Vec::new();
+    if in_cluster {
+        left_out = without_what_a_cluster_lacks(&mut systems, spec, &services);
+    }
     Stack {
         owner: Owner {
             id,
@@ -53,14 +64,20 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
         labels: metadata.text_map("labels"),
         spec_file: around.spec_file.to_path_buf(),
         base_dir: base_dir.to_path_buf(),
+        runs_on: if in_cluster {
+            RunsOn::Kubernetes(kubernetes(spec.child("kubernetes")))
+        } else {
+            RunsOn::Local
+        },
         ports: Ports {
             base: spec.child("ports").port("base"),
         },
         defaults,
-        systems: systems(spec.child("systems"), base_dir),
+        systems,
         components: components(spec.child("components"), base_dir),
         agent: Agent {
             disable_collectors: spec.child("agent").child("collectors").texts("disable"),
+            resources: resources(spec.child("agent"), "50m", "128Mi"),
         },
         services,
         smtp: spec
@@ -72,7 +89,7 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
             files: Vec::new(),
             overrides: overrides(spec.child("alerts")),
         },
-        left_out: Vec::new(),
+        left_out,
     }
 }
 
@@ -95,15 +112,25 @@ fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
             version: prometheus.text("version"),
             required: prometheus.boolean("required"),
             retention: prometheus.duration("retention"),
+            replicas: prometheus.integer("replicas"),
+            storage: prometheus.text("storage").unwrap_or_default(),
+            resources: resources(prometheus, "250m", "2Gi"),
         }),
         alertmanager: managed(alertmanager).then(|| Alertmanager {
             version: alertmanager.text("version"),
             required: alertmanager.boolean("required"),
+            replicas: alertmanager.integer("replicas"),
+            storage: alertmanager.text("storage").unwrap_or_default(),
+            resources: resources(alertmanager, "50m", "128Mi"),
         }),
         inbox: managed(systems.child("inbox")).then_some(Inbox {}),
         elasticsearch: placed(systems.child("elasticsearch"), base_dir).map(|(view, placement)| {
             Elasticsearch {
                 placement,
+                distribution: match view.text("distribution").as_deref() {
+                    Some("opensearch") => Distribution::OpenSearch,
+                    _ => Distribution::Elasticsearch,
+                },
                 retention: view.duration("retention"),
                 owns: view.texts("owns"),
                 heap_mib: view.integer("heapMib"),
@@ -111,6 +138,7 @@ fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
         }),
         jaeger: placed(systems.child("jaeger"), base_dir).map(|(view, placement)| Jaeger {
             placement,
+            otlp: view.text("otlp"),
             max_traces: view.integer("maxTraces"),
         }),
         grafana: placed(systems.child("grafana"), base_dir)
@@ -119,6 +147,72 @@ fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
             placement,
             space: view.text("space"),
         }),
+    }
+}
+
+/// Takes out what this build does not render for a cluster and nobody asked for in so many words;
+/// what was asked for stays, and `validate` refuses it. What is external stays, but gets nothing.
+fn without_what_a_cluster_lacks(
+    systems: &mut Systems,
+    spec: View<'_>,
+    services: &BTreeMap<String, Service>,
+) -> Vec<LeftOut> {
+    let given = spec.child("systems");
+    if given.child("inbox").given("mode").is_none() {
+        systems.inbox = None;
+    }
+    let mut left_out = Vec::new();
+    for (name, placement) in systems.placements() {
+        let why = match placement {
+            Placement::Managed { .. } if given.given(name).is_some() => continue,
+            Placement::Managed { .. } => "it is not rendered for a cluster in this build",
+            Placement::External(_) => "a stack in a cluster does not write to it in this build",
+        };
+        left_out.push(LeftOut {
+            key: format!("systems.{name}"),
+            why: why.to_owned(),
+        });
+    }
+    let absent = |name: &str| given.given(name).is_none();
+    systems.elasticsearch.take_if(|_| absent("elasticsearch"));
+    systems.jaeger.take_if(|_| absent("jaeger"));
+    systems.grafana.take_if(|_| absent("grafana"));
+    systems.kibana.take_if(|_| absent("kibana"));
+    for service in services.values().filter(|s| s.logs.is_some()) {
+        left_out.push(LeftOut {
+            key: format!("services.{}.logs", service.name),
+            why: "the agent of a cluster does not ship logs in this build".to_owned(),
+        });
+    }
+    for (name, view) in spec.children("services") {
+        if view.given("gate").is_some() {
+            left_out.push(LeftOut {
+                key: format!("services.{name}.gate"),
+                why: "the gate's configuration is not rendered for a cluster in this build"
+                    .to_owned(),
+            });
+        }
+    }
+    left_out
+}
+
+fn resources(of: View<'_>, cpu: &str, memory: &str) -> Resources {
+    let given = of.child("resources");
+    Resources {
+        cpu: given.text("cpu").unwrap_or_else(|| cpu.to_owned()),
+        memory: given.text("memory").unwrap_or_else(|| memory.to_owned()),
+    }
+}
+
+fn kubernetes(view: View<'_>) -> Kubernetes {
+    let images = view.child("images");
+    Kubernetes {
+        namespace: view.text("namespace").unwrap_or_default(),
+        agent_image: images.text("agent").unwrap_or_default(),
+        prometheus_image: images.text("prometheus"),
+        alertmanager_image: images.text("alertmanager"),
+        pull_secrets: view.texts("imagePullSecrets"),
+        storage_class: view.text("storageClass"),
     }
 }
 
@@ -182,14 +276,15 @@ fn services(spec: View<'_>, defaults: &Defaults, base_dir: &Path) -> BTreeMap<St
     let mut services = BTreeMap::new();
     for (name, view) in spec.children("services") {
         let run = view.child("run");
+        let scrape_interval = view
+            .optional_duration("scrapeInterval")
+            .unwrap_or(defaults.scrape_interval);
         let service = Service {
             name: name.to_owned(),
             team: view.text("team").unwrap_or_default(),
             metrics: view.text("metrics"),
             health: view.text("health"),
-            scrape_interval: view
-                .optional_duration("scrapeInterval")
-                .unwrap_or(defaults.scrape_interval),
+            scrape_interval,
             run: view.given("run").map(|_| Run {
                 component: run.text("component").unwrap_or_default(),
                 args: run.texts("args"),
@@ -198,10 +293,25 @@ fn services(spec: View<'_>, defaults: &Defaults, base_dir: &Path) -> BTreeMap<St
             logs: view
                 .given("logs")
                 .map(|_| service_logs(view.child("logs"), base_dir)),
+            gate: service_gate(view.child("gate"), scrape_interval),
         };
         services.insert(name.to_owned(), service);
     }
     services
+}
+
+fn service_gate(view: View<'_>, scrape_interval: Duration) -> ServiceGate {
+    ServiceGate {
+        // `increase` needs two samples, and a scrape may be missed.
+        window: view
+            .optional_duration("window")
+            .unwrap_or_else(|| Duration::from_mins(1).max(scrape_interval * 4)),
+        min_requests: view.integer("minRequests").into(),
+        max_error_ratio: view.number("maxErrorRatio"),
+        errors: view.text("errors"),
+        total: view.text("total"),
+        max_error_logs_per_minute: view.number("maxErrorLogsPerMinute"),
+    }
 }
 
 fn service_logs(view: View<'_>, base_dir: &Path) -> ServiceLogs {

@@ -31,6 +31,11 @@ pub enum Kind {
         min: i64,
         max: i64,
     },
+    /// From `min` to `max`, fractions included.
+    Number {
+        min: f64,
+        max: f64,
+    },
     Duration {
         zero: bool,
     },
@@ -117,6 +122,7 @@ impl Kind {
                 "a whole number".to_owned()
             }
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Number { min, max } => format!("a number from {min} to {max}"),
             Self::Duration { .. } => "a duration such as 15s or 1h30m".to_owned(),
             Self::Enum { values, .. } => match values {
                 [only] => format!("`{only}`"),

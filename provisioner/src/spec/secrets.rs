@@ -122,7 +122,7 @@ fn look(source: &SecretSource, secrets: &Secrets) -> Presence {
                 Presence::Unreadable("its value is not UTF-8".to_owned())
             }
         },
-        (SecretSource::File(path), _) => file(path),
+        (SecretSource::File(path) | SecretSource::Generated(path), _) => file(path),
     }
 }
 

@@ -85,6 +85,11 @@ impl<'a> View<'a> {
             .unwrap_or(0)
     }
 
+    pub fn number(self, key: &str) -> f64 {
+        self.valued(key, |node| node.text()?.parse().ok())
+            .unwrap_or(0.0)
+    }
+
     pub fn port(self, key: &str) -> u16 {
         self.valued(key, |node| node.text()?.parse().ok())
             .unwrap_or(0)

@@ -1,11 +1,31 @@
-//! Data views and saved objects of Kibana.
+//! Data views, saved searches and dashboards of Kibana 8.10 and later.
+//!
+//! Data views have an API of their own; the others are imported and exported as saved objects,
+//! which both majors take alike (the Dashboards API changed its shape in 9.4 and is a preview).
+//! An import knows no versions: what was read just before is overwritten.
 
-use serde_json::Value;
+mod shape;
+
+use std::collections::BTreeSet;
+
+use reqwest::{Method, header};
+use serde_json::{Value, json};
 
 use super::objects::Listed;
 use super::rest::{Rest, RestError};
+use crate::dashboards::kibana_sources;
 use crate::model::Connection;
-use crate::object::{Mark, Object, Server, shape_of};
+use crate::object::{Object, Server, System, id};
+use crate::resource::Address;
+
+pub use shape::{carries_mark, fit, mark_of, marked, project};
+
+pub const DATA_VIEW: &str = "data-view";
+pub const SEARCH: &str = "search";
+pub const DASHBOARD: &str = "dashboard";
+
+/// Separates the parts of an import; no line of JSON can hold it as a line of its own.
+const BOUNDARY: &str = "kai-observe-saved-objects";
 
 pub struct Kibana {
     rest: Rest,
@@ -14,49 +34,195 @@ pub struct Kibana {
 impl Kibana {
     pub fn new(access: &Connection) -> Result<Self, RestError> {
         Ok(Self {
-            rest: Rest::new(access)?,
+            // Without it every change is refused.
+            rest: Rest::new(access)?.with_header("kbn-xsrf", "kai-observe"),
         })
     }
 
     pub async fn probe(&self) -> Result<Server, RestError> {
-        self.rest.get("/").await?;
-        Ok(Server::default())
+        let status = self.asked(Method::GET, "/api/status", None).await?;
+        // Who is not known gets a status without a version.
+        let version = status["version"]["number"].as_str().unwrap_or_default();
+        if version.is_empty() {
+            self.asked(Method::GET, "/api/data_views", None).await?;
+        }
+        Ok(Server {
+            product: "kibana".to_owned(),
+            version: version.to_owned(),
+            features: BTreeSet::new(),
+        })
     }
 
-    pub async fn read(&self, _kind: &str, id: &str) -> Result<Option<Value>, RestError> {
-        self.rest.get(&format!("/{id}")).await
+    pub async fn read(&self, kind: &str, id: &str) -> Result<Option<Value>, RestError> {
+        if kind == DATA_VIEW {
+            let found = self
+                .rest
+                .get(&format!("/api/data_views/data_view/{id}"))
+                .await
+                .map_err(|error| self.credentials(error))?;
+            return Ok(found.map(|found| found["data_view"].clone()));
+        }
+        let path = "/api/saved_objects/_export";
+        let body = json!({
+            "objects": [{ "type": kind, "id": id }],
+            "excludeExportDetails": true,
+            "includeReferencesDeep": false,
+        });
+        let request = self.rest.request(Method::POST, path)?.json(&body);
+        let (status, reply) = self.rest.send(request).await?;
+        if status == 400 && shape::says_not_found(&reply) {
+            return Ok(None);
+        }
+        if status != 200 {
+            return Err(self.credentials(self.rest.refused(path, status, &reply)));
+        }
+        match shape::first_object(&reply) {
+            Ok(found) => Ok(found.map(|object| shape::unfold(&object))),
+            Err(reason) => Err(self.unexpected(path, reason)),
+        }
     }
 
     pub async fn write(
         &self,
-        _object: &Object,
-        _body: &Value,
-        _actual: Option<&Value>,
+        object: &Object,
+        body: &Value,
+        actual: Option<&Value>,
     ) -> Result<(), RestError> {
+        if object.kind != DATA_VIEW {
+            return self.import(&shape::fold(object, body)).await;
+        }
+        let mut view = body.clone();
+        let (path, request) = match actual {
+            Some(_) => (
+                format!("/api/data_views/data_view/{}", object.id),
+                json!({ "data_view": view, "refresh_fields": false }),
+            ),
+            None => {
+                view["id"] = json!(object.id);
+                let path = "/api/data_views/data_view".to_owned();
+                (path, json!({ "data_view": view, "override": false }))
+            }
+        };
+        match self.asked(Method::POST, &path, Some(&request)).await {
+            Ok(_) => Ok(()),
+            Err(RestError::Refused { body, .. }) if body.contains("Duplicate data view") => {
+                Err(RestError::Other(format!(
+                    "Kibana has another data view with the pattern {} or the name \"{}\", which is \
+                     not of this stack: delete or rename it there",
+                    view["title"].as_str().unwrap_or_default(),
+                    view["name"].as_str().unwrap_or_default(),
+                )))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One saved object; every error that Kibana lists is said.
+    async fn import(&self, object: &Value) -> Result<(), RestError> {
+        let path = "/api/saved_objects/_import?overwrite=true";
+        let body = format!(
+            "--{BOUNDARY}\r\n\
+             Content-Disposition: form-data; name=\"file\"; filename=\"kai.ndjson\"\r\n\
+             Content-Type: application/ndjson\r\n\r\n{object}\n\r\n--{BOUNDARY}--\r\n"
+        );
+        let request = self
+            .rest
+            .request(Method::POST, path)?
+            .header(
+                header::CONTENT_TYPE,
+                format!("multipart/form-data; boundary={BOUNDARY}"),
+            )
+            .body(body);
+        let (status, reply) = self.rest.send(request).await?;
+        if status != 200 {
+            return Err(self.credentials(self.rest.refused(path, status, &reply)));
+        }
+        let reply: Value = serde_json::from_slice(&reply)
+            .map_err(|error| self.unexpected(path, error.to_string()))?;
+        let errors = shape::import_errors(&reply);
+        if !errors.is_empty() {
+            return Err(RestError::Other(format!(
+                "Kibana did not take {}: {}",
+                object["attributes"]["title"],
+                errors.join("; ")
+            )));
+        }
+        if reply["success"] != true || reply["successCount"] != 1 {
+            return Err(self.unexpected(path, format!("neither success nor an error: {reply}")));
+        }
         Ok(())
     }
 
-    pub async fn delete(&self, _kind: &str, _id: &str) -> Result<(), RestError> {
-        Ok(())
+    pub async fn delete(&self, kind: &str, id: &str) -> Result<(), RestError> {
+        let path = match kind {
+            DATA_VIEW => format!("/api/data_views/data_view/{id}"),
+            _ => format!("/api/saved_objects/{kind}/{id}"),
+        };
+        match self.asked(Method::DELETE, &path, None).await {
+            Err(error) if error.status() == Some(404) => Ok(()),
+            done => done.map(drop),
+        }
     }
 
-    pub async fn ours(&self, _owner: &str) -> Result<Vec<Listed>, RestError> {
-        Ok(Vec::new())
+    /// Asked by name: all that a stack can have here is known, and a search would need more rights.
+    pub async fn ours(&self, owner: &str) -> Result<Vec<Listed>, RestError> {
+        let mut names: Vec<(&'static str, &'static str)> = Vec::new();
+        for (slug, _) in kibana_sources() {
+            names.extend([(DASHBOARD, slug), (SEARCH, slug)]);
+        }
+        names.push((DATA_VIEW, "logs"));
+        let mut out = Vec::new();
+        for (kind, slug) in names {
+            let id = id(owner, slug);
+            let Some(found) = self.read(kind, &id).await? else {
+                continue;
+            };
+            if carries_mark(kind) && mark_of(kind, &found).is_none_or(|mark| mark.owner != owner) {
+                continue;
+            }
+            out.push(Listed {
+                system: System::Kibana,
+                kind,
+                id,
+                address: Address::object(System::Kibana, kind, slug).to_string(),
+            });
+        }
+        Ok(out)
     }
-}
 
-pub fn fit(object: &Object, _server: &Server) -> Result<Value, String> {
-    Ok(object.body.clone())
-}
+    async fn asked(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, RestError> {
+        self.rest
+            .json(method, path, body)
+            .await
+            .map_err(|error| self.credentials(error))
+    }
 
-pub fn marked(_kind: &str, body: &Value, _mark: &Mark) -> Value {
-    body.clone()
-}
+    fn unexpected(&self, path: &str, reason: String) -> RestError {
+        RestError::Unexpected {
+            base: self.rest.base().to_owned(),
+            path: path.to_owned(),
+            reason,
+        }
+    }
 
-pub fn mark_of(_kind: &str, _actual: &Value) -> Option<Mark> {
-    None
-}
-
-pub fn project(_kind: &str, desired: &Value, actual: &Value) -> Value {
-    shape_of(desired, actual)
+    fn credentials(&self, error: RestError) -> RestError {
+        let base = self.rest.base();
+        match error.status() {
+            Some(401) => RestError::Other(format!(
+                "Kibana at {base} does not know who asks (401): the key or password under \
+                 `systems.kibana.auth` is wrong or expired"
+            )),
+            Some(403) => RestError::Other(format!(
+                "Kibana at {base} does not allow it (403): the key needs the Kibana privileges All \
+                 for Dashboard, Discover, Data View Management and Saved Objects Management in the \
+                 space"
+            )),
+            _ => error,
+        }
+    }
 }

@@ -76,6 +76,29 @@ impl Client {
     }
 }
 
+/// What a server holds besides this stack's objects, for whoever is about to remove objects or the
+/// server's data.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rest {
+    /// This stack's own data, which stays with the server.
+    pub data: Vec<String>,
+    /// What other people put there.
+    pub foreign: Vec<String>,
+}
+
+impl Client {
+    /// Only Elasticsearch holds data.
+    pub async fn rest(&self, owner: &str, streams: &[String]) -> Result<Rest, RestError> {
+        let (data, foreign) = match self {
+            Self::Elasticsearch(client) => client.holds(owner, streams).await?,
+            Self::Grafana(client) => (Vec::new(), client.guests(owner).await?),
+            // Its objects lie in Elasticsearch.
+            Self::Kibana(_) => (Vec::new(), Vec::new()),
+        };
+        Ok(Rest { data, foreign })
+    }
+}
+
 /// The body as this server can have it; otherwise why it is left out. Pure.
 pub fn fit(object: &Object, server: &Server) -> Result<Value, String> {
     match object.system {
@@ -91,6 +114,15 @@ pub fn marked(object: &Object, body: &Value, mark: &Mark) -> Value {
         System::Elasticsearch => super::elasticsearch::marked(object.kind, body, mark),
         System::Grafana => super::grafana::marked(object.kind, body, mark),
         System::Kibana => super::kibana::marked(object.kind, body, mark),
+    }
+}
+
+/// Whether objects of a kind have a place for a mark. Pure.
+pub fn carries_mark(system: System, kind: &str) -> bool {
+    match system {
+        System::Elasticsearch => true,
+        System::Grafana => super::grafana::carries_mark(kind),
+        System::Kibana => super::kibana::carries_mark(kind),
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Found {
     pub started: u64,
     pub address: String,
     pub launch: String,
-    /// Resident memory in bytes.
+    /// Resident memory in bytes, with that of the processes it started.
     pub resident: u64,
 }
 
@@ -85,8 +85,62 @@ pub fn find(owner: &str, stack: &Path) -> Vec<Found> {
             })
         })
         .collect();
+    for found in &mut out {
+        found.resident += members(found)
+            .iter()
+            .filter(|member| member.pid != found.pid)
+            .map(|member| member.resident)
+            .sum::<u64>();
+    }
     out.sort_by_key(|found| (found.address.clone(), found.started, found.pid));
     out
+}
+
+/// Every living process of the session that `found` leads or led, itself included. The kernel gives
+/// a session's number to no other process while one of its members lives; the marks say that it is
+/// that session.
+pub fn members(found: &Found) -> Vec<Found> {
+    pids()
+        .filter_map(|pid| {
+            let stat = stat(pid).filter(|stat| stat.session == found.pid && is_living(stat))?;
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+            let same = variable(&environ, ADDRESS)? == found.address
+                && variable(&environ, LAUNCH)? == found.launch;
+            same.then(|| Found {
+                pid,
+                started: stat.started,
+                resident: stat.resident_pages * rustix::param::page_size() as u64,
+                ..found.clone()
+            })
+        })
+        .collect()
+}
+
+/// Processes of this stack at `address` whose session has lost its leader: what a server that was
+/// killed had started, and which still holds its ports and its locks.
+pub fn remnants(owner: &str, stack: &Path, address: &str) -> Vec<Found> {
+    let folder = stack.to_string_lossy();
+    pids()
+        .filter_map(|pid| {
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+            let ours = variable(&environ, OWNER)? == owner
+                && variable(&environ, STACK)? == folder
+                && variable(&environ, ADDRESS)? == address;
+            let stat = stat(pid).filter(|stat| ours && is_living(stat))?;
+            let led = self::stat(stat.session).is_some_and(|leader| is_living(&leader));
+            (!led).then(|| Found {
+                pid,
+                started: stat.started,
+                address: address.to_owned(),
+                launch: variable(&environ, LAUNCH).unwrap_or_default().to_owned(),
+                resident: 0,
+            })
+        })
+        .collect()
+}
+
+fn is_living(stat: &Stat) -> bool {
+    !matches!(stat.state, 'Z' | 'X' | 'x')
 }
 
 /// Owner and folder of the stack that a process belongs to; `None` when it carries no marks, or is

@@ -1,5 +1,5 @@
 //! Local processes: started detached in a session of their own, awaited on their health address,
-//! stopped politely. Ours is told by marks in the environment, never by a pid file.
+//! stopped politely, with all that they started. Ours is told by marks in the environment, never by a pid file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 
 use super::file::{self, FileError};
+use super::java;
 use super::proc::{self, Found};
+use crate::components::Installed;
 use crate::http;
 use crate::layout::Layout;
 use crate::resource::{Address, Loaded, Process, Reload, digest};
@@ -51,6 +53,8 @@ pub enum ProcessError {
     },
     #[error("{name} (pid {pid}) is still there {} s after SIGKILL", STOP_WITHIN.as_secs())]
     WouldNotStop { name: String, pid: u32 },
+    #[error("{0}")]
+    Prepare(String),
     #[error("{name} refused to reload: {reason}")]
     Reload { name: String, reason: String },
 }
@@ -68,6 +72,19 @@ pub fn launch(process: &Process, program_digest: &str) -> String {
     }
     text.push_str(&format!("ports={:?}\n", process.ports));
     digest(text)[..16].to_owned()
+}
+
+/// Where the component lies: the folder above the program's `bin`. The text of a document cannot
+/// name it, since it is known only once the component is there.
+pub const HOME: &str = "${home}";
+
+fn with_home(arg: &str, program: &Path) -> String {
+    let folder = program.parent().unwrap_or(program);
+    let home = match folder.file_name() {
+        Some(name) if name == "bin" => folder.parent().unwrap_or(folder),
+        _ => folder,
+    };
+    arg.replace(HOME, &home.display().to_string())
 }
 
 /// Variables of the caller that a component may need; nothing else is passed on, so that no secret
@@ -92,19 +109,33 @@ const PASSED_ON: [&str; 14] = [
 /// Starts the process and waits until it answers.
 pub async fn start(
     process: &Process,
-    program: &Path,
-    launch: &str,
+    installed: &Installed,
     owner: &str,
     layout: &Layout,
 ) -> Result<Found, ProcessError> {
+    let address = Address::process(&process.name);
+    let launch = launch(process, &installed.digest);
+    let program = installed.programs.get(&process.program).ok_or_else(|| {
+        let (name, version) = (&installed.name, &installed.version);
+        ProcessError::Prepare(format!(
+            "{name} {version} has no program {}",
+            process.program
+        ))
+    })?;
+    for remnant in proc::remnants(owner, &layout.root, address.as_str()) {
+        stop(&remnant).await?;
+    }
     for folder in &process.data {
         let folder = layout.root.join(folder);
         std::fs::create_dir_all(&folder).map_err(file::failed("create the folder", &folder))?;
     }
+    let prepared = match &process.java {
+        Some(server) => java::prepare(server, installed, program, layout)?,
+        None => java::Prepared::as_it_is(program, &layout.root),
+    };
     let log = layout.log(&process.name);
     let output = open_log(&log)?;
     let from = output.metadata().map_or(0, |meta| meta.len());
-    let address = Address::process(&process.name);
     let launcher = std::env::current_exe().map_err(|source| ProcessError::Start {
         program: program.to_owned(),
         source,
@@ -112,8 +143,15 @@ pub async fn start(
     let mut command = Command::new(launcher);
     command
         .args(crate::cli::LAUNCH)
-        .arg(program)
-        .args(&process.args)
+        .args(prepared.user.map(|user| user.to_string()))
+        .arg("--")
+        .arg(&prepared.program)
+        .args(
+            process
+                .args
+                .iter()
+                .map(|arg| with_home(arg, &prepared.program)),
+        )
         .env_clear()
         .envs(
             PASSED_ON
@@ -121,11 +159,12 @@ pub async fn start(
                 .filter_map(|name| Some((name, std::env::var_os(name)?))),
         )
         .envs(&process.env)
+        .envs(&prepared.env)
         .env(proc::OWNER, owner)
         .env(proc::STACK, &layout.root)
         .env(proc::ADDRESS, address.as_str())
-        .env(proc::LAUNCH, launch)
-        .current_dir(&layout.root)
+        .env(proc::LAUNCH, &launch)
+        .current_dir(&prepared.folder)
         .stdin(Stdio::null())
         .stdout(output.try_clone().map_err(file::failed("open", &log))?)
         .stderr(output);
@@ -142,7 +181,7 @@ pub async fn start(
         pid,
         started,
         address: address.as_str().to_owned(),
-        launch: launch.to_owned(),
+        launch,
         resident: 0,
     })
 }
@@ -233,16 +272,23 @@ pub async fn reachable(reload: &Reload) -> Result<(), String> {
 pub async fn stop(found: &Found) -> Result<(), ProcessError> {
     let name = found.address.clone();
     for signal in [Signal::TERM, Signal::KILL] {
-        if !proc::alive(found) {
+        if is_gone(found) {
             return Ok(());
         }
-        if let Some(pid) = Pid::from_raw(found.pid as i32) {
-            // An error means that it is gone already.
-            let _ = rustix::process::kill_process(pid, signal);
+        // What it has started is told by it to end, or ends with it; killed, it can tell nobody.
+        let told = match signal {
+            Signal::KILL => proc::members(found),
+            _ => vec![found.clone()],
+        };
+        for one in told.iter().filter(|one| proc::alive(one)) {
+            if let Some(pid) = Pid::from_raw(one.pid as i32) {
+                // An error means that it is gone already.
+                let _ = rustix::process::kill_process(pid, signal);
+            }
         }
         let deadline = Instant::now() + STOP_WITHIN;
         while Instant::now() < deadline {
-            if !proc::alive(found) {
+            if is_gone(found) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -252,6 +298,11 @@ pub async fn stop(found: &Found) -> Result<(), ProcessError> {
         name,
         pid: found.pid,
     })
+}
+
+/// It and all that it started.
+fn is_gone(found: &Found) -> bool {
+    !proc::alive(found) && proc::members(found).is_empty()
 }
 
 /// Asks a running process to read its configuration again, and waits for its word that it did.

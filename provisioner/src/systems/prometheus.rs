@@ -82,6 +82,36 @@ pub struct Sample {
     pub value: (f64, String),
 }
 
+/// A sample of one request, as far as it names a trace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exemplar {
+    /// Name of the series.
+    pub metric: String,
+    pub trace_id: String,
+    pub value: String,
+    /// Unix seconds.
+    pub timestamp: f64,
+}
+
+impl Exemplar {
+    /// The labels that name a trace, the commonest first.
+    pub const TRACE_LABELS: [&'static str; 3] = ["trace_id", "traceID", "traceId"];
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ExemplarSeries {
+    series_labels: BTreeMap<String, String>,
+    exemplars: Vec<RawExemplar>,
+}
+
+#[derive(Deserialize)]
+struct RawExemplar {
+    labels: BTreeMap<String, String>,
+    value: String,
+    timestamp: f64,
+}
+
 #[derive(Deserialize)]
 struct Vector {
     result: Vec<Sample>,
@@ -147,6 +177,34 @@ impl Prometheus {
             .get::<Vector>("/api/v1/query", &[("query", expr)])
             .await?
             .result)
+    }
+
+    /// The exemplars of the last quarter of an hour that name a trace.
+    pub async fn exemplars(&self, selector: &str) -> Result<Vec<Exemplar>, ApiError> {
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let (start, end) = ((now - 900).to_string(), (now + 60).to_string());
+        let query = [("query", selector), ("start", &start), ("end", &end)];
+        let found = self
+            .get::<Vec<ExemplarSeries>>("/api/v1/query_exemplars", &query)
+            .await?;
+        let mut out = Vec::new();
+        for series in found {
+            let name = series.series_labels.get("__name__");
+            for exemplar in series.exemplars {
+                let labels = &exemplar.labels;
+                let id = Exemplar::TRACE_LABELS.iter().find_map(|l| labels.get(*l));
+                out.extend(id.map(|id| Exemplar {
+                    metric: name.cloned().unwrap_or_default(),
+                    trace_id: id.clone(),
+                    value: exemplar.value.clone(),
+                    timestamp: exemplar.timestamp,
+                }));
+            }
+        }
+        Ok(out)
     }
 
     /// Addresses of the Alertmanagers that it sends to.

@@ -13,7 +13,7 @@ use crate::model::{Auth, Connection};
 pub enum RestError {
     #[error("{base} does not answer: {reason}")]
     NoAnswer { base: String, reason: String },
-    #[error("{base}{path} answered {status}: {body}")]
+    #[error("{base}{path} answered {status}: {body}{}", advice(*status))]
     Refused {
         base: String,
         path: String,
@@ -30,6 +30,9 @@ pub enum RestError {
     Secret(#[from] SecretError),
     #[error("{0}")]
     Other(String),
+    /// Left alone, because it holds something that is not ours.
+    #[error("{0}")]
+    Kept(String),
 }
 
 impl RestError {
@@ -38,6 +41,42 @@ impl RestError {
             Self::Refused { status, .. } => Some(*status),
             _ => None,
         }
+    }
+}
+
+/// What whoever reads the answer can do about it.
+fn advice(status: u16) -> &'static str {
+    match status {
+        401 => {
+            "; it does not take who asks: look at `auth` of this system in the spec and at the secret that it names"
+        }
+        403 => {
+            "; whoever asks may not do that: give the user or key of `auth` the right, or name another"
+        }
+        _ => "",
+    }
+}
+
+/// Why no answer came, in words for people. The error's own text may hold an address with a
+/// password; what it wraps does not.
+fn reason(error: &reqwest::Error) -> String {
+    use std::error::Error as _;
+    let mut inner = error.source();
+    while let Some(cause) = inner {
+        let text = cause.to_string();
+        if text.contains("certificate") {
+            return format!(
+                "{text}; if its certificate is self-signed or of your own authority, name the file of that authority's certificate in SSL_CERT_FILE"
+            );
+        }
+        inner = cause.source();
+    }
+    if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else if error.is_connect() {
+        "nothing listens there".to_owned()
+    } else {
+        "the connection broke".to_owned()
     }
 }
 
@@ -104,13 +143,7 @@ impl Rest {
     pub async fn send(&self, request: RequestBuilder) -> Result<(u16, Vec<u8>), RestError> {
         let no_answer = |error: &reqwest::Error| RestError::NoAnswer {
             base: self.base.clone(),
-            reason: if error.is_timeout() {
-                "no answer in time".to_owned()
-            } else if error.is_connect() {
-                "nothing listens there, or its certificate is not trusted".to_owned()
-            } else {
-                "the connection broke".to_owned()
-            },
+            reason: reason(error),
         };
         let reply = request.send().await.map_err(|error| no_answer(&error))?;
         let status = reply.status().as_u16();

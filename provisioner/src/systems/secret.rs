@@ -47,7 +47,7 @@ pub fn resolve(reference: &SecretRef) -> Result<Value, SecretError> {
             .filter(|value| !value.trim().is_empty())
             .map(Value)
             .ok_or_else(|| SecretError::Variable(name.clone())),
-        SecretSource::File(path) => {
+        SecretSource::File(path) | SecretSource::Generated(path) => {
             let text = std::fs::read_to_string(path).map_err(|source| SecretError::Read {
                 path: path.clone(),
                 source,
@@ -59,6 +59,28 @@ pub fn resolve(reference: &SecretRef) -> Result<Value, SecretError> {
             Ok(Value(text.to_owned()))
         }
     }
+}
+
+/// The value as it is to be stored. One that is to be made is made once: what it opened before
+/// would stay shut for another.
+pub fn to_store(reference: &SecretRef) -> Result<Value, SecretError> {
+    match (&reference.source, resolve(reference)) {
+        (SecretSource::Generated(_), Err(SecretError::Read { source, .. }))
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(generate())
+        }
+        (SecretSource::Generated(_), Err(SecretError::Empty(_))) => Ok(generate()),
+        (_, resolved) => resolved,
+    }
+}
+
+/// 32 letters and digits, 190 bits, from the system's generator.
+fn generate() -> Value {
+    use rand::Rng as _;
+    use rand::distr::Alphanumeric;
+    let letters = rand::rng().sample_iter(Alphanumeric).take(32);
+    Value(letters.map(char::from).collect())
 }
 
 /// Mode 0600, in a folder of mode 0700.
@@ -145,6 +167,23 @@ mod tests {
         std::fs::write(&path, "wrong").unwrap();
         assert!(!is_current(&path, &reference));
         std::fs::remove_file(source).unwrap();
+        assert!(is_current(&path, &reference));
+    }
+
+    #[test]
+    fn a_generated_secret_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets/password");
+        let reference = SecretRef {
+            source: SecretSource::Generated(path.clone()),
+            rotation: 0,
+        };
+        assert!(resolve(&reference).is_err());
+        let first = to_store(&reference).unwrap();
+        assert_eq!(first.expose().len(), 32);
+        assert_ne!(first.expose(), to_store(&reference).unwrap().expose());
+        store(&path, &first).unwrap();
+        assert_eq!(to_store(&reference).unwrap().expose(), first.expose());
         assert!(is_current(&path, &reference));
     }
 

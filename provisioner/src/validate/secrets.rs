@@ -17,7 +17,7 @@ pub(super) fn are_present(subject: &Subject<'_>, findings: &mut Findings) {
         }
         let key = match &reference.source {
             SecretSource::Env(_) => "env",
-            SecretSource::File(_) => "file",
+            SecretSource::File(_) | SecretSource::Generated(_) => "file",
         };
         let place = subject.at(&[&steps[..], &[key]].concat());
         let (what, set) = match &reference.source {
@@ -25,7 +25,7 @@ pub(super) fn are_present(subject: &Subject<'_>, findings: &mut Findings) {
                 format!("the environment variable {name} (for `{path}`)"),
                 format!("set it before kai-observe starts: export {name}=…"),
             ),
-            SecretSource::File(file) => (
+            SecretSource::File(file) | SecretSource::Generated(file) => (
                 format!("the file {} (for `{path}`)", file.display()),
                 "write the value into it, readable only by you (mode 0600)".to_owned(),
             ),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kai_contract::agent_config::judge_otlp_endpoint;
+
 use super::{Subject, reported};
 use crate::model::{Ports, RuleKind};
 use crate::spec::Findings;
@@ -192,6 +194,44 @@ pub(super) fn placements_are_whole(subject: &Subject<'_>, findings: &mut Finding
             }
         }
         auth_is_one_way(subject, system, findings);
+    }
+}
+
+/// `systems.jaeger.otlp` is an external one's, and an address that the agent can send to.
+pub(super) fn spans_have_a_way(subject: &Subject<'_>, findings: &mut Findings) {
+    let path = ["systems", "jaeger", "otlp"];
+    let node = subject.tree.find(&path).filter(|node| !node.is_null());
+    if reported(findings, &path) || reported(findings, &["systems", "jaeger", "mode"]) {
+        return;
+    }
+    let external = subject
+        .stack
+        .systems
+        .jaeger
+        .as_ref()
+        .is_some_and(|jaeger| !jaeger.placement.is_managed());
+    let Some(text) = node.and_then(|node| node.text()) else {
+        if external {
+            findings
+                .warning(
+                    "spans",
+                    subject.at(&["systems", "jaeger"]),
+                    "`systems.jaeger` is external and has no `otlp`, so no spans are taken",
+                )
+                .help("say where it takes spans: `otlp: http://host:4317`");
+        }
+        return;
+    };
+    if !external {
+        findings
+            .error(
+                "placement",
+                subject.key(&path),
+                "`otlp` is for an external system, and this one is not",
+            )
+            .help("say `mode: external`, or take it out");
+    } else if let Err(why) = judge_otlp_endpoint(text.as_ref()) {
+        findings.error("spans", subject.at(&path), why);
     }
 }
 

@@ -91,6 +91,24 @@ fn node_exporter() {
     round("node_exporter", &["--version"]);
 }
 
+#[test]
+fn jaeger() {
+    round("jaeger", &[]);
+}
+
+#[test]
+fn telemetrygen() {
+    round("telemetrygen", &[]);
+}
+
+#[test]
+fn what_judges_manifests() {
+    round("etcd", &["--version"]);
+    round("kube-apiserver", &["--version"]);
+    round("kubectl", &["version", "--client"]);
+    round("kubeconform", &[]);
+}
+
 /// The Maven client as a user's machine has it.
 #[test]
 fn elasticsearch_by_maven() {

@@ -117,6 +117,17 @@ fn say_trace(span: &Span, headers: &mut HeaderMap) {
     }
 }
 
+/// The trace of a span that is kept; those of health checks and scrapes are not.
+fn kept_trace(span: &Span) -> Option<String> {
+    if span.is_disabled() {
+        return None;
+    }
+    let context = span.context();
+    let span = context.span();
+    let context = span.span_context();
+    (context.is_valid() && context.is_sampled()).then(|| context.trace_id().to_string())
+}
+
 /// Counts and logs when dropped, answered or not.
 struct Observation {
     app: Shared,
@@ -137,9 +148,13 @@ impl Drop for Observation {
             CLIENT_CLOSED_REQUEST
         };
         let code = self.code.unwrap_or(unanswered);
-        self.app
-            .metrics
-            .request(self.method, self.template, code, elapsed.as_secs_f64());
+        self.app.metrics.request(
+            self.method,
+            self.template,
+            code,
+            elapsed.as_secs_f64(),
+            kept_trace(&self.span),
+        );
         self.span.record("http.response.status_code", code);
         if code >= 500 {
             self.span.record("otel.status_code", "ERROR");

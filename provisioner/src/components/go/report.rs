@@ -62,6 +62,36 @@ pub fn go_directive(text: &str) -> Option<Version> {
         .and_then(|rest| Version::parse(rest.trim()))
 }
 
+/// The modules that a go.mod replaces by folders (`k8s.io/api => ./staging/src/k8s.io/api`), in the
+/// order of the file. Such a line holds only inside the repository that it was written for.
+pub fn replaced_by_folders(text: &str) -> Vec<String> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let line = line.split("//").next().unwrap_or_default().trim();
+        let rest = match line.strip_prefix("replace") {
+            Some(rest) if rest.starts_with([' ', '\t', '(']) => {
+                let rest = rest.trim();
+                inside = rest.starts_with('(') || inside;
+                rest.trim_start_matches('(').trim()
+            }
+            _ if line == ")" => {
+                inside = false;
+                continue;
+            }
+            _ if inside => line,
+            _ => continue,
+        };
+        if let Some((module, folder)) = rest.split_once("=>")
+            && folder.trim().starts_with(['.', '/'])
+            && let Some(module) = module.split_whitespace().next()
+        {
+            found.push(module.trim_matches('"').to_owned());
+        }
+    }
+    found
+}
+
 /// Whether the checksum database is asked about `module`.
 pub fn covered(environment: &Environment, module: &str) -> bool {
     let spared = |pattern: &str| {
@@ -129,6 +159,15 @@ mod tests {
     }
 
     #[test]
+    fn folders_are_told_from_other_replacements() {
+        let text = "module x\n\nrequire a.b/c v1.0.0\n\nreplace a.b/one => ./one // why\n\
+            replace (\n\ta.b/two v1.2.3 => ../two\n\ta.b/three => a.b/fork v1.0.0\n)\n\
+            exclude a.b/four v1.0.0\n";
+        assert_eq!(replaced_by_folders(text), ["a.b/one", "a.b/two"]);
+        assert!(replaced_by_folders("module x\n\nretract v1.0.0\n").is_empty());
+    }
+
+    #[test]
     fn a_proxy_may_be_a_list_or_a_folder() {
         let here = Path::new("/spec");
         assert_eq!(proxy("https://a,direct", here), "https://a,direct");
@@ -169,6 +208,7 @@ mod tests {
         #[test]
         fn parsers_never_panic(text in "\\PC{0,120}") {
             let _ = go_directive(&text);
+            let _ = replaced_by_folders(&format!("replace (\n{text}\n"));
             let _ = mismatch("a", "b", &format!("checksum mismatch\n{text}"));
             let _ = like(&text, "github.com");
         }

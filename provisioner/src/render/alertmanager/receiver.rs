@@ -116,7 +116,7 @@ fn use_pagerduty_key(config: &mut Value, file: String) {
 }
 
 /// A key that only this machine's inbox takes; 32 characters as PagerDuty's are.
-fn inbox_key(stack: &Stack, team: &str) -> String {
+pub(in crate::render) fn inbox_key(stack: &Stack, team: &str) -> String {
     digest(format!("inbox {} {team}", stack.owner))[..32].to_owned()
 }
 
@@ -136,15 +136,20 @@ fn pagerduty(stack: &Stack, team: &str) -> Value {
     })
 }
 
-fn slack(stack: &Stack, team: &str) -> Value {
+/// The local inbox's webhook of a team.
+pub(in crate::render) fn slack_hook(stack: &Stack, team: &str) -> String {
     let path = format!(
         "/services/T00000KAI/B{}/{}",
         slug(team),
         &inbox_key(stack, team)[..24]
     );
+    local(stack.ports.inbox_http(), &path)
+}
+
+fn slack(stack: &Stack, team: &str) -> Value {
     json!({
         "send_resolved": true,
-        "api_url": local(stack.ports.inbox_http(), &path),
+        "api_url": slack_hook(stack, team),
         "color": "{{ template \"kai.slack.color\" . }}",
         "title": "{{ template \"kai.title\" . }}",
         "title_link": "{{ template \"kai.link\" . }}",

@@ -33,6 +33,7 @@ impl Checker<'_> {
             Kind::Text(format) => self.text(node, scalar, *format, kind, path),
             Kind::Bool => self.boolean(node, scalar, kind, path),
             Kind::Integer { min, max } => self.integer(node, scalar, *min, *max, kind, path),
+            Kind::Number { min, max } => self.number(node, scalar, *min, *max, kind, path),
             Kind::Duration { zero } => self.duration(node, scalar, *zero, path),
             Kind::Enum { values, reserved } => {
                 self.choice(node, scalar, values, reserved, kind, path);
@@ -93,6 +94,38 @@ impl Checker<'_> {
         let number = scalar.text.parse::<i64>();
         if scalar.sort != Sort::Int {
             let help = number.is_ok().then(|| "remove the quotes".to_owned());
+            self.wrong_type(node, kind, path, help);
+            return;
+        }
+        if !number.is_ok_and(|n| (min..=max).contains(&n)) {
+            let message = format!("`{path}`: {} is out of range", scalar.text);
+            let help = format!("write {}", kind.words());
+            self.findings
+                .error("bad-value", node.place, message)
+                .help(help);
+            self.findings.mark_broken(path);
+        }
+    }
+
+    fn number(
+        &mut self,
+        node: &Node,
+        scalar: &Scalar,
+        min: f64,
+        max: f64,
+        kind: &Kind,
+        path: &str,
+    ) {
+        let number = scalar.text.parse::<f64>();
+        if !matches!(scalar.sort, Sort::Int | Sort::Float) {
+            let percent = scalar
+                .text
+                .strip_suffix('%')
+                .and_then(|share| share.trim().parse::<f64>().ok());
+            let help = match percent {
+                Some(share) => Some(format!("write {}", share / 100.0)),
+                None => number.is_ok().then(|| "remove the quotes".to_owned()),
+            };
             self.wrong_type(node, kind, path, help);
             return;
         }

@@ -11,7 +11,7 @@ const LABELS: Kind = Kind::Map {
     key: Format::LabelName,
     value: &Kind::Text(Format::Any),
 };
-const PLACES: [&str; 3] = ["systemd", "compose", "kubernetes"];
+const PLACES: [&str; 2] = ["systemd", "compose"];
 const MODE: Kind = Kind::Enum {
     values: &["managed", "off"],
     reserved: &["external"],
@@ -72,13 +72,20 @@ pub static STACK: Object = Object {
         Field::new(
             "runsOn",
             Kind::Enum {
-                values: &["local"],
+                values: &["local", "kubernetes"],
                 reserved: &PLACES,
             },
             "local",
-            "Where the managed systems run.",
+            "Where the managed systems run: as processes of this machine, or in a cluster, whose \
+             manifests `kai-observe render` writes.",
         )
         .default("local"),
+        Field::new(
+            "kubernetes",
+            Kind::Object(&KUBERNETES),
+            "{ namespace: kai-observe, images: { agent: \"registry.example.org/kai-agent:0.1.0\" } }",
+            "What holds with `runsOn: kubernetes`.",
+        ),
         Field::new(
             "ports",
             Kind::Object(&PORTS),
@@ -179,6 +186,100 @@ pub static STACK: Object = Object {
 pub const FIXED: [&str; 4] = ["apiVersion", "kind", "include", "environments"];
 /// Keys that only an environment may have, none of them implemented.
 pub const ENVIRONMENT_RESERVED: [&str; 4] = ["context", "paging", "protected", "externalLabels"];
+
+static KUBERNETES: Object = Object {
+    name: "kubernetes",
+    doc: "What holds with `runsOn: kubernetes`.",
+    fields: &[
+        Field::new(
+            "namespace",
+            Kind::Text(Format::Name),
+            "kai-observe",
+            "Namespace of Prometheus and Alertmanager. The agent has one of its own, \
+             `<namespace>-agent`, because only it may see folders of the node.",
+        )
+        .default("kai-observe"),
+        Field::new(
+            "images",
+            Kind::Object(&IMAGES),
+            "{ agent: \"registry.example.org/kai-agent:0.1.0\" }",
+            "Container images.",
+        ),
+        Field::new(
+            "imagePullSecrets",
+            Kind::List {
+                item: &Kind::Text(Format::Name),
+                unique: true,
+                min: 0,
+            },
+            "[registry]",
+            "Secrets of both namespaces that open the registry.",
+        )
+        .default("[]"),
+        Field::new(
+            "storageClass",
+            Kind::Text(Format::Name),
+            "fast",
+            "Class of the volumes; without it the cluster's default.",
+        ),
+    ],
+    reserved: &[
+        "context",
+        "labels",
+        "annotations",
+        "nodeSelector",
+        "tolerations",
+        "ingress",
+    ],
+};
+
+static IMAGES: Object = Object {
+    name: "images",
+    doc: "Container images, each with a version or a digest.",
+    fields: &[
+        Field::new(
+            "agent",
+            Kind::Text(Format::Image),
+            "registry.example.org/kai-agent:0.1.0",
+            "Built by `deploy/Containerfile`; none is published, so `runsOn: kubernetes` needs it.",
+        ),
+        Field::new(
+            "prometheus",
+            Kind::Text(Format::Image),
+            "registry.example.org/prometheus:v3.5.0",
+            "Without it Prometheus' own, at `systems.prometheus.version`.",
+        ),
+        Field::new(
+            "alertmanager",
+            Kind::Text(Format::Image),
+            "registry.example.org/alertmanager:v0.28.1",
+            "Without it Alertmanager's own, at `systems.alertmanager.version`.",
+        ),
+    ],
+    reserved: &[],
+};
+
+static RESOURCES: Object = Object {
+    name: "resources",
+    doc: "What a container of a cluster asks for; what is left out has the default of its system.",
+    fields: &[
+        Field::new(
+            "cpu",
+            Kind::Text(Format::Cpu),
+            "250m",
+            "Share of a processor that it is sure of; it may use more when there is more.",
+        ),
+        Field::new(
+            "memory",
+            Kind::Text(Format::Bytes),
+            "160Mi",
+            "Memory that it is sure of, and its limit.",
+        ),
+    ],
+    reserved: &["limits", "requests"],
+};
+
+const REPLICAS: Kind = Kind::Integer { min: 1, max: 9 };
 
 static METADATA: Object = Object {
     name: "metadata",
@@ -303,18 +404,7 @@ static SYSTEMS: Object = Object {
     reserved: &["kubeState", "opensearch", "blackbox", "nodeExporter"],
 };
 
-const SYSTEM_RESERVED: &[&str] = &[
-    "runsOn",
-    "via",
-    "replicas",
-    "storage",
-    "url",
-    "auth",
-    "tls",
-    "resources",
-    "job",
-    "owns",
-];
+const SYSTEM_RESERVED: &[&str] = &["runsOn", "via", "url", "auth", "tls", "job", "owns"];
 
 static PROMETHEUS: Object = Object {
     name: "prometheus",
@@ -342,6 +432,26 @@ static PROMETHEUS: Object = Object {
         )
         .default("false"),
         Field::new("retention", DURATION, "30d", "How long series are kept.").default("15d"),
+        Field::new(
+            "replicas",
+            REPLICAS,
+            "2",
+            "In a cluster: how many read and evaluate the same; each alert is told once.",
+        )
+        .default("1"),
+        Field::new(
+            "storage",
+            Kind::Text(Format::Bytes),
+            "200Gi",
+            "In a cluster: size of the volume of each. The oldest series go before it is full.",
+        )
+        .default("20Gi"),
+        Field::new(
+            "resources",
+            Kind::Object(&RESOURCES),
+            "{ cpu: 250m, memory: 2Gi }",
+            "In a cluster: what each asks for; 250m and 2Gi where nothing is said.",
+        ),
     ],
     reserved: SYSTEM_RESERVED,
 };
@@ -364,6 +474,26 @@ static ALERTMANAGER: Object = Object {
             "Release to run; without it this build chooses.",
         ),
         Field::new("required", Kind::Bool, "true", "As for Prometheus.").default("false"),
+        Field::new(
+            "replicas",
+            REPLICAS,
+            "3",
+            "In a cluster: how many share silences and what was told already.",
+        )
+        .default("1"),
+        Field::new(
+            "storage",
+            Kind::Text(Format::Bytes),
+            "1Gi",
+            "In a cluster: size of the volume of each.",
+        )
+        .default("1Gi"),
+        Field::new(
+            "resources",
+            Kind::Object(&RESOURCES),
+            "{ cpu: 50m, memory: 128Mi }",
+            "In a cluster: what each asks for; 50m and 128Mi where nothing is said.",
+        ),
     ],
     reserved: SYSTEM_RESERVED,
 };
@@ -446,6 +576,16 @@ static ELASTICSEARCH: Object = Object {
         URL_FIELD,
         AUTH_FIELD,
         Field::new(
+            "distribution",
+            Kind::Enum {
+                values: &["elasticsearch", "opensearch"],
+                reserved: &[],
+            },
+            "opensearch",
+            "What a managed node is; an external cluster is asked.",
+        )
+        .default("elasticsearch"),
+        Field::new(
             "owns",
             Kind::List {
                 item: &TEXT,
@@ -486,6 +626,12 @@ static JAEGER: Object = Object {
         REQUIRED_FIELD,
         URL_FIELD,
         AUTH_FIELD,
+        Field::new(
+            "otlp",
+            Kind::Text(Format::Http),
+            "http://jaeger.example.org:4317",
+            "Where an external one takes spans, OTLP over plain gRPC; without it none are taken.",
+        ),
         Field::new(
             "maxTraces",
             Kind::Integer {
@@ -542,7 +688,7 @@ static INBOX: Object = Object {
             reserved: &[],
         },
         "managed",
-        "`off`: every channel that is routed to needs its real endpoint.",
+        "`off`: every channel that is routed to needs its real endpoint. A cluster has no inbox.",
     )
     .default("managed")],
     reserved: &[],
@@ -628,13 +774,21 @@ static MIRRORS: Object = Object {
 static AGENT: Object = Object {
     name: "agent",
     doc: "The agent on the node.",
-    fields: &[Field::new(
-        "collectors",
-        Kind::Object(&COLLECTORS),
-        "{ disable: [netdev] }",
-        "Which collectors run.",
-    )],
-    reserved: &["lanes", "resources", "inventory", "runsOn"],
+    fields: &[
+        Field::new(
+            "collectors",
+            Kind::Object(&COLLECTORS),
+            "{ disable: [netdev] }",
+            "Which collectors run.",
+        ),
+        Field::new(
+            "resources",
+            Kind::Object(&RESOURCES),
+            "{ cpu: 250m, memory: 160Mi }",
+            "In a cluster: what each node's agent asks for; 50m and 128Mi where nothing is said.",
+        ),
+    ],
+    reserved: &["lanes", "inventory", "runsOn"],
 };
 
 static COLLECTORS: Object = Object {
@@ -645,17 +799,54 @@ static COLLECTORS: Object = Object {
         Kind::List {
             item: &Kind::Enum {
                 values: &[
+                    "arp",
+                    "bcache",
+                    "bcachefs",
+                    "bonding",
+                    "btrfs",
+                    "conntrack",
                     "cpu",
-                    "meminfo",
-                    "loadavg",
-                    "filesystem",
+                    "cpufreq",
                     "diskstats",
-                    "netdev",
-                    "stat",
-                    "uname",
-                    "time",
+                    "dmi",
+                    "edac",
+                    "entropy",
+                    "fibrechannel",
                     "filefd",
+                    "filesystem",
+                    "hwmon",
+                    "infiniband",
+                    "ipvs",
+                    "kernel_hung",
+                    "loadavg",
+                    "mdadm",
+                    "meminfo",
+                    "netclass",
+                    "netdev",
+                    "netstat",
+                    "nfs",
+                    "nfsd",
+                    "nvme",
+                    "os",
+                    "powersupplyclass",
+                    "pressure",
+                    "rapl",
+                    "schedstat",
+                    "selinux",
+                    "sockstat",
+                    "softnet",
+                    "stat",
+                    "tapestats",
+                    "textfile",
+                    "thermal_zone",
+                    "time",
+                    "timex",
+                    "udp_queues",
+                    "uname",
                     "vmstat",
+                    "watchdog",
+                    "xfs",
+                    "zfs",
                 ],
                 reserved: &[],
             },
@@ -710,10 +901,16 @@ static SERVICE: Object = Object {
             "{ paths: [var/log/booking/*.log], format: json }",
             "Its log files; they go to Elasticsearch, data stream `logs-kai.<service>-<environment>`.",
         ),
+        Field::new(
+            "gate",
+            Kind::Object(&GATE),
+            "{ window: 10m, minRequests: 500, maxErrorRatio: 0.005 }",
+            "What `kai-agent gate` judges a release by. Its health page, its requests, its log and \
+             open critical alerts are asked, as far as the stack has them.",
+        ),
     ],
     reserved: &[
         "tier",
-        "gate",
         "objectives",
         "runsOn",
         "namespace",
@@ -759,6 +956,63 @@ static RUN: Object = Object {
         ),
     ],
     reserved: &["workingDirectory", "user", "restart"],
+};
+
+static GATE: Object = Object {
+    name: "gate",
+    doc: "Evidence and limits of the deploy gate. In queries `$window` stands for the window and \
+          `$service` for the service's name.",
+    fields: &[
+        Field::new(
+            "window",
+            DURATION,
+            "10m",
+            "How far back errors are counted, 10s to 1d; without it 1m, or four scrapes where that \
+             is longer.",
+        ),
+        Field::new(
+            "minRequests",
+            Kind::Integer {
+                min: 1,
+                max: 1_000_000_000,
+            },
+            "500",
+            "Fewer requests within the window decide nothing.",
+        )
+        .default("20"),
+        Field::new(
+            "maxErrorRatio",
+            Kind::Number {
+                min: 0.0,
+                max: 0.99,
+            },
+            "0.005",
+            "Failed of all requests at most.",
+        )
+        .default("0.01"),
+        Field::new(
+            "errors",
+            TEXT,
+            "'sum(increase(grpc_server_handled_total{service=\"$service\",grpc_code!=\"OK\"}[$window]))'",
+            "PromQL for the number of failed requests, one series. Without it, \
+             `http_requests_total` with `code` 5xx, health pages and scrapes left out.",
+        ),
+        Field::new(
+            "total",
+            TEXT,
+            "'sum(increase(grpc_server_handled_total{service=\"$service\"}[$window]))'",
+            "PromQL for the number of all requests, one series; the selector before `[$window]` \
+             must be fresh. Given together with `errors`.",
+        ),
+        Field::new(
+            "maxErrorLogsPerMinute",
+            Kind::Number { min: 0.0, max: 1e9 },
+            "2.5",
+            "Documents of level error per minute at most. Only for a service with `logs`.",
+        )
+        .default("10"),
+    ],
+    reserved: &["baseline", "checks", "latency"],
 };
 
 static LOGS: Object = Object {

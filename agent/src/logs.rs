@@ -1,0 +1,256 @@
+//! The log lane: files are read by one thread ([`reader`]), lines become documents ([`document`]),
+//! batches of them go to Elasticsearch ([`send`]), and acknowledgements move each file's place
+//! ([`places`]). Nothing is done per line but copying it: no task, no channel, no allocation.
+//!
+//! The lane has threads and memory of its own, so that a flood of lines does not delay a scrape.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use kai_contract::agent_config::Logs;
+use tokio::sync::{mpsc, watch};
+
+use crate::shutdown::ended;
+use crate::state::State;
+
+pub mod batch;
+pub mod cluster;
+pub mod document;
+pub mod id;
+pub mod json;
+pub mod ledger;
+pub mod letters;
+pub mod level;
+pub mod places;
+pub mod reader;
+pub mod reply;
+pub mod send;
+pub mod time;
+pub mod wake;
+
+use batch::Pool;
+use cluster::Cluster;
+use ledger::Ledger;
+use letters::Letters;
+use places::{Places, disk};
+use reader::{Reader, Source};
+use send::{Sender, Stream};
+use wake::Wake;
+
+/// Time for lines in flight when the agent ends or the lane's configuration changes; what has no
+/// outcome then stays in its file.
+const DRAIN: Duration = Duration::from_millis(2500);
+
+/// Changes of the configuration are looked for this often, and a lane that could not start is tried
+/// again.
+const WATCH: Duration = Duration::from_millis(250);
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Runs the lane that the configuration in force asks for, until `shutdown` becomes true.
+pub async fn run(state: Arc<State>, mut shutdown: watch::Receiver<bool>) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    let thread = thread::Builder::new()
+        .name("logs".to_owned())
+        .spawn(move || supervise(&state, &told));
+    let thread = match thread {
+        Ok(thread) => thread,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the log lane's thread; no logs are shipped");
+            return;
+        }
+    };
+    ended(&mut shutdown).await;
+    stop.store(true, Ordering::Relaxed);
+    thread.thread().unpark();
+    let _ = tokio::task::spawn_blocking(move || thread.join()).await; // it has nothing to say
+}
+
+fn supervise(state: &State, stop: &AtomicBool) {
+    let mut running: Option<(Logs, Lane)> = None;
+    let mut failed: Option<(Logs, String, Instant)> = None;
+    while !stop.load(Ordering::Relaxed) {
+        let in_force = state.in_force.load_full();
+        let wanted = in_force
+            .config
+            .logs
+            .as_ref()
+            .filter(|logs| !logs.sources.is_empty());
+        if running.as_ref().map(|(logs, _)| logs) != wanted {
+            if let Some((_, lane)) = running.take() {
+                tracing::info!("the log lane's configuration changed");
+                lane.stop();
+            }
+            let wait = failed
+                .as_ref()
+                .is_some_and(|(logs, _, at)| Some(logs) == wanted && at.elapsed() < AGAIN);
+            if let (Some(logs), Some(folder), false) = (wanted, &in_force.config.state, wait) {
+                let host = state.facts.host_name.as_deref();
+                match Lane::start(logs, folder, host, &state.logs) {
+                    Ok(lane) => {
+                        failed = None;
+                        running = Some((logs.clone(), lane));
+                    }
+                    Err(reason) => {
+                        if failed.as_ref().is_none_or(|(_, said, _)| *said != reason) {
+                            tracing::error!(%reason, "the log lane cannot start; it is tried again");
+                        }
+                        failed = Some((logs.clone(), reason, Instant::now()));
+                    }
+                }
+            }
+        }
+        thread::park_timeout(WATCH);
+    }
+    if let Some((_, lane)) = running {
+        lane.stop();
+    }
+}
+
+/// A running lane.
+pub struct Lane {
+    reader: JoinHandle<()>,
+    keeper: JoinHandle<()>,
+    runtime: tokio::runtime::Runtime,
+    stop: Arc<AtomicBool>,
+    wake: Arc<Wake>,
+    pool: Arc<Pool>,
+    places: Arc<Places>,
+    ledger: Arc<Ledger>,
+    /// The state folder is ours while it is open.
+    _lock: std::fs::File,
+}
+
+impl Lane {
+    pub fn start(
+        config: &Logs,
+        state: &Path,
+        host: Option<&str>,
+        ledger: &Arc<Ledger>,
+    ) -> Result<Self, String> {
+        more_files();
+        let in_state = |error: std::io::Error| {
+            format!("cannot use the state folder {}: {error}", state.display())
+        };
+        let (folder, lock) = disk::claim(state).map_err(in_state)?;
+        let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut streams = Vec::new();
+        let mut sources = Vec::new();
+        for (name, source) in &config.sources {
+            let stream = *numbers.entry(&source.data_stream).or_insert_with(|| {
+                streams.push(Stream::new(&source.data_stream));
+                streams.len() - 1
+            });
+            let source = Source::new(name, source, stream, host)
+                .map_err(|error| format!("logs.sources.{name}: {error}"))?;
+            ledger.add_source(&source.name);
+            sources.push(source);
+        }
+        let wake = Arc::new(Wake::new().map_err(|error| error.to_string())?);
+        let pool = Arc::new(Pool::new(
+            config.memory_bytes,
+            streams.len(),
+            Arc::clone(&wake),
+        ));
+        let places = Places::load(&folder, streams.len(), Arc::clone(&wake)).map_err(in_state)?;
+        let places = Arc::new(places);
+        let letters = Letters::open(folder.join("dead-letters"), config.dead_letter_bytes);
+        let letters = Arc::new(letters.map_err(in_state)?);
+        ledger.letters(letters.bytes(), 0);
+        let cluster = Cluster::new(&config.elasticsearch)?;
+        let count = streams.len();
+        let sender = Arc::new(Sender::new(
+            cluster,
+            streams,
+            Arc::clone(&pool),
+            Arc::clone(&places),
+            Arc::clone(ledger),
+            letters,
+            config.dead_letter_bytes,
+            config.gzip,
+        ));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(2)
+            .thread_name("logs-send")
+            .enable_all()
+            .build()
+            .map_err(|error| format!("cannot start threads: {error}"))?;
+        let (out, batches) = mpsc::unbounded_channel();
+        runtime.spawn(sender.run(batches));
+        let stop = Arc::new(AtomicBool::new(false));
+        let reader = Reader::new(
+            sources,
+            count,
+            Arc::clone(&places),
+            Arc::clone(ledger),
+            Arc::clone(&pool),
+            Arc::clone(&wake),
+            out,
+            Arc::clone(&stop),
+            usize::try_from(config.max_line_bytes).unwrap_or(usize::MAX),
+        );
+        let named = |name: &str| thread::Builder::new().name(name.to_owned());
+        let in_thread = |error: std::io::Error| format!("cannot start a thread: {error}");
+        let kept = Arc::clone(&places);
+        let keeper = named("logs-keep")
+            .spawn(move || kept.keep())
+            .map_err(in_thread)?;
+        let reader = named("logs-read")
+            .spawn(move || reader.run())
+            .map_err(in_thread)?;
+        ledger.set_places(Some(Arc::clone(&places)));
+        Ok(Self {
+            reader,
+            keeper,
+            runtime,
+            stop,
+            wake,
+            pool,
+            places,
+            ledger: Arc::clone(ledger),
+            _lock: lock,
+        })
+    }
+
+    /// Reads no more, waits a while for outcomes, writes the places a last time. What has no
+    /// outcome by then is read again by the next lane.
+    pub fn stop(self) {
+        let until = Instant::now() + DRAIN;
+        self.stop.store(true, Ordering::Relaxed);
+        self.wake.wake();
+        let drained = || self.reader.is_finished() && self.pool.is_idle();
+        while !drained() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
+        }
+        if !drained() {
+            tracing::info!("lines are left in their files for the next start");
+        }
+        // Requests that are under way end here; whether they were carried out is asked later.
+        self.runtime.shutdown_timeout(Duration::from_millis(500));
+        self.places.stop();
+        let _ = self.keeper.join(); // a panic was reported by its thread
+        self.ledger.return_all();
+        self.ledger.set_places(None);
+    }
+}
+
+/// A file that is read is open, so that it can be deleted and still be read to its end: a thousand
+/// files are more than the usual limit allows.
+fn more_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum || limit.maximum.is_none() {
+        let raised = Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::debug!(%error, "cannot raise the limit of open files");
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! A line becomes a document. A line that is a JSON object stays the bytes that it is: what it
+//! lacks is spliced in before its closing brace, and of what it has only a level or a timestamp
+//! that Elasticsearch would not understand is written anew, in place. Any other line becomes the
+//! `message` of a new object.
+//!
+//! A field is never added twice, whether the line has it under its dotted name (`service.name`) or
+//! nested (`service: {name}`): Elasticsearch refuses an object with the same key twice. Nor is it
+//! added below a name that the line gives to a plain value (`service: "booking"`), which would be
+//! refused as well.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use kai_contract::agent_config::LogFormat;
+
+use super::json::{self, Kind};
+use super::{level, time};
+
+/// What is looked for in a line; the position in this list is the position of its bit.
+const KNOWN: [&str; 15] = [
+    "@timestamp",
+    "log.level",
+    "trace.id",
+    "span.id",
+    "log.file.path",
+    "log.offset",
+    "timestamp",
+    "ts",
+    "time",
+    "level",
+    "severity",
+    "trace_id",
+    "traceId",
+    "span_id",
+    "spanId",
+];
+const TIMESTAMP: usize = 0;
+const LEVEL: usize = 1;
+const TRACE_ID: usize = 2;
+const SPAN_ID: usize = 3;
+const FILE_PATH: usize = 4;
+const OFFSET: usize = 5;
+const OTHER_TIMESTAMPS: Range<usize> = 6..9;
+const OTHER_LEVELS: Range<usize> = 9..11;
+const OTHER_TRACE_IDS: Range<usize> = 11..13;
+const OTHER_SPAN_IDS: Range<usize> = 13..15;
+
+/// As many names as bits.
+const MOST: usize = 64;
+
+/// How a line was taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// It looked like JSON, or should have been, and was not.
+    pub invalid_json: bool,
+    /// Bytes that are no UTF-8 were replaced by U+FFFD.
+    pub repaired: bool,
+    /// A timestamp was there and could not be understood; the time of reading stands for it.
+    pub bad_timestamp: bool,
+}
+
+/// One line and where it is from.
+pub struct Line<'a> {
+    /// Without its end.
+    pub text: &'a [u8],
+    /// It was longer than allowed, and this is its beginning.
+    pub cut: bool,
+    /// Milliseconds since 1970 at which it was read.
+    pub read_at: i64,
+    pub offset: u64,
+    /// Of its file: `,"log.file.path":"…"`.
+    pub path: &'a [u8],
+}
+
+#[derive(Debug, Clone)]
+struct Value {
+    at: Range<usize>,
+    kind: Kind,
+}
+
+/// Makes the documents of one source. Reused from line to line, so that it allocates nothing.
+#[derive(Debug)]
+pub struct Shaper {
+    format: LogFormat,
+    /// [`KNOWN`] and then the source's own fields.
+    names: Vec<Box<[u8]>>,
+    /// Of the names that begin with a byte, their bits.
+    by_first: Box<[u64; 256]>,
+    /// `,"name":"value"` of each of the source's fields.
+    added: Vec<Box<[u8]>>,
+    /// All of `added`.
+    added_all: Vec<u8>,
+    found: Vec<Value>,
+    /// Bits of the names that the line has, each with its place in `found`.
+    present: u64,
+    /// Bits of the names below a plain value.
+    blocked: u64,
+    edits: Vec<(Range<usize>, Vec<u8>)>,
+    repaired: String,
+}
+
+impl Shaper {
+    pub fn new(format: LogFormat, fields: &BTreeMap<String, String>) -> Self {
+        let names: Vec<Box<[u8]>> = KNOWN
+            .iter()
+            .copied()
+            .chain(fields.keys().map(String::as_str))
+            .take(MOST)
+            .map(|name| name.as_bytes().into())
+            .collect();
+        let mut by_first = Box::new([0; 256]);
+        for (bit, name) in names.iter().enumerate() {
+            if let Some(first) = name.first() {
+                by_first[usize::from(*first)] |= 1 << bit;
+            }
+        }
+        let added: Vec<Box<[u8]>> = fields
+            .iter()
+            .take(MOST - KNOWN.len())
+            .map(|(name, value)| {
+                let mut out = b",\"".to_vec();
+                json::escape_into(&mut out, name.as_bytes());
+                out.extend_from_slice(b"\":\"");
+                json::escape_into(&mut out, value.as_bytes());
+                out.push(b'"');
+                out.into()
+            })
+            .collect();
+        Self {
+            format,
+            found: vec![
+                Value {
+                    at: 0..0,
+                    kind: Kind::Null
+                };
+                names.len()
+            ],
+            names,
+            by_first,
+            added_all: added.concat(),
+            added,
+            present: 0,
+            blocked: 0,
+            edits: Vec::new(),
+            repaired: String::new(),
+        }
+    }
+
+    /// Appends the line's document, without an end of line.
+    pub fn shape(&mut self, out: &mut Vec<u8>, line: &Line<'_>) -> Taken {
+        let mut taken = Taken::default();
+        let repaired = match std::str::from_utf8(line.text) {
+            Ok(_) => None,
+            // A character cut in half by us is no fault of the line's.
+            Err(error) if line.cut && error.error_len().is_none() => {
+                Some(String::from_utf8_lossy(&line.text[..error.valid_up_to()]).into_owned())
+            }
+            Err(_) => {
+                taken.repaired = true;
+                Some(String::from_utf8_lossy(line.text).into_owned())
+            }
+        };
+        if let Some(repaired) = repaired {
+            self.repaired = repaired;
+        } else {
+            self.repaired.clear();
+        }
+        // Taken out and put back, so that it can be borrowed beside the rest.
+        let owned = std::mem::take(&mut self.repaired);
+        let text = if owned.is_empty() {
+            line.text
+        } else {
+            owned.as_bytes()
+        };
+        let as_json = !line.cut
+            && match self.format {
+                LogFormat::Plain => false,
+                LogFormat::Json => true,
+                LogFormat::Auto => text.get(json::space(text, 0)) == Some(&b'{'),
+            };
+        if as_json {
+            if let Some(object) = self.find(text) {
+                taken.bad_timestamp = self.splice(out, text, object, line);
+                self.repaired = owned;
+                return taken;
+            }
+            taken.invalid_json = true;
+        }
+        self.wrap(out, text, line);
+        self.repaired = owned;
+        taken
+    }
+
+    /// Checks the line and finds the names in it; the object's place.
+    fn find(&mut self, text: &[u8]) -> Option<Range<usize>> {
+        self.present = 0;
+        self.blocked = 0;
+        let start = json::space(text, 0);
+        let mut search = Search {
+            names: &self.names,
+            found: &mut self.found,
+            present: 0,
+            blocked: 0,
+        };
+        let by_first = &self.by_first;
+        let end = json::object(text, start, |member| {
+            let first = text[member.key.start]; // a quote, if the key is empty
+            let wanted = if member.escaped {
+                u64::MAX
+            } else {
+                by_first[usize::from(first)]
+            };
+            if wanted != 0 {
+                search.member(text, &member, 0, wanted);
+            }
+        })?;
+        if json::space(text, end) != text.len() {
+            return None;
+        }
+        (self.present, self.blocked) = (search.present, search.blocked);
+        Some(start..end)
+    }
+
+    fn has(&self, name: usize) -> Option<&Value> {
+        (self.present & (1 << name) != 0).then(|| &self.found[name])
+    }
+
+    /// Whether a field may be added.
+    fn lacks(&self, name: usize) -> bool {
+        (self.present | self.blocked) & (1 << name) == 0
+    }
+
+    /// The first of some names that the line has as a string, without quotes.
+    fn string<'a>(&self, text: &'a [u8], names: Range<usize>) -> Option<&'a [u8]> {
+        names.filter_map(|name| self.has(name)).find_map(|value| {
+            (value.kind == Kind::String).then(|| &text[value.at.start + 1..value.at.end - 1])
+        })
+    }
+
+    /// Whether the line's timestamp could not be understood.
+    fn splice(
+        &mut self,
+        out: &mut Vec<u8>,
+        text: &[u8],
+        object: Range<usize>,
+        line: &Line<'_>,
+    ) -> bool {
+        let mut bad_timestamp = false;
+        self.edits.clear();
+        let own_time = self.has(TIMESTAMP).map(|value| parse_time(text, value));
+        let add_time = match own_time {
+            None => Some(self.other_time(text).unwrap_or(line.read_at)),
+            Some(Some(time)) if time.strict => None,
+            Some(time) => {
+                bad_timestamp = time.is_none();
+                let millis = time
+                    .map(|time| time.millis)
+                    .or_else(|| self.other_time(text))
+                    .unwrap_or(line.read_at);
+                let mut written = vec![b'"'];
+                time::write(&mut written, millis);
+                written.push(b'"');
+                self.edits.push((self.found[TIMESTAMP].at.clone(), written));
+                None
+            }
+        };
+        let add_level = self.level(text);
+        self.edits.sort_by_key(|(at, _)| at.start);
+        let mut copied = object.start;
+        for (at, written) in &self.edits {
+            out.extend_from_slice(&text[copied..at.start]);
+            out.extend_from_slice(written);
+            copied = at.end;
+        }
+        out.extend_from_slice(&text[copied..object.end - 1]);
+        // Every addition begins with a comma; after nothing but a brace there may be none.
+        let empty = json::space(text, object.start + 1) == object.end - 1;
+        let comma = out.len();
+        if let Some(millis) = add_time {
+            out.extend_from_slice(b",\"@timestamp\":\"");
+            time::write(out, millis);
+            out.push(b'"');
+        }
+        if let Some(level) = add_level {
+            out.extend_from_slice(b",\"log.level\":\"");
+            out.extend_from_slice(level.as_bytes());
+            out.push(b'"');
+        }
+        for (name, others) in [(TRACE_ID, OTHER_TRACE_IDS), (SPAN_ID, OTHER_SPAN_IDS)] {
+            if self.lacks(name)
+                && let Some(id) = self.string(text, others)
+            {
+                out.extend_from_slice(b",\"");
+                out.extend_from_slice(&self.names[name]);
+                out.extend_from_slice(b"\":\"");
+                out.extend_from_slice(id);
+                out.push(b'"');
+            }
+        }
+        if (self.present | self.blocked) >> KNOWN.len() == 0 {
+            out.extend_from_slice(&self.added_all);
+        } else {
+            for (index, added) in self.added.iter().enumerate() {
+                if self.lacks(KNOWN.len() + index) {
+                    out.extend_from_slice(added);
+                }
+            }
+        }
+        if self.lacks(FILE_PATH) {
+            out.extend_from_slice(line.path);
+        }
+        if self.lacks(OFFSET) {
+            write_offset(out, line.offset);
+        }
+        if empty && out.len() > comma {
+            out[comma] = b' ';
+        }
+        out.push(b'}');
+        bad_timestamp
+    }
+
+    fn other_time(&self, text: &[u8]) -> Option<i64> {
+        OTHER_TIMESTAMPS
+            .filter_map(|name| self.has(name))
+            .find_map(|value| parse_time(text, value))
+            .map(|time| time.millis)
+    }
+
+    /// The level to add; one that is there in another spelling becomes an edit.
+    fn level(&mut self, text: &[u8]) -> Option<&'static str> {
+        if let Some(value) = self.has(LEVEL) {
+            if value.kind == Kind::String {
+                let given = &text[value.at.start + 1..value.at.end - 1];
+                let at = value.at.start + 1..value.at.end - 1;
+                match level::text(given) {
+                    Some(name) if name.as_bytes() == given => {}
+                    Some(name) => self.edits.push((at, name.as_bytes().to_vec())),
+                    // Letters of an escape sequence must not be changed.
+                    None if given.iter().any(u8::is_ascii_uppercase) && !given.contains(&b'\\') => {
+                        self.edits.push((at, given.to_ascii_lowercase()));
+                    }
+                    None => {}
+                }
+            }
+            return None;
+        }
+        if !self.lacks(LEVEL) {
+            return None;
+        }
+        OTHER_LEVELS
+            .filter_map(|name| self.has(name))
+            .find_map(|value| match value.kind {
+                Kind::String => level::text(&text[value.at.start + 1..value.at.end - 1]),
+                Kind::Number => level::number(&text[value.at.clone()]),
+                _ => None,
+            })
+    }
+
+    fn wrap(&self, out: &mut Vec<u8>, text: &[u8], line: &Line<'_>) {
+        out.extend_from_slice(b"{\"@timestamp\":\"");
+        time::write(out, line.read_at);
+        out.extend_from_slice(b"\",\"message\":\"");
+        json::escape_into(out, text);
+        out.push(b'"');
+        if line.cut {
+            out.extend_from_slice(b",\"log.flags\":[\"truncated\"]");
+        }
+        out.extend_from_slice(&self.added_all);
+        out.extend_from_slice(line.path);
+        write_offset(out, line.offset);
+        out.push(b'}');
+    }
+}
+
+struct Search<'a> {
+    names: &'a [Box<[u8]>],
+    found: &'a mut [Value],
+    present: u64,
+    blocked: u64,
+}
+
+impl Search<'_> {
+    /// Compares a member's key with the names in `wanted`, of which the first `before` bytes are
+    /// matched already by the objects around it.
+    fn member(&mut self, text: &[u8], member: &json::Member, before: usize, wanted: u64) {
+        let decoded;
+        let key = if member.escaped {
+            let quoted = &text[member.key.start - 1..=member.key.end];
+            decoded = serde_json::from_slice::<String>(quoted).unwrap_or_default();
+            decoded.as_bytes()
+        } else {
+            &text[member.key.clone()]
+        };
+        let mut below = 0;
+        let mut rest = wanted;
+        while rest != 0 {
+            let bit = rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            let Some(name) = self.names.get(bit).and_then(|name| name.get(before..)) else {
+                continue;
+            };
+            let Some(more) = name.strip_prefix(key) else {
+                continue;
+            };
+            match more.first() {
+                None => {
+                    self.present |= 1 << bit;
+                    self.found[bit] = Value {
+                        at: member.value.clone(),
+                        kind: member.kind,
+                    };
+                }
+                Some(b'.') => below |= 1 << bit,
+                Some(_) => {}
+            }
+        }
+        if below == 0 {
+            return;
+        }
+        match member.kind {
+            Kind::Object => {
+                let before = before + key.len() + 1;
+                // Checked already, and no deeper than the longest name has dots.
+                json::object(text, member.value.start, |inner| {
+                    self.member(text, &inner, before, below);
+                });
+            }
+            Kind::String | Kind::Number | Kind::Bool => self.blocked |= below,
+            // An array may hold objects, null is no value: both go with a field below.
+            Kind::Array | Kind::Null => {}
+        }
+    }
+}
+
+fn parse_time(text: &[u8], value: &Value) -> Option<time::Time> {
+    match value.kind {
+        Kind::String => time::text(&text[value.at.start + 1..value.at.end - 1]),
+        Kind::Number => time::number(&text[value.at.clone()]),
+        _ => None,
+    }
+}
+
+fn write_offset(out: &mut Vec<u8>, offset: u64) {
+    out.extend_from_slice(b",\"log.offset\":");
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = offset;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// `,"log.file.path":"…"` for a path; bytes that are no UTF-8 become U+FFFD.
+pub fn path_member(path: &std::path::Path) -> Vec<u8> {
+    let mut out = b",\"log.file.path\":\"".to_vec();
+    json::escape_into(&mut out, path.to_string_lossy().as_bytes());
+    out.push(b'"');
+    out
+}
+
+#[cfg(test)]
+mod tests;

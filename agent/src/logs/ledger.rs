@@ -1,0 +1,439 @@
+//! The lane's account. A line that was read ends as exactly one of acknowledged, dead-lettered,
+//! dropped for a reason, or returned (its file holds it still, and it is read again); until then
+//! it is in flight. Kept per batch, not per line, and under one lock, so that in every scrape the
+//! sum holds.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::places::Places;
+use crate::exposition::{Kind, Page};
+
+/// What a line ended as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    Acked,
+    DeadLettered,
+    /// With the reason.
+    Dropped(&'static str),
+    Returned,
+}
+
+impl Outcome {
+    fn labels(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Acked => ("acked", ""),
+            Self::DeadLettered => ("dead_lettered", ""),
+            Self::Dropped(reason) => ("dropped", reason),
+            Self::Returned => ("returned", ""),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Source {
+    read: u64,
+    bytes: u64,
+    in_flight: u64,
+    outcomes: BTreeMap<Outcome, u64>,
+    duplicates: u64,
+    collisions: u64,
+    flaws: BTreeMap<&'static str, u64>,
+    lost: BTreeMap<&'static str, u64>,
+    unreadable: u64,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    sources: BTreeMap<Arc<str>, Source>,
+    requests: BTreeMap<&'static str, u64>,
+    retried: BTreeMap<&'static str, u64>,
+    checks: BTreeMap<&'static str, u64>,
+    sent_bytes: u64,
+    letters_bytes: u64,
+    letters_removed: u64,
+    letters_failed: u64,
+    places: Option<Arc<Places>>,
+}
+
+/// What was read from a file at one time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReadCount {
+    pub lines: u64,
+    pub bytes: u64,
+    pub invalid_json: u64,
+    pub repaired: u64,
+    pub bad_timestamps: u64,
+    pub cut: u64,
+    pub nul_bytes: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Ledger {
+    inner: Mutex<Inner>,
+}
+
+impl Ledger {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows a source, with zeros, before its first line.
+    pub fn add_source(&self, source: &Arc<str>) {
+        let mut inner = self.lock();
+        let entry = inner.sources.entry(Arc::clone(source)).or_default();
+        for outcome in [Outcome::Acked, Outcome::DeadLettered, Outcome::Returned] {
+            entry.outcomes.entry(outcome).or_default();
+        }
+    }
+
+    /// Where files' own figures come from; `None` when no lane runs.
+    pub fn set_places(&self, places: Option<Arc<Places>>) {
+        self.lock().places = places;
+    }
+
+    pub fn read(&self, source: &Arc<str>, count: &ReadCount) {
+        let mut inner = self.lock();
+        let entry = inner.sources.entry(Arc::clone(source)).or_default();
+        entry.read += count.lines;
+        entry.in_flight += count.lines;
+        entry.bytes += count.bytes;
+        for (flaw, lines) in [
+            ("invalid_json", count.invalid_json),
+            ("invalid_utf8", count.repaired),
+            ("invalid_timestamp", count.bad_timestamps),
+            ("truncated", count.cut),
+            ("nul_bytes", count.nul_bytes),
+        ] {
+            if lines > 0 {
+                *entry.flaws.entry(flaw).or_default() += lines;
+            }
+        }
+    }
+
+    pub fn end(&self, source: &Arc<str>, outcome: Outcome, lines: u64) {
+        if lines == 0 {
+            return;
+        }
+        let mut inner = self.lock();
+        let entry = inner.sources.entry(Arc::clone(source)).or_default();
+        entry.in_flight = entry.in_flight.saturating_sub(lines);
+        *entry.outcomes.entry(outcome).or_default() += lines;
+    }
+
+    /// Whatever is in flight of all sources is returned to its files: the lane has ended.
+    pub fn return_all(&self) {
+        for entry in self.lock().sources.values_mut() {
+            let lines = std::mem::take(&mut entry.in_flight);
+            *entry.outcomes.entry(Outcome::Returned).or_default() += lines;
+        }
+    }
+
+    /// Lines that were acknowledged because they were there already.
+    pub fn duplicates(&self, source: &Arc<str>, lines: u64) {
+        if lines > 0 {
+            let mut inner = self.lock();
+            let entry = inner.sources.entry(Arc::clone(source)).or_default();
+            entry.duplicates += lines;
+        }
+    }
+
+    pub fn collision(&self, source: &Arc<str>) {
+        let mut inner = self.lock();
+        let entry = inner.sources.entry(Arc::clone(source)).or_default();
+        entry.collisions += 1;
+    }
+
+    pub fn lost(&self, source: &Arc<str>, reason: &'static str, bytes: u64) {
+        let mut inner = self.lock();
+        let entry = inner.sources.entry(Arc::clone(source)).or_default();
+        *entry.lost.entry(reason).or_default() += bytes;
+    }
+
+    pub fn unreadable(&self, source: &Arc<str>, files: u64) {
+        let mut inner = self.lock();
+        let entry = inner.sources.entry(Arc::clone(source)).or_default();
+        entry.unreadable = files;
+    }
+
+    pub fn request(&self, result: &'static str, bytes: u64) {
+        let mut inner = self.lock();
+        *inner.requests.entry(result).or_default() += 1;
+        inner.sent_bytes += bytes;
+    }
+
+    pub fn retried(&self, reason: &'static str, lines: u64) {
+        *self.lock().retried.entry(reason).or_default() += lines;
+    }
+
+    pub fn checked(&self, result: &'static str) {
+        *self.lock().checks.entry(result).or_default() += 1;
+    }
+
+    /// The dead letters now on disk, and how many were removed to make room.
+    pub fn letters(&self, bytes: u64, removed: u64) {
+        let mut inner = self.lock();
+        inner.letters_bytes = bytes;
+        inner.letters_removed += removed;
+    }
+
+    pub fn letters_failed(&self) {
+        self.lock().letters_failed += 1;
+    }
+
+    /// Fills a page; empty when there never was a lane.
+    pub fn page(&self) -> Page {
+        let inner = self.lock();
+        let mut page = Page::default();
+        if inner.sources.is_empty() {
+            return page;
+        }
+        inner.write_sources(&mut page);
+        inner.write_sending(&mut page);
+        if let Some(places) = &inner.places {
+            write_places(&mut page, places);
+        }
+        page
+    }
+}
+
+impl Inner {
+    fn per_source(
+        &self,
+        page: &mut Page,
+        name: &str,
+        help: &str,
+        kind: Kind,
+        of: fn(&Source) -> u64,
+    ) {
+        let mut family = page.family(name, help, kind);
+        for (name, source) in &self.sources {
+            family.sample(&[("source", name.as_bytes())], of(source) as f64);
+        }
+    }
+
+    fn write_sources(&self, page: &mut Page) {
+        use Kind::{Counter, Gauge};
+        let mut each = |name: &str, help: &str, kind: Kind, of: fn(&Source) -> u64| {
+            self.per_source(page, name, help, kind, of);
+        };
+        each(
+            "kai_agent_log_read_events_total",
+            "Lines read.",
+            Counter,
+            |s| s.read,
+        );
+        each(
+            "kai_agent_log_read_bytes_total",
+            "Bytes of files read.",
+            Counter,
+            |s| s.bytes,
+        );
+        each(
+            "kai_agent_log_events_in_flight",
+            "Lines read that have no outcome yet.",
+            Gauge,
+            |s| s.in_flight,
+        );
+        each(
+            "kai_agent_log_duplicate_events_total",
+            "Lines acknowledged because Elasticsearch had them from an earlier attempt.",
+            Counter,
+            |s| s.duplicates,
+        );
+        each(
+            "kai_agent_log_id_collisions_total",
+            "Lines whose id was taken by a document that is not theirs; sent under another id.",
+            Counter,
+            |s| s.collisions,
+        );
+        each(
+            "kai_agent_log_unreadable_files",
+            "Files that match and cannot be opened.",
+            Gauge,
+            |s| s.unreadable,
+        );
+        let mut family = page.family(
+            "kai_agent_log_events_total",
+            "Lines by what they ended as; \"returned\" are in their files and are read again.",
+            Counter,
+        );
+        for (name, source) in &self.sources {
+            for (outcome, lines) in &source.outcomes {
+                let (outcome, reason) = outcome.labels();
+                family.sample(
+                    &[
+                        ("outcome", outcome.as_bytes()),
+                        ("reason", reason.as_bytes()),
+                        ("source", name.as_bytes()),
+                    ],
+                    *lines as f64,
+                );
+            }
+        }
+        drop(family);
+        let mut family = page.family(
+            "kai_agent_log_flaws_total",
+            "Lines (nul_bytes: bytes) that were not as they should be and were sent all the same.",
+            Counter,
+        );
+        for (name, source) in &self.sources {
+            for (flaw, lines) in &source.flaws {
+                let labels = [("flaw", flaw.as_bytes()), ("source", name.as_bytes())];
+                family.sample(&labels, *lines as f64);
+            }
+        }
+        drop(family);
+        let mut family = page.family(
+            "kai_agent_log_lost_bytes_total",
+            "Bytes that went away with their file, or part of it, before they were read.",
+            Counter,
+        );
+        for (name, source) in &self.sources {
+            for (reason, bytes) in &source.lost {
+                let labels = [("reason", reason.as_bytes()), ("source", name.as_bytes())];
+                family.sample(&labels, *bytes as f64);
+            }
+        }
+    }
+
+    fn write_sending(&self, page: &mut Page) {
+        use Kind::{Counter, Gauge};
+        for (name, help, label, values) in [
+            (
+                "kai_agent_log_bulk_requests_total",
+                "Requests to Elasticsearch's _bulk by how they ended.",
+                "result",
+                &self.requests,
+            ),
+            (
+                "kai_agent_log_retried_events_total",
+                "Lines that had to be sent another time, by the reason.",
+                "reason",
+                &self.retried,
+            ),
+            (
+                "kai_agent_log_rollover_checks_total",
+                "Times that the backing indices were listed before lines were sent again.",
+                "result",
+                &self.checks,
+            ),
+        ] {
+            let mut family = page.family(name, help, Counter);
+            for (value, count) in values {
+                family.sample(&[(label, value.as_bytes())], *count as f64);
+            }
+        }
+        page.single(
+            "kai_agent_log_sent_bytes_total",
+            "Bytes of requests to _bulk before compression.",
+            Counter,
+            self.sent_bytes as f64,
+        );
+        page.single(
+            "kai_agent_log_dead_letter_bytes",
+            "Bytes of dead letters on disk.",
+            Gauge,
+            self.letters_bytes as f64,
+        );
+        page.single(
+            "kai_agent_log_dead_letters_removed_total",
+            "Dead letters removed to make room for newer ones.",
+            Counter,
+            self.letters_removed as f64,
+        );
+        page.single(
+            "kai_agent_log_dead_letter_failures_total",
+            "Attempts to write dead letters that failed; the lines are kept and tried again.",
+            Counter,
+            self.letters_failed as f64,
+        );
+    }
+}
+
+fn write_places(page: &mut Page, places: &Places) {
+    use Kind::{Counter, Gauge};
+    let live = places.live();
+    let mut each = |name: &str, help: &str, of: fn(&super::places::Live) -> f64| {
+        let mut family = page.family(name, help, Gauge);
+        for (source, figures) in &live {
+            family.sample(&[("source", source.as_bytes())], of(figures));
+        }
+    };
+    each("kai_agent_log_files", "Files that are read.", |live| {
+        live.files as f64
+    });
+    each(
+        "kai_agent_log_lag_bytes",
+        "Bytes in files that have no outcome yet.",
+        |live| live.lag_bytes as f64,
+    );
+    each(
+        "kai_agent_log_oldest_in_flight_seconds",
+        "Seconds since the oldest line in flight was read.",
+        |live| live.oldest,
+    );
+    let writes = places.writes();
+    page.single(
+        "kai_agent_log_checkpoint_writes_total",
+        "Checkpoints written.",
+        Counter,
+        writes.done as f64,
+    );
+    page.single(
+        "kai_agent_log_checkpoint_failures_total",
+        "Checkpoints that could not be written.",
+        Counter,
+        writes.failed as f64,
+    );
+    page.single(
+        "kai_agent_log_checkpoint_timestamp_seconds",
+        "Unix time of the newest checkpoint; written only when something changed.",
+        Gauge,
+        writes.last as f64,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exposition::merge;
+
+    fn text(ledger: &Ledger) -> String {
+        let mut out = Vec::new();
+        merge([&ledger.page()], &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_line_is_in_exactly_one_place() {
+        let ledger = Ledger::default();
+        let source: Arc<str> = "a".into();
+        assert_eq!(text(&ledger), "");
+        ledger.read(
+            &source,
+            &ReadCount {
+                lines: 10,
+                bytes: 100,
+                repaired: 1,
+                ..ReadCount::default()
+            },
+        );
+        ledger.end(&source, Outcome::Acked, 4);
+        ledger.end(&source, Outcome::DeadLettered, 2);
+        ledger.end(&source, Outcome::Dropped("rejected"), 1);
+        assert!(text(&ledger).contains("kai_agent_log_events_in_flight{source=\"a\"} 3\n"));
+        ledger.return_all();
+        let text = text(&ledger);
+        for line in [
+            "kai_agent_log_read_events_total{source=\"a\"} 10\n",
+            "kai_agent_log_events_in_flight{source=\"a\"} 0\n",
+            "kai_agent_log_events_total{outcome=\"acked\",reason=\"\",source=\"a\"} 4\n",
+            "kai_agent_log_events_total{outcome=\"dropped\",reason=\"rejected\",source=\"a\"} 1\n",
+            "kai_agent_log_events_total{outcome=\"returned\",reason=\"\",source=\"a\"} 3\n",
+            "kai_agent_log_flaws_total{flaw=\"invalid_utf8\",source=\"a\"} 1\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
+    }
+}

@@ -1,0 +1,587 @@
+//! How far each file is, and what may have been sent of it: the acknowledgement-driven checkpoint.
+//!
+//! A file's lines are handed out in segments that follow each other; a segment is done when each
+//! of its lines has its final outcome, and the file's place moves over the segments that are done
+//! from the front, so never over a line without one.
+//!
+//! Two things must be durable *before* lines are sent, or a restart could not tell what it sees:
+//! the epoch under which they go, and a horizon that they lie below. The reader waits for both;
+//! the horizon is far ahead, so that this is rare.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::batch::Since;
+use super::id::Epoch;
+use super::wake::Wake;
+use crate::state::unix_now;
+
+pub mod disk;
+pub mod record;
+
+pub use record::{Place, Print, Record};
+
+/// Names a file and its epoch while the agent runs.
+pub type FileId = u64;
+
+/// How far ahead of what was read the horizon is set. All lines below it are compared with
+/// Elasticsearch after a restart that follows a rollover, so it is no larger than need be; and
+/// reaching it costs a write of the checkpoint, so it is no smaller.
+const AHEAD: u64 = 128 << 20;
+
+/// The checkpoint is written this often while it changes.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A file that is not found is remembered this long, in seconds: its folder may be mounted again.
+const REMEMBERED: u64 = 7 * 86_400;
+
+/// What the reader knows when it begins with a file.
+#[derive(Debug)]
+pub struct Start {
+    pub source: Arc<str>,
+    pub path: PathBuf,
+    pub device: u64,
+    pub inode: u64,
+    pub prefix: Print,
+    pub offset: u64,
+    pub size: u64,
+    pub stream: usize,
+}
+
+/// What the reader knows when it goes on with one.
+#[derive(Debug)]
+pub struct Resumed {
+    pub file: FileId,
+    pub epoch: Epoch,
+    pub offset: u64,
+    pub suspect_below: u64,
+    pub since: Since,
+}
+
+#[derive(Debug)]
+struct Segment {
+    end: u64,
+    tail: Print,
+    pending: usize,
+    since: Option<Since>,
+    read_at: Instant,
+}
+
+#[derive(Debug)]
+struct Tracked {
+    place: Place,
+    epoch: Epoch,
+    stream: usize,
+    segments: VecDeque<Segment>,
+    /// Number of the first of `segments`.
+    first: u64,
+    /// Everything before was handed out.
+    read: u64,
+    /// The last run may have sent lines before this offset.
+    suspect_below: u64,
+    /// The horizon on disk; `None` while the epoch is not there.
+    durable: Option<u64>,
+    /// Nothing more will come.
+    finished: bool,
+}
+
+impl Tracked {
+    fn advance(&mut self) {
+        while let Some(front) = self.segments.front()
+            && front.pending == 0
+        {
+            self.place.acked = front.end;
+            self.place.tail = front.tail.clone();
+            self.segments.pop_front();
+            self.first += 1;
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.finished && self.segments.is_empty()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    files: HashMap<FileId, Tracked>,
+    next: FileId,
+    /// From the last run, not found yet.
+    absent: Vec<Place>,
+    /// The record of the last run was not the newest.
+    older: bool,
+    sources: BTreeSet<String>,
+    /// The write index of each data stream as last observed.
+    observed: Vec<Since>,
+    dirty: bool,
+    asked: bool,
+    stop: bool,
+    failing: bool,
+}
+
+/// How the writing of the checkpoint goes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Writes {
+    pub done: u64,
+    pub failed: u64,
+    /// Unix time in seconds of the last good one.
+    pub last: u64,
+}
+
+/// What `/metrics` tells of one source's files.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Live {
+    pub files: u64,
+    pub lag_bytes: u64,
+    /// Seconds since the oldest line without an outcome was read.
+    pub oldest: f64,
+}
+
+#[derive(Debug)]
+pub struct Places {
+    folder: PathBuf,
+    inner: Mutex<Inner>,
+    changed: Condvar,
+    writes: Mutex<Writes>,
+    wake: Arc<Wake>,
+}
+
+impl Places {
+    /// Reads the last run's.
+    pub fn load(folder: &Path, streams: usize, wake: Arc<Wake>) -> io::Result<Self> {
+        let found = disk::load(folder)?;
+        let mut inner = Inner {
+            older: found.older,
+            next: 1,
+            observed: vec![
+                Since {
+                    observation: 0,
+                    index: "".into(),
+                };
+                streams
+            ],
+            ..Inner::default()
+        };
+        if let Some(record) = found.record {
+            let now = unix_now();
+            inner.sources = record.head.sources.into_iter().collect();
+            inner.absent = record.places;
+            inner
+                .absent
+                .retain(|place| now.saturating_sub(place.seen) < REMEMBERED);
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            inner: Mutex::new(inner),
+            changed: Condvar::new(),
+            writes: Mutex::default(),
+            wake,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this source's folders were looked at before, in this run or an earlier one.
+    pub fn knows_source(&self, name: &str) -> bool {
+        self.lock().sources.contains(name)
+    }
+
+    pub fn add_source(&self, name: &str) {
+        let mut inner = self.lock();
+        if inner.sources.insert(name.to_owned()) {
+            inner.dirty = true;
+        }
+    }
+
+    /// Takes the place of a file that the last run knew, if `same` says that its content is.
+    /// `size` is the file's now: what comes later was not sent by the last run.
+    pub fn resume(
+        &self,
+        (device, inode): (u64, u64),
+        size: u64,
+        stream: usize,
+        path: &Path,
+        mut same: impl FnMut(&Place) -> bool,
+    ) -> Result<Resumed, Vec<Place>> {
+        let mut inner = self.lock();
+        let mut other = Vec::new();
+        let mut index = 0;
+        while index < inner.absent.len() {
+            let place = &inner.absent[index];
+            if (place.device, place.inode) != (device, inode) {
+                index += 1;
+                continue;
+            }
+            let mut place = inner.absent.swap_remove(index);
+            let epoch = Epoch::parse(&place.epoch);
+            let Some(epoch) = epoch.filter(|_| size >= place.acked && same(&place)) else {
+                other.push(place);
+                continue;
+            };
+            let horizon = if inner.older { u64::MAX } else { place.horizon };
+            path.clone_into(&mut place.path);
+            let file = inner.next;
+            inner.next += 1;
+            let resumed = Resumed {
+                file,
+                epoch,
+                offset: place.acked,
+                suspect_below: horizon.min(size),
+                since: Since {
+                    observation: 0,
+                    index: place.since.as_str().into(),
+                },
+            };
+            inner.files.insert(
+                file,
+                Tracked {
+                    epoch,
+                    stream,
+                    segments: VecDeque::new(),
+                    first: 0,
+                    read: place.acked,
+                    suspect_below: resumed.suspect_below,
+                    durable: Some(place.horizon),
+                    finished: false,
+                    place,
+                },
+            );
+            return Ok(resumed);
+        }
+        Err(other)
+    }
+
+    /// Places of the last run that no file was found for.
+    pub fn absent(&self) -> Vec<Place> {
+        self.lock().absent.clone()
+    }
+
+    /// Forgets one of them.
+    pub fn forget(&self, epoch: &str) {
+        let mut inner = self.lock();
+        inner.absent.retain(|place| place.epoch != epoch);
+        inner.dirty = true;
+    }
+
+    /// Begins with a file under a new epoch.
+    pub fn start(&self, start: Start) -> (FileId, Epoch) {
+        let mut inner = self.lock();
+        let epoch = Epoch::new();
+        let file = inner.next;
+        inner.next += 1;
+        let tracked = Tracked {
+            place: Place {
+                source: start.source.to_string(),
+                path: start.path,
+                epoch: epoch.to_string(),
+                device: start.device,
+                inode: start.inode,
+                prefix: start.prefix,
+                acked: start.offset,
+                tail: Print::default(),
+                horizon: start.offset,
+                since: String::new(),
+                size: start.size,
+                seen: unix_now(),
+            },
+            epoch,
+            stream: start.stream,
+            segments: VecDeque::new(),
+            first: 0,
+            read: start.offset,
+            suspect_below: 0,
+            durable: None,
+            finished: false,
+        };
+        inner.files.insert(file, tracked);
+        self.ask(inner);
+        (file, epoch)
+    }
+
+    fn ask(&self, mut inner: MutexGuard<'_, Inner>) {
+        inner.dirty = true;
+        inner.asked = true;
+        drop(inner);
+        self.changed.notify_all();
+    }
+
+    /// The epoch to send under, and the offset up to which lines may be handed out; `None` while
+    /// the disk has not yet what it must have. Asks for it in good time.
+    pub fn ready(&self, file: FileId, upto: u64) -> Option<Epoch> {
+        let inner = self.lock();
+        let tracked = inner.files.get(&file)?;
+        let (epoch, durable) = (tracked.epoch, tracked.durable);
+        let soon = durable.is_none_or(|horizon| upto + AHEAD / 2 > horizon);
+        if soon && !inner.asked {
+            self.ask(inner);
+        }
+        durable
+            .is_some_and(|horizon| upto <= horizon)
+            .then_some(epoch)
+    }
+
+    /// The bytes up to `end` are handed out: `pending` lines. `tail` is what stands before `end`.
+    pub fn begin(
+        &self,
+        file: FileId,
+        end: u64,
+        tail: Print,
+        pending: usize,
+        since: Option<Since>,
+    ) -> u64 {
+        let mut inner = self.lock();
+        inner.dirty = true;
+        let Some(tracked) = inner.files.get_mut(&file) else {
+            return 0;
+        };
+        tracked.read = end;
+        let number = tracked.first + tracked.segments.len() as u64;
+        tracked.segments.push_back(Segment {
+            end,
+            tail,
+            pending,
+            since,
+            read_at: Instant::now(),
+        });
+        tracked.advance();
+        number
+    }
+
+    /// Lines of a segment are about to be sent for the first time.
+    pub fn sent(&self, file: FileId, segment: u64, since: &Since) {
+        let mut inner = self.lock();
+        if let Some(tracked) = inner.files.get_mut(&file)
+            && let Some(index) = segment.checked_sub(tracked.first)
+            && let Some(segment) = tracked.segments.get_mut(index as usize)
+            && segment.since.is_none()
+        {
+            segment.since = Some(since.clone());
+        }
+    }
+
+    /// So many lines of a segment have their final outcome.
+    pub fn done(&self, file: FileId, segment: u64, lines: usize) {
+        let mut inner = self.lock();
+        inner.dirty = true;
+        let Some(tracked) = inner.files.get_mut(&file) else {
+            return;
+        };
+        if let Some(index) = segment.checked_sub(tracked.first)
+            && let Some(segment) = tracked.segments.get_mut(index as usize)
+        {
+            segment.pending = segment.pending.saturating_sub(lines);
+        }
+        tracked.advance();
+        if tracked.is_over() {
+            inner.files.remove(&file);
+        }
+    }
+
+    /// The file as it was just seen.
+    pub fn look(&self, file: FileId, size: u64, path: Option<&Path>, prefix: Option<Print>) {
+        let mut inner = self.lock();
+        let Some(tracked) = inner.files.get_mut(&file) else {
+            return;
+        };
+        let place = &mut tracked.place;
+        let changed = place.size != size || path.is_some() || prefix.is_some();
+        place.size = size;
+        if let Some(path) = path {
+            path.clone_into(&mut place.path);
+        }
+        if let Some(prefix) = prefix {
+            place.prefix = prefix;
+        }
+        inner.dirty |= changed;
+    }
+
+    /// Nothing more will be read from it.
+    pub fn finish(&self, file: FileId) {
+        let mut inner = self.lock();
+        inner.dirty = true;
+        if let Some(tracked) = inner.files.get_mut(&file) {
+            tracked.finished = true;
+            if tracked.is_over() {
+                inner.files.remove(&file);
+            }
+        }
+    }
+
+    /// Gives a file another epoch from now on, because ids of the one it has are taken.
+    pub fn rename(&self, file: FileId, taken: Epoch) {
+        let mut inner = self.lock();
+        let Some(tracked) = inner.files.get_mut(&file) else {
+            return;
+        };
+        if tracked.epoch == taken {
+            tracked.epoch = Epoch::new();
+            tracked.place.epoch = tracked.epoch.to_string();
+            tracked.durable = None;
+            self.ask(inner);
+        }
+    }
+
+    /// The epoch of a file once it is durable.
+    pub fn durable_epoch(&self, file: FileId) -> Option<Epoch> {
+        let inner = self.lock();
+        let tracked = inner.files.get(&file)?;
+        tracked.durable.map(|_| tracked.epoch)
+    }
+
+    /// The epoch of a file, durable or not.
+    pub fn epoch(&self, file: FileId) -> Option<Epoch> {
+        self.lock().files.get(&file).map(|tracked| tracked.epoch)
+    }
+
+    /// The write index of a data stream as it is now; empty before the first.
+    pub fn observe(&self, stream: usize, index: &str) -> Since {
+        let mut inner = self.lock();
+        let last = &mut inner.observed[stream];
+        if *last.index != *index || last.observation == 0 {
+            last.index = index.into();
+            last.observation += 1;
+        }
+        last.clone()
+    }
+
+    pub fn live(&self) -> HashMap<String, Live> {
+        let inner = self.lock();
+        let mut all: HashMap<String, Live> = HashMap::new();
+        for tracked in inner.files.values() {
+            let place = &tracked.place;
+            let live = all.entry(place.source.clone()).or_default();
+            if !tracked.finished {
+                live.files += 1;
+                live.lag_bytes += place.size.saturating_sub(place.acked);
+            }
+            if let Some(front) = tracked.segments.front() {
+                live.oldest = live.oldest.max(front.read_at.elapsed().as_secs_f64());
+            }
+        }
+        all
+    }
+
+    pub fn writes(&self) -> Writes {
+        *self.writes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the checkpoint whenever it is due, until [`Self::stop`]; then once more.
+    pub fn keep(&self) {
+        let mut written = Instant::now();
+        loop {
+            let mut inner = self.lock();
+            let stop = loop {
+                let due = inner.dirty && (inner.asked || written.elapsed() >= EVERY);
+                if inner.stop || (due && !inner.failing) {
+                    break inner.stop;
+                }
+                if inner.failing {
+                    // A full disk is not emptied by asking it all the time.
+                    inner = self.pause(inner, EVERY);
+                    break inner.stop;
+                }
+                inner = self.pause(inner, EVERY);
+            };
+            drop(inner);
+            self.persist();
+            written = Instant::now();
+            if stop {
+                return;
+            }
+        }
+    }
+
+    fn pause<'a>(&self, inner: MutexGuard<'a, Inner>, limit: Duration) -> MutexGuard<'a, Inner> {
+        let waited = self.changed.wait_timeout(inner, limit);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    pub fn stop(&self) {
+        self.lock().stop = true;
+        self.changed.notify_all();
+    }
+
+    fn snapshot(&self) -> (Record, Vec<(FileId, Epoch, u64)>) {
+        let mut inner = self.lock();
+        inner.dirty = false;
+        inner.asked = false;
+        let now = unix_now();
+        let mut places = inner.absent.clone();
+        let mut horizons = Vec::new();
+        for (file, tracked) in &inner.files {
+            if tracked.finished && tracked.segments.is_empty() {
+                continue;
+            }
+            let mut place = tracked.place.clone();
+            place.seen = now;
+            place.horizon = tracked
+                .read
+                .saturating_add(AHEAD)
+                .max(tracked.suspect_below);
+            // While something that the last run may have sent has no outcome, its word stands.
+            if place.acked >= tracked.suspect_below {
+                let oldest = tracked
+                    .segments
+                    .iter()
+                    .filter_map(|segment| segment.since.as_ref())
+                    .min_by_key(|since| since.observation);
+                // What is sent from now on reaches the observed index or a later one.
+                let since = oldest.unwrap_or(&inner.observed[tracked.stream]);
+                place.since = since.index.to_string();
+            }
+            horizons.push((*file, tracked.epoch, place.horizon));
+            places.push(place);
+        }
+        let sources = inner.sources.iter().cloned().collect();
+        (Record::new(now, sources, places), horizons)
+    }
+
+    fn persist(&self) {
+        let (record, horizons) = self.snapshot();
+        let stored = record
+            .to_bytes()
+            .map_err(io::Error::other)
+            .and_then(|bytes| disk::store(&self.folder, &bytes));
+        let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
+        match stored {
+            Ok(()) => {
+                writes.done += 1;
+                writes.last = record.head.written;
+                for (file, epoch, horizon) in horizons {
+                    if let Some(tracked) = inner.files.get_mut(&file)
+                        && tracked.epoch == epoch
+                    {
+                        tracked.durable = Some(horizon);
+                    }
+                }
+                if std::mem::take(&mut inner.failing) {
+                    tracing::info!(folder = %self.folder.display(), "the checkpoint of the logs is written again");
+                }
+            }
+            Err(error) => {
+                writes.failed += 1;
+                inner.dirty = true;
+                if !std::mem::replace(&mut inner.failing, true) {
+                    tracing::error!(
+                        folder = %self.folder.display(),
+                        %error,
+                        "cannot write the checkpoint of the logs; no new file is begun and lines \
+                         wait in their files until it can be written: make room or mend the folder"
+                    );
+                }
+            }
+        }
+        drop(inner);
+        drop(writes);
+        self.wake.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests;

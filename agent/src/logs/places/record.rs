@@ -1,0 +1,192 @@
+//! The checkpoint as text: a head, one line per file, and a last line with the SHA-256 of what
+//! stands before it. JSON lines, so that a person can read where the agent is. Pure.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Grows with a change that an older agent could not read.
+const VERSION: u32 = 1;
+
+/// The first line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Head {
+    version: u32,
+    /// Unix time in seconds.
+    pub written: u64,
+    /// Sources whose folders were looked at: a file that is new in one of them is read from its
+    /// beginning, whatever `start` says.
+    pub sources: Vec<String>,
+}
+
+/// A few bytes of a file, by which it is told from another at the same inode.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Print {
+    pub len: u64,
+    /// First 16 hexadecimal digits of their SHA-256.
+    pub hash: String,
+}
+
+impl Print {
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut hash = hex(&Sha256::digest(bytes));
+        hash.truncate(16);
+        Self {
+            len: bytes.len() as u64,
+            hash,
+        }
+    }
+}
+
+/// How far one file is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    pub source: String,
+    /// Where it was last seen.
+    pub path: PathBuf,
+    pub epoch: String,
+    pub device: u64,
+    pub inode: u64,
+    /// Its first bytes.
+    pub prefix: Print,
+    /// Everything before this offset has its final outcome.
+    pub acked: u64,
+    /// The bytes before `acked`.
+    pub tail: Print,
+    /// Nothing at or after this offset was sent under this record.
+    pub horizon: u64,
+    /// The oldest write index that lines after `acked` may have reached; empty for "any".
+    pub since: String,
+    /// Its size when it was last looked at.
+    pub size: u64,
+    /// Unix time in seconds when it was last there.
+    pub seen: u64,
+}
+
+/// The checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub head: Head,
+    pub places: Vec<Place>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Foot {
+    sha256: String,
+}
+
+impl Record {
+    pub fn new(written: u64, sources: Vec<String>, places: Vec<Place>) -> Self {
+        Self {
+            head: Head {
+                version: VERSION,
+                written,
+                sources,
+            },
+            places,
+        }
+    }
+
+    pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut out = serde_json::to_vec(&self.head)?;
+        out.push(b'\n');
+        for place in &self.places {
+            serde_json::to_writer(&mut out, place)?;
+            out.push(b'\n');
+        }
+        let sha256 = hex(&Sha256::digest(&out));
+        serde_json::to_writer(&mut out, &Foot { sha256 })?;
+        out.push(b'\n');
+        Ok(out)
+    }
+
+    /// Reads it, or says what is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let text = bytes.strip_suffix(b"\n").ok_or("its end is missing")?;
+        let last = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .ok_or("it has no checksum")?
+            + 1;
+        let foot: Foot =
+            serde_json::from_slice(&text[last..]).map_err(|_| "it has no checksum".to_owned())?;
+        if foot.sha256 != hex(&Sha256::digest(&bytes[..last])) {
+            return Err("its checksum does not fit its content".to_owned());
+        }
+        let mut lines = text[..last - 1].split(|byte| *byte == b'\n');
+        let head = lines.next().unwrap_or_default();
+        let head: Head = serde_json::from_slice(head).map_err(|error| error.to_string())?;
+        if head.version != VERSION {
+            return Err(format!(
+                "it has version {}, this agent reads version {VERSION}",
+                head.version
+            ));
+        }
+        let places = lines
+            .map(|line| serde_json::from_slice(line).map_err(|error| error.to_string()))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { head, places })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // writing to a String does not fail
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn place() -> impl Strategy<Value = Place> {
+        (any::<String>(), any::<[u64; 7]>(), any::<Vec<u8>>()).prop_map(|(text, n, bytes)| Place {
+            source: text.clone(),
+            path: text.clone().into(),
+            epoch: text.clone(),
+            device: n[0],
+            inode: n[1],
+            prefix: Print::of(&bytes),
+            acked: n[2],
+            tail: Print::default(),
+            horizon: n[3],
+            since: text,
+            size: n[4],
+            seen: n[5],
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(places in proptest::collection::vec(place(), 0..4), sources in any::<Vec<String>>()) {
+            let record = Record::new(7, sources, places);
+            prop_assert_eq!(Record::parse(&record.to_bytes().unwrap()), Ok(record));
+        }
+
+        #[test]
+        fn damage_is_noticed(place in place(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
+            let mut bytes = Record::new(7, vec![], vec![place]).to_bytes().unwrap();
+            let at = at.index(bytes.len());
+            if cut {
+                bytes.truncate(at);
+            } else if bytes[at] == byte {
+                return Ok(());
+            } else {
+                bytes[at] = byte;
+            }
+            prop_assert!(Record::parse(&bytes).is_err());
+        }
+
+        #[test]
+        fn nothing_makes_it_panic(bytes in any::<Vec<u8>>()) {
+            let _ = Record::parse(&bytes);
+        }
+    }
+}

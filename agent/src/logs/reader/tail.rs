@@ -1,0 +1,213 @@
+//! One file that is read: which bytes are new, and whether it is still the file that it was.
+//!
+//! Every read begins a few bytes before the place that was reached and compares them with what
+//! stood there: a file that was truncated and has grown beyond that place since is noticed too.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rustix::fs::OFlags;
+
+use crate::logs::batch::Since;
+use crate::logs::document;
+use crate::logs::places::{FileId, Place, Print};
+
+/// Bytes before the place reached that are compared.
+const OVERLAP: usize = 64;
+/// Bytes at a file's beginning that tell it from another.
+const PREFIX: usize = 1024;
+
+/// Device and inode.
+pub type Key = (u64, u64);
+
+#[derive(Debug)]
+pub struct Tail {
+    pub source: usize,
+    pub key: Key,
+    pub path: PathBuf,
+    /// `,"log.file.path":"…"`
+    pub member: Vec<u8>,
+    /// `None` until there is something in it.
+    pub id: Option<FileId>,
+    pub offset: u64,
+    /// What stands before `offset`.
+    before: Vec<u8>,
+    /// Its first bytes, as many as are known.
+    pub prefix: Print,
+    /// As last seen.
+    pub size: u64,
+    /// The size at which nothing whole was left to read.
+    pub exhausted: Option<u64>,
+    /// In the middle of a line of which enough was taken.
+    pub skipping: bool,
+    pub suspect_below: u64,
+    pub since: Option<Since>,
+    /// Last change of its content, as last seen.
+    pub modified: (i64, i64),
+    pub grew: Instant,
+    /// Its path leads elsewhere since then.
+    pub gone: Option<Instant>,
+    file: File,
+}
+
+/// What a look at a file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    pub size: u64,
+    pub modified: (i64, i64),
+    pub deleted: bool,
+}
+
+impl Tail {
+    /// Opens a regular file; `None` for anything else.
+    pub fn open(path: &Path, source: usize) -> io::Result<Option<Self>> {
+        // A FIFO must not make us wait, a terminal must not become ours.
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.bits() as i32)
+            .open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            source,
+            key: (metadata.dev(), metadata.ino()),
+            path: path.to_owned(),
+            member: document::path_member(path),
+            id: None,
+            offset: 0,
+            before: Vec::new(),
+            prefix: Print::default(),
+            size: metadata.len(),
+            exhausted: None,
+            skipping: false,
+            suspect_below: 0,
+            since: None,
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            grew: Instant::now(),
+            gone: None,
+            file,
+        }))
+    }
+
+    pub fn look(&self) -> io::Result<Look> {
+        let metadata = self.file.metadata()?;
+        Ok(Look {
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            deleted: metadata.nlink() == 0,
+        })
+    }
+
+    /// Its first bytes now.
+    pub fn first_bytes(&self) -> io::Result<Print> {
+        let mut bytes = [0; PREFIX];
+        let count = self.fill(&mut bytes, 0)?;
+        Ok(Print::of(&bytes[..count]))
+    }
+
+    pub fn prefix_is_whole(&self) -> bool {
+        self.prefix.len >= PREFIX as u64
+    }
+
+    /// Whether this is the content that a checkpoint tells of.
+    pub fn is_same(&self, place: &Place) -> bool {
+        let matches = |print: &Print, at: u64| {
+            let mut bytes = vec![0; (print.len as usize).min(PREFIX)];
+            let count = self.fill(&mut bytes, at).unwrap_or_default();
+            print.len == 0 || Print::of(&bytes[..count]) == *print
+        };
+        matches(&place.prefix, 0)
+            && matches(&place.tail, place.acked.saturating_sub(place.tail.len))
+    }
+
+    /// Reading goes on at `offset`.
+    pub fn seek(&mut self, offset: u64) -> io::Result<()> {
+        let count = OVERLAP.min(usize::try_from(offset).unwrap_or(OVERLAP));
+        let mut before = vec![0; count];
+        let got = self.fill(&mut before, offset - count as u64)?;
+        before.truncate(got);
+        // In the middle of a line: its beginning was taken already, or is not wanted.
+        self.skipping = before.last().is_some_and(|byte| *byte != b'\n');
+        self.before = before;
+        self.offset = offset;
+        self.exhausted = None;
+        Ok(())
+    }
+
+    /// Whether what stands before `offset` is still there.
+    pub fn is_unchanged(&self) -> io::Result<bool> {
+        Ok(self.read(&mut [0; OVERLAP + PREFIX])?.is_some())
+    }
+
+    /// Reads what comes after `offset`, at most as much as fits; where in `buffer` it begins and
+    /// ends. `None` if the file is not what it was.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<Option<(usize, usize)>> {
+        let overlap = self.before.len();
+        let count = self.fill(buffer, self.offset - overlap as u64)?;
+        if count < overlap || buffer[..overlap] != self.before {
+            return Ok(None);
+        }
+        // With nothing before it yet, the first bytes are all there is to compare.
+        if self.offset == 0 && self.prefix.len > 0 {
+            let len = self.prefix.len as usize;
+            if count < len || Print::of(&buffer[..len]) != self.prefix {
+                return Ok(None);
+            }
+        }
+        Ok(Some((overlap, count)))
+    }
+
+    /// The bytes of `buffer` up to `end` were taken, `offset` onwards from `start`; what stands
+    /// before the new place.
+    pub fn advance(&mut self, buffer: &[u8], start: usize, end: usize) -> Print {
+        self.offset += (end - start) as u64;
+        self.before.clear();
+        self.before
+            .extend_from_slice(&buffer[end.saturating_sub(OVERLAP)..end]);
+        Print::of(&self.before)
+    }
+
+    /// It begins anew, as another file at the same place.
+    pub fn reset(&mut self) {
+        self.id = None;
+        self.offset = 0;
+        self.before.clear();
+        self.prefix = Print::default();
+        self.exhausted = None;
+        self.skipping = false;
+        self.suspect_below = 0;
+        self.since = None;
+    }
+
+    /// Fills a buffer as far as the file goes.
+    fn fill(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let mut count = 0;
+        while count < buffer.len() {
+            match self.file.read_at(&mut buffer[count..], at + count as u64) {
+                Ok(0) => break,
+                Ok(more) => count += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(count)
+    }
+
+    /// Where the last line that is there begins, or the end if it is whole.
+    pub fn end_of_lines(&self) -> io::Result<u64> {
+        const BACK: u64 = 64 << 10;
+        let from = self.size.saturating_sub(BACK);
+        let mut bytes = vec![0; (self.size - from) as usize];
+        let count = self.fill(&mut bytes, from)?;
+        let newline = memchr::memrchr(b'\n', &bytes[..count]);
+        Ok(newline.map_or(if from == 0 { 0 } else { self.size }, |at| {
+            from + at as u64 + 1
+        }))
+    }
+}

@@ -1,0 +1,151 @@
+//! The reply to a `_bulk` request, read apart from how it came. Pure.
+
+use serde::Deserialize;
+
+/// What became of one document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Created,
+    /// The id exists in the index that is written to.
+    Exists,
+    /// It may be taken another time.
+    Retry {
+        status: u16,
+        reason: String,
+    },
+    /// It will never be taken.
+    Rejected {
+        status: u16,
+        kind: String,
+        reason: String,
+    },
+}
+
+/// The whole reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Everything was created.
+    Clean,
+    /// One outcome per document, in order.
+    Items(Vec<Outcome>),
+}
+
+#[derive(Deserialize)]
+struct Body {
+    errors: bool,
+    #[serde(default)]
+    items: Vec<Action>,
+}
+
+#[derive(Deserialize)]
+struct Action {
+    create: Item,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    status: u16,
+    error: Option<Cause>,
+}
+
+#[derive(Deserialize)]
+struct Cause {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+/// Reads a reply with status 200 to a request for `count` documents, of which at least `errors`,
+/// `items.*.status`, `items.*.error.type` and `items.*.error.reason` were asked for.
+pub fn parse(body: &[u8], count: usize) -> Result<Reply, String> {
+    // Elasticsearch writes it first; the statuses of thousands of created documents need no reading.
+    if body.starts_with(b"{\"errors\":false,") || body == b"{\"errors\":false}" {
+        return Ok(Reply::Clean);
+    }
+    let body: Body = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    if !body.errors {
+        return Ok(Reply::Clean);
+    }
+    if body.items.len() != count {
+        return Err(format!(
+            "{} outcomes for {count} documents",
+            body.items.len()
+        ));
+    }
+    Ok(Reply::Items(
+        body.items
+            .into_iter()
+            .map(|action| outcome(action.create))
+            .collect(),
+    ))
+}
+
+fn outcome(item: Item) -> Outcome {
+    let (kind, reason) = item.error.map_or_else(Default::default, |cause| {
+        (cause.kind, cause.reason.unwrap_or_default())
+    });
+    match item.status {
+        200..=299 => Outcome::Created,
+        409 => Outcome::Exists,
+        // Not the document's fault: rights, a missing template, a blocked index, load.
+        401 | 403 | 404 | 408 | 429 | 500.. => Outcome::Retry {
+            status: item.status,
+            reason: if reason.is_empty() { kind } else { reason },
+        },
+        status => Outcome::Rejected {
+            status,
+            kind,
+            reason,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Elasticsearch 9.5.3 answered, with our `filter_path`.
+    const CAPTURED: &str = r#"{"errors":true,"items":[{"create":{"status":201}},{"create":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"[a1]: version conflict, document already exists (current version [1])"}}},{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":"[1:42] failed to parse field [x] of type [long] in document with id 'a2'. Preview of field's value: 'b'"}}},{"create":{"status":404,"error":{"type":"index_not_found_exception","reason":"no such index [none-x] and the index creation request requires a data stream"}}},{"create":{"status":429,"error":{"type":"es_rejected_execution_exception"}}}]}"#;
+
+    #[test]
+    fn every_document_has_its_outcome() {
+        let Reply::Items(items) = parse(CAPTURED.as_bytes(), 5).unwrap() else {
+            panic!("it has errors");
+        };
+        assert_eq!(items[0], Outcome::Created);
+        assert_eq!(items[1], Outcome::Exists);
+        assert!(
+            matches!(&items[2], Outcome::Rejected { status: 400, kind, .. } if kind == "document_parsing_exception")
+        );
+        assert!(matches!(items[3], Outcome::Retry { status: 404, .. }));
+        assert!(
+            matches!(&items[4], Outcome::Retry { status: 429, reason } if reason == "es_rejected_execution_exception")
+        );
+    }
+
+    #[test]
+    fn a_clean_reply_in_any_order() {
+        for body in [
+            r#"{"errors":false}"#,
+            r#"{"errors":false,"items":[{"create":{"status":201}}]}"#,
+            r#"{"took":3,"errors":false,"items":[]}"#,
+        ] {
+            assert_eq!(parse(body.as_bytes(), 7), Ok(Reply::Clean));
+        }
+    }
+
+    #[test]
+    fn a_reply_that_does_not_fit_is_no_reply() {
+        assert!(parse(CAPTURED.as_bytes(), 4).is_err());
+        assert!(parse(b"<html>", 1).is_err());
+        assert!(parse(b"{}", 1).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_makes_it_panic(bytes in proptest::prelude::any::<Vec<u8>>()) {
+            let _ = parse(&bytes, 3);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! How long to wait before another attempt: exponential with full jitter, so that a thousand agents
+//! do not come back to a cluster that has just risen at the same moment.
+
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default)]
+pub struct Backoff {
+    attempts: u32,
+}
+
+impl Backoff {
+    pub fn next(&mut self) -> Duration {
+        let ceiling = FIRST
+            .saturating_mul(1 << self.attempts.min(16))
+            .min(LONGEST);
+        self.attempts += 1;
+        ceiling.mul_f64(rand::random::<f64>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_grows_to_a_limit() {
+        let mut backoff = Backoff::default();
+        for attempt in 0..100_u32 {
+            let ceiling = FIRST.saturating_mul(1 << attempt.min(16)).min(LONGEST);
+            assert!(backoff.next() <= ceiling);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! OTLP/HTTP: `POST /v1/traces`, protobuf or JSON, plain or gzip; answers in the encoding of the
+//! request. <https://opentelemetry.io/docs/specs/otlp/#otlphttp>
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{
+    ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER as RETRY_AFTER_NAME,
+};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::body::Reading;
+use super::{Reply, refuse, take};
+use crate::traces::Lane;
+use crate::traces::intake::{Encoding, Packing, RETRY_AFTER, Refusal, Transport};
+use crate::traces::status::{self, Code};
+
+const PATH: &str = "/v1/traces";
+const TRANSPORT: Transport = Transport::Http;
+
+pub async fn handle(lane: &Lane, request: Request<Incoming>) -> Reply {
+    let encoding = encoding(request.headers());
+    // Where the request's encoding is none of ours, JSON is the one that a person can read.
+    let answer_in = encoding.unwrap_or(Encoding::Json);
+    if request.uri().path() != PATH {
+        let text = format!(
+            "kai-agent takes spans only, at {PATH}; there is no {}",
+            request.uri().path()
+        );
+        return failed(StatusCode::NOT_FOUND, &text, answer_in);
+    }
+    if request.method() != Method::POST {
+        let text = format!("{} is not possible at {PATH}; use POST", request.method());
+        let mut reply = failed(StatusCode::METHOD_NOT_ALLOWED, &text, answer_in);
+        reply
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("POST"));
+        return reply;
+    }
+    match export(lane, encoding, request).await {
+        Ok(()) => reply(
+            StatusCode::OK,
+            match answer_in {
+                Encoding::Protobuf => Bytes::new(), // an ExportTraceServiceResponse of defaults
+                Encoding::Json => Bytes::from_static(b"{}"),
+            },
+            answer_in,
+        ),
+        Err(refusal) => {
+            let status = status_of(&refusal);
+            let mut reply = failed(status, &refusal.to_string(), answer_in);
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                let seconds = HeaderValue::from(RETRY_AFTER.as_secs());
+                reply.headers_mut().insert(RETRY_AFTER_NAME, seconds);
+            }
+            reply
+        }
+    }
+}
+
+async fn export(
+    lane: &Lane,
+    encoding: Option<Encoding>,
+    request: Request<Incoming>,
+) -> Result<(), Refusal> {
+    let not_supported = |text: String| Err(refuse(lane, TRANSPORT, Refusal::NotSupported(text)));
+    let shown = |name| {
+        let value = request.headers().get(name).map(HeaderValue::as_bytes);
+        String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+    };
+    let Some(encoding) = encoding else {
+        return not_supported(format!(
+            "Content-Type {:?} is not supported; send application/x-protobuf or application/json",
+            shown(CONTENT_TYPE)
+        ));
+    };
+    let packing = match shown(CONTENT_ENCODING).trim().to_ascii_lowercase().as_str() {
+        "" | "identity" => Packing::None,
+        "gzip" | "x-gzip" => Packing::Gzip,
+        other => {
+            return not_supported(format!(
+                "Content-Encoding {other:?} is not supported; send gzip, or none"
+            ));
+        }
+    };
+    let reading = Reading {
+        room: &lane.room,
+        limit: lane.request_limit,
+    };
+    let held = reading
+        .whole(request.into_body())
+        .await
+        .map_err(|refusal| refuse(lane, TRANSPORT, refusal))?;
+    take(lane, TRANSPORT, held.bytes, packing, encoding)
+}
+
+fn encoding(headers: &HeaderMap) -> Option<Encoding> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let kind = value.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/x-protobuf") {
+        Some(Encoding::Protobuf)
+    } else if kind.eq_ignore_ascii_case("application/json") {
+        Some(Encoding::Json)
+    } else {
+        None
+    }
+}
+
+/// Senders try again after 429, 502, 503 and 504 only.
+fn status_of(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Full | Refusal::Busy | Refusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Slow(_) => StatusCode::REQUEST_TIMEOUT,
+        Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::Malformed(_) | Refusal::BrokeOff => StatusCode::BAD_REQUEST,
+        Refusal::NotSupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    }
+}
+
+/// A failure's body is a `google.rpc.Status` with a message for a developer.
+fn failed(status: StatusCode, message: &str, encoding: Encoding) -> Reply {
+    let body = match encoding {
+        // OTLP does not use the status' own code.
+        Encoding::Protobuf => status::encode(Code::OK, message, None),
+        Encoding::Json => serde_json::json!({ "message": message }).to_string().into(),
+    };
+    reply(status, body.into(), encoding)
+}
+
+fn reply(status: StatusCode, body: Bytes, encoding: Encoding) -> Reply {
+    let mut reply = Response::new(Full::new(body).boxed_unsync());
+    *reply.status_mut() = status;
+    let kind = match encoding {
+        Encoding::Protobuf => "application/x-protobuf",
+        Encoding::Json => "application/json",
+    };
+    reply
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    reply
+}

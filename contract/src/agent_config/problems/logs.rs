@@ -1,0 +1,231 @@
+//! What can be wrong with `logs:`.
+
+use std::path::Path;
+
+use super::{Problem, without_userinfo};
+use crate::agent_config::{AgentConfig, Elasticsearch, HttpAuth, LogSource, Logs};
+
+/// The least memory with which lines still move in batches.
+const LEAST_MEMORY: u64 = 1 << 20;
+/// Fields that one source may add; what a line has is looked for under each of these names.
+const MOST_FIELDS: usize = 40;
+
+pub(super) fn check(config: &AgentConfig, found: &mut Vec<Problem>) {
+    if let Some(state) = &config.state {
+        absolute("state", state, found);
+    }
+    let Some(logs) = &config.logs else {
+        return;
+    };
+    if config.state.is_none() {
+        found.push(Problem::new(
+            "logs",
+            "the places reached in the files must outlive the agent; give it a folder as state",
+        ));
+    }
+    for (name, source) in &logs.sources {
+        check_source(name, source, found);
+    }
+    elasticsearch(&logs.elasticsearch, found);
+    sizes(logs, found);
+}
+
+fn absolute(at: &str, path: &Path, found: &mut Vec<Problem>) {
+    if !path.is_absolute() {
+        found.push(Problem::new(
+            at,
+            format!(
+                "\"{}\" is not an absolute path; begin it with /",
+                path.display()
+            ),
+        ));
+    }
+}
+
+fn check_source(name: &str, source: &LogSource, found: &mut Vec<Problem>) {
+    let at = |key: &str| format!("logs.sources.{name}.{key}");
+    if name.is_empty() {
+        found.push(Problem::new("logs.sources", "a source has an empty name"));
+    }
+    if source.paths.is_empty() {
+        found.push(Problem::new(
+            at("paths"),
+            "nothing to read; give at least one path such as /var/log/booking/*.log",
+        ));
+    }
+    for (key, globs) in [("paths", &source.paths), ("exclude", &source.exclude)] {
+        for (index, glob) in globs.iter().enumerate() {
+            let at = at(&format!("{key}.{index}"));
+            absolute(&at, Path::new(glob), found);
+        }
+    }
+    if let Some(reason) = bad_data_stream(&source.data_stream) {
+        found.push(Problem::new(
+            at("dataStream"),
+            format!(
+                "\"{}\" {reason}; write one like logs-kai.booking-production",
+                source.data_stream
+            ),
+        ));
+    }
+    if source.fields.len() > MOST_FIELDS {
+        found.push(Problem::new(
+            at("fields"),
+            format!(
+                "{} fields are more than the {MOST_FIELDS} that are supported",
+                source.fields.len()
+            ),
+        ));
+    }
+    for field in source.fields.keys() {
+        if field.split('.').any(str::is_empty) {
+            found.push(Problem::new(
+                at(&format!("fields.{field}")),
+                format!("\"{field}\" is no field name; write one like service.name"),
+            ));
+        }
+    }
+}
+
+/// Elasticsearch's own rules for a data stream's name.
+fn bad_data_stream(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("is empty");
+    }
+    if name.len() > 200 {
+        return Some("is longer than 200 bytes");
+    }
+    if name.starts_with(['-', '_', '+', '.']) {
+        return Some("begins with '-', '_', '+' or '.', which Elasticsearch refuses");
+    }
+    if name.chars().any(char::is_uppercase) {
+        return Some("has capital letters, which Elasticsearch refuses");
+    }
+    let refused = |c: char| "\\/*?\"<>|,#: %&".contains(c) || c.is_control() || !c.is_ascii();
+    if name.contains(refused) {
+        return Some("has a character that does not belong into a data stream's name");
+    }
+    None
+}
+
+fn elasticsearch(cluster: &Elasticsearch, found: &mut Vec<Problem>) {
+    if cluster.endpoints.is_empty() {
+        found.push(Problem::new(
+            "logs.elasticsearch.endpoints",
+            "no address to send to; give at least one like http://127.0.0.1:9200",
+        ));
+    }
+    for (index, url) in cluster.endpoints.iter().enumerate() {
+        let at = format!("logs.elasticsearch.endpoints.{index}");
+        let rest = url
+            .strip_prefix("http://")
+            .or_else(|| url.strip_prefix("https://"));
+        match rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default()) {
+            None | Some("") => found.push(Problem::new(
+                at,
+                format!(
+                    "\"{}\" is not an http:// or https:// address; write one like \
+                     http://127.0.0.1:9200",
+                    without_userinfo(url)
+                ),
+            )),
+            Some(host) if host.contains('@') => found.push(Problem::new(
+                at,
+                "a user name or password in the address would show up in errors; name a file with \
+                 it under auth",
+            )),
+            Some(_) if url.contains(['?', '#']) || url.bytes().any(|b| b <= b' ' || b == 0x7f) => {
+                found.push(Problem::new(
+                    at,
+                    "the address has a query, a fragment or a space in it; leave it out",
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    let file = match &cluster.auth {
+        None => None,
+        Some(HttpAuth::ApiKeyFile(file)) => Some(("apiKeyFile", file)),
+        Some(HttpAuth::TokenFile(file)) => Some(("tokenFile", file)),
+        Some(HttpAuth::Basic { password_file, .. }) => Some(("basic.passwordFile", password_file)),
+    };
+    if let Some((key, file)) = file {
+        absolute(&format!("logs.elasticsearch.auth.{key}"), file, found);
+    }
+    if let Some(file) = &cluster.ca_file {
+        absolute("logs.elasticsearch.caFile", file, found);
+    }
+}
+
+fn sizes(logs: &Logs, found: &mut Vec<Problem>) {
+    if logs.memory_bytes < LEAST_MEMORY {
+        found.push(Problem::new(
+            "logs.memoryBytes",
+            format!(
+                "{} is too little to send lines in batches; give at least {LEAST_MEMORY}",
+                logs.memory_bytes
+            ),
+        ));
+    }
+    let most = (logs.memory_bytes / 4).min(16 << 20);
+    if !(1024..=most.max(1024)).contains(&logs.max_line_bytes) {
+        found.push(Problem::new(
+            "logs.maxLineBytes",
+            format!(
+                "{} is out of range; give bytes from 1024 to {}, a quarter of memoryBytes and at \
+                 most 16777216",
+                logs.max_line_bytes,
+                most.max(1024)
+            ),
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths_of(text: &str) -> Vec<String> {
+        let config: AgentConfig = serde_yaml::from_str(text).unwrap();
+        config.problems().into_iter().map(|p| p.path).collect()
+    }
+
+    #[test]
+    fn a_small_lane_is_sound() {
+        assert_eq!(
+            paths_of(
+                "version: 2\nlisten: 127.0.0.1:0\nstate: /s\nlogs:\n  elasticsearch: {endpoints: \
+                 ['http://h:9200']}\n  sources: {a: {paths: ['/l/*.log'], dataStream: \
+                 logs-kai.a-local}}\n"
+            ),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn everything_wrong_with_the_lane_is_reported_at_once() {
+        assert_eq!(
+            paths_of(
+                "version: 2\nlisten: 127.0.0.1:0\nlogs:\n  memoryBytes: 5\n  maxLineBytes: 1\n  \
+                 elasticsearch: {endpoints: ['h:9200', 'http://u:p@h', 'http://h/?x'], auth: \
+                 {apiKeyFile: key}, caFile: ca}\n  sources: {a: {paths: ['l/*.log'], dataStream: \
+                 Logs, fields: {'a..b': x}}, b: {paths: [], dataStream: ''}}\n"
+            ),
+            [
+                "logs",
+                "logs.sources.a.paths.0",
+                "logs.sources.a.dataStream",
+                "logs.sources.a.fields.a..b",
+                "logs.sources.b.paths",
+                "logs.sources.b.dataStream",
+                "logs.elasticsearch.endpoints.0",
+                "logs.elasticsearch.endpoints.1",
+                "logs.elasticsearch.endpoints.2",
+                "logs.elasticsearch.auth.apiKeyFile",
+                "logs.elasticsearch.caFile",
+                "logs.memoryBytes",
+                "logs.maxLineBytes",
+            ]
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! Dashboards: short YAML sources, one subject per file, compiled to what Grafana and Kibana take.
+//! Pure. The sources are part of the program.
+
+pub mod grafana;
+pub mod kibana;
+pub mod query;
+pub mod source;
+
+use source::{Dashboard, KibanaDashboard, SourceError};
+
+/// Name and text of each of Grafana's, in the order in which they link to each other.
+const SOURCES: [(&str, &str); 3] = [
+    ("system", include_str!("../../dashboards/system.yaml")),
+    (
+        "application",
+        include_str!("../../dashboards/application.yaml"),
+    ),
+    ("business", include_str!("../../dashboards/business.yaml")),
+];
+
+const KIBANA_SOURCES: [(&str, &str); 1] =
+    [("logs", include_str!("../../dashboards/logs.kibana.yaml"))];
+
+/// Grafana's, with their names.
+pub fn sources() -> Vec<(&'static str, Result<Dashboard, SourceError>)> {
+    SOURCES
+        .iter()
+        .map(|(name, text)| (*name, source::read(name, text)))
+        .collect()
+}
+
+/// Kibana's, with their names.
+pub fn kibana_sources() -> Vec<(&'static str, Result<KibanaDashboard, SourceError>)> {
+    KIBANA_SOURCES
+        .iter()
+        .map(|(name, text)| (*name, source::read_kibana(name, text)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_source_is_sound() {
+        for (name, source) in super::sources() {
+            source.unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        for (name, source) in super::kibana_sources() {
+            source.unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Fields and settings of the indices. Names are those of the Elastic Common Schema.
+//!
+//! Lines of any service must find a place, whatever they call their fields: unknown texts are
+//! keywords, unknown fields above a limit stay in the document unindexed, a value of the wrong type
+//! is kept and not indexed, and `error` may be a text in one line and have fields in the next
+//! (`subobjects: false`). The document itself is stored as it came.
+
+use serde_json::{Value, json};
+
+/// In the form in which a server gives them back: numbers and booleans as texts.
+pub fn settings() -> Value {
+    json!({ "index": {
+        "mode": "logsdb",
+        "number_of_shards": "1",
+        // A copy where there is a second node, and a green cluster where there is none.
+        "auto_expand_replicas": "0-1",
+        "mapping": {
+            "total_fields": { "limit": "1000", "ignore_dynamic_beyond_limit": "true" },
+            "ignore_malformed": "true",
+            "source": { "mode": "stored" },
+        },
+    } })
+}
+
+/// `_meta` goes with them into every index, and says which templates won.
+pub fn mappings(owner: &str, properties: &Value) -> Value {
+    json!({
+        "_meta": { "managed_by": "kai-observe", "owner": owner },
+        "subobjects": false,
+        "date_detection": false,
+        "dynamic_templates": [
+            { "texts": {
+                "match_mapping_type": "string",
+                "mapping": { "type": "keyword", "ignore_above": 1024 },
+            } },
+        ],
+        "properties": properties,
+    })
+}
+
+fn keywords(names: &[&str]) -> serde_json::Map<String, Value> {
+    names
+        .iter()
+        .map(|name| {
+            let field = json!({ "type": "keyword", "ignore_above": 1024 });
+            ((*name).to_owned(), field)
+        })
+        .collect()
+}
+
+pub fn logs() -> Value {
+    let mut out = keywords(&[
+        "client.ip",
+        "data_stream.dataset",
+        "data_stream.namespace",
+        "data_stream.type",
+        "ecs.version",
+        "error.code",
+        "error.type",
+        "event.action",
+        "event.category",
+        "event.dataset",
+        "event.id",
+        "event.kind",
+        "event.outcome",
+        "host.name",
+        "http.request.id",
+        "http.request.method",
+        "http.route",
+        "kai.team",
+        "log.file.path",
+        "log.level",
+        "log.logger",
+        "service.environment",
+        "service.name",
+        "service.node.name",
+        "service.version",
+        "span.id",
+        "tags",
+        "trace.id",
+        "transaction.id",
+        "url.path",
+        "user.id",
+    ]);
+    for (name, kind) in [
+        ("@timestamp", "date"),
+        ("event.ingested", "date"),
+        ("event.duration", "long"),
+        ("http.response.status_code", "long"),
+        ("log.offset", "long"),
+        ("process.pid", "long"),
+        ("message", "text"),
+        ("error.message", "text"),
+        ("error.stack_trace", "text"),
+    ] {
+        out.insert(name.to_owned(), json!({ "type": kind }));
+    }
+    Value::Object(out)
+}
+
+pub fn events() -> Value {
+    let mut out = keywords(&[
+        "event.action",
+        "event.id",
+        "event.kind",
+        "event.outcome",
+        "event.provider",
+        "event.type",
+        "kai.team",
+        "service.environment",
+        "service.name",
+        "service.version",
+        "tags",
+        "user.name",
+    ]);
+    for (name, kind) in [
+        ("@timestamp", "date"),
+        ("event.start", "date"),
+        ("event.end", "date"),
+        ("message", "text"),
+    ] {
+        out.insert(name.to_owned(), json!({ "type": kind }));
+    }
+    Value::Object(out)
+}

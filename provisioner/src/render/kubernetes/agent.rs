@@ -1,0 +1,283 @@
+//! kai-agent: one pod on every node, with as little of the node as its lanes need. Metrics need
+//! `/proc`, `/sys` and `/` read-only, and neither root nor any capability; the node's network,
+//! process and host namespaces are not joined.
+
+use kai_contract::agent_config::{Admin, AgentConfig, Collectors, Roots, VERSION};
+use serde_json::{Value, json};
+
+use super::names::Names;
+use super::parts::{self, NOBODY};
+use crate::model::{Kubernetes, Resources, Stack};
+use crate::render::yaml;
+
+const PART: &str = "kai-agent";
+const PORT: u16 = 9180;
+/// What the agent keeps outlives its pod here.
+const STATE: &str = "/var/lib/kai-agent";
+/// node_exporter's defaults, and what a container runtime and the kubelet mount for each pod.
+const MOUNT_POINTS: &str = "^/(dev|proc|sys|run/credentials/.+|run/containerd/.+|run/k3s/.+|\
+    run/netns/.+|var/lib/docker/.+|var/lib/containers/.+|var/lib/containerd/.+|\
+    var/lib/kubelet/.+)($|/)";
+/// One end of each pod's link: its name changes with every pod.
+const DEVICES: &str = "^(veth|cali|lxc|azv|gke|eni[0-9a-f]{5}).*$";
+
+pub fn render(stack: &Stack, cluster: &Kubernetes, names: &Names) -> Vec<Value> {
+    let config = config(stack.agent.disable_collectors.clone());
+    let text = yaml::to_text(&config);
+    let namespace = &names.agent_namespace;
+    let object =
+        |api: &str, kind: &str, rest: Value| names.object(api, kind, PART, namespace, PART, rest);
+    vec![
+        object("v1", "ResourceQuota", quota()),
+        parts::account(names, PART, namespace),
+        object("v1", "ConfigMap", json!({ "data": { "agent.yaml": text } })),
+        object(
+            "v1",
+            "Service",
+            json!({ "spec": {
+                // No address of its own: an agent is asked for its own node, never for any node.
+                "clusterIP": "None",
+                "selector": names.selector(PART),
+                "ports": [{ "name": "metrics", "port": PORT, "targetPort": "metrics", "protocol": "TCP" }],
+            } }),
+        ),
+        network(&config, names),
+        daemon_set(stack, cluster, names, &config),
+    ]
+}
+
+fn config(disable: Vec<String>) -> AgentConfig {
+    AgentConfig {
+        version: VERSION,
+        listen: format!("0.0.0.0:{PORT}"),
+        admin: Admin {
+            socket: Some("/run/kai-agent/agent.sock".into()),
+        },
+        roots: Roots {
+            proc: "/host/proc".into(),
+            sys: "/host/sys".into(),
+            root: "/host/root".into(),
+            udev_data: None,
+        },
+        collectors: Collectors {
+            disable,
+            filesystem_mount_points_exclude: Some(MOUNT_POINTS.into()),
+            netdev_device_exclude: Some(DEVICES.into()),
+            // Netlink would show the pod's own network.
+            netdev_netlink: Some(false),
+            ..Collectors::default()
+        },
+        // Prometheus asks pods itself.
+        applications: std::collections::BTreeMap::new(),
+        // The kubelet keeps containers' output small.
+        rotate: Vec::new(),
+        state: None,
+        logs: None,
+        traces: None,
+        gate: None,
+    }
+}
+
+/// Some clusters admit `system-node-critical` outside `kube-system` only where a quota allows it.
+fn quota() -> Value {
+    json!({ "spec": {
+        "hard": { "pods": "10k" },
+        "scopeSelector": { "matchExpressions": [{
+            "scopeName": "PriorityClass",
+            "operator": "In",
+            "values": ["system-node-critical"],
+        }] },
+    } })
+}
+
+/// Prometheus may ask. The metrics lane asks nobody; the other lanes send.
+fn network(config: &AgentConfig, names: &Names) -> Value {
+    let from = parts::peer(names, "prometheus", &names.namespace);
+    let mut out = parts::ingress(
+        names,
+        PART,
+        &names.agent_namespace,
+        json!([{ "from": [from], "ports": [{ "protocol": "TCP", "port": PORT }] }]),
+    );
+    if config.logs.is_none() && config.traces.is_none() {
+        // No rule allows any. (An empty list would say the same, and differ from what the server
+        // keeps, so that each apply would be a change.)
+        out["spec"]["policyTypes"] = json!(["Ingress", "Egress"]);
+    }
+    out
+}
+
+fn daemon_set(stack: &Stack, cluster: &Kubernetes, names: &Names, config: &AgentConfig) -> Value {
+    names.object(
+        "apps/v1",
+        "DaemonSet",
+        PART,
+        &names.agent_namespace,
+        PART,
+        json!({ "spec": {
+            "selector": { "matchLabels": names.selector(PART) },
+            "updateStrategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": { "maxUnavailable": "10%" },
+            },
+            "revisionHistoryLimit": 5,
+            "template": {
+                "metadata": { "labels": names.labels(PART) },
+                "spec": pod(&stack.agent.resources, cluster, config),
+            },
+        } }),
+    )
+}
+
+fn pod(resources: &Resources, cluster: &Kubernetes, config: &AgentConfig) -> Value {
+    let logs = config.logs.is_some();
+    let host = |path: &str, kind: &str| json!({ "path": path, "type": kind });
+    let seen = |name: &str, path: &str| {
+        // Mounts that come later are seen too; none of ours reaches the node.
+        json!({ "name": name, "mountPath": path, "readOnly": true,
+                "mountPropagation": "HostToContainer" })
+    };
+    let mut mounts = vec![
+        json!({ "name": "config", "mountPath": "/etc/kai-agent", "readOnly": true }),
+        json!({ "name": "run", "mountPath": "/run/kai-agent" }),
+        seen("proc", "/host/proc"),
+        seen("sys", "/host/sys"),
+        seen("root", "/host/root"),
+    ];
+    let mut volumes = vec![
+        json!({ "name": "config", "configMap": { "name": PART } }),
+        json!({ "name": "run", "emptyDir": { "medium": "Memory", "sizeLimit": "1Mi" } }),
+        json!({ "name": "proc", "hostPath": host("/proc", "Directory") }),
+        json!({ "name": "sys", "hostPath": host("/sys", "Directory") }),
+        json!({ "name": "root", "hostPath": host("/", "Directory") }),
+    ];
+    if logs {
+        mounts.push(seen("logs", "/var/log"));
+        volumes.push(json!({ "name": "logs", "hostPath": host("/var/log", "Directory") }));
+    }
+    if let Some(state) = &config.state {
+        mounts.push(json!({ "name": "state", "mountPath": state }));
+        volumes.push(json!({ "name": "state", "hostPath": host(STATE, "DirectoryOrCreate") }));
+    }
+    let pull = parts::pull_secrets(cluster);
+    let mut out = json!({
+        "serviceAccountName": PART,
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        // On every node, whatever it is kept free for, and the last to be evicted: a full node is
+        // the one to be seen.
+        "priorityClassName": "system-node-critical",
+        "tolerations": [{ "operator": "Exists" }],
+        "nodeSelector": { "kubernetes.io/os": "linux" },
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": security(logs),
+        "containers": [{
+            "name": PART,
+            "image": cluster.agent_image,
+            "imagePullPolicy": "IfNotPresent",
+            "args": ["run", "--config=/etc/kai-agent/agent.yaml", "--log-format=json"],
+            "ports": [{ "name": "metrics", "containerPort": PORT, "protocol": "TCP" }],
+            "livenessProbe": parts::probe("/live", "metrics", 10, 3),
+            "readinessProbe": parts::probe("/ready", "metrics", 10, 3),
+            "resources": parts::resources(resources),
+            "securityContext": container(logs),
+            "volumeMounts": mounts,
+        }],
+        "volumes": volumes,
+    });
+    if !pull.is_empty() {
+        out["imagePullSecrets"] = json!(pull);
+    }
+    out
+}
+
+/// Files of a pod's output belong to root. Root without capabilities is the owner of those files
+/// and of the folder of its state, and nothing more; `DAC_READ_SEARCH` lets it read, never write,
+/// what belongs to others.
+fn security(logs: bool) -> Value {
+    let mut out = json!({ "seccompProfile": { "type": "RuntimeDefault" } });
+    if logs {
+        out["runAsUser"] = json!(0);
+        out["runAsGroup"] = json!(0);
+    } else {
+        out["runAsNonRoot"] = json!(true);
+        out["runAsUser"] = json!(NOBODY);
+        out["runAsGroup"] = json!(NOBODY);
+        // The admin socket's folder.
+        out["fsGroup"] = json!(NOBODY);
+    }
+    out
+}
+
+fn container(logs: bool) -> Value {
+    let mut out = parts::container_security();
+    if logs {
+        out["capabilities"]["add"] = json!(["DAC_READ_SEARCH"]);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use kai_contract::agent_config::{Elasticsearch, Logs};
+
+    use super::*;
+
+    fn cluster() -> Kubernetes {
+        Kubernetes {
+            namespace: "n".into(),
+            agent_image: "kai-agent:1".into(),
+            prometheus_image: None,
+            alertmanager_image: None,
+            pull_secrets: Vec::new(),
+            storage_class: None,
+        }
+    }
+
+    fn rendered(config: &AgentConfig) -> Value {
+        let resources = Resources {
+            cpu: "50m".into(),
+            memory: "128Mi".into(),
+        };
+        pod(&resources, &cluster(), config)
+    }
+
+    #[test]
+    fn each_lane_adds_what_it_needs_and_no_more() {
+        let mut config = config(Vec::new());
+        let metrics = rendered(&config);
+        assert_eq!(metrics["securityContext"]["runAsUser"], NOBODY);
+        assert!(metrics["containers"][0]["securityContext"]["capabilities"]["add"].is_null());
+        assert!(!metrics.to_string().contains("/var/l"));
+
+        config.state = Some(STATE.into());
+        config.logs = Some(Logs {
+            sources: std::collections::BTreeMap::new(),
+            elasticsearch: Elasticsearch {
+                endpoints: vec!["http://h".into()],
+                auth: None,
+                ca_file: None,
+            },
+            memory_bytes: 1,
+            dead_letter_bytes: 1,
+            max_line_bytes: 1,
+            gzip: false,
+        });
+        let logs = rendered(&config);
+        assert_eq!(logs["securityContext"]["runAsUser"], 0);
+        let security = &logs["containers"][0]["securityContext"];
+        assert_eq!(
+            security["capabilities"],
+            json!({ "drop": ["ALL"], "add": ["DAC_READ_SEARCH"] })
+        );
+        let mounts = logs["containers"][0]["volumeMounts"]
+            .as_array()
+            .expect("mounts");
+        let writable: Vec<&Value> = mounts
+            .iter()
+            .filter(|m| m["readOnly"].is_null())
+            .map(|m| &m["mountPath"])
+            .collect();
+        assert_eq!(writable, ["/run/kai-agent", STATE]);
+    }
+}

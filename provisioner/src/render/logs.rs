@@ -1,0 +1,88 @@
+//! The agent's log lane: which files of which service go to which data stream.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use kai_contract::agent_config::{LogFormat, LogSource, LogStart, Logs};
+
+use super::elasticsearch::{canary_stream, log_stream};
+use super::gate;
+use super::secrets::Secrets;
+use crate::layout::Layout;
+use crate::model::{self, Stack};
+
+/// Name of the source that `verify` writes to; no service may have a dot.
+const CANARY: &str = "kai.canary";
+const MEMORY_BYTES: u64 = 16 << 20;
+const DEAD_LETTER_BYTES: u64 = 64 << 20;
+const MAX_LINE_BYTES: u64 = 256 << 10;
+
+/// The file that `verify` writes a line to, to find it again.
+pub fn canary_file(layout: &Layout) -> PathBuf {
+    layout.root.join("log/canary.log")
+}
+
+/// Nothing when there is no Elasticsearch to send lines to.
+pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> Option<Logs> {
+    let elasticsearch = gate::elasticsearch(stack, &mut |reference| {
+        secrets.file("agent-elasticsearch", reference)
+    })?;
+    let mut sources: BTreeMap<String, LogSource> = stack
+        .services
+        .values()
+        .filter_map(|service| {
+            let logs = service.logs.as_ref()?;
+            let data = layout.root.join("data").join(&service.name);
+            let data = data.to_string_lossy();
+            let source = LogSource {
+                paths: logs
+                    .paths
+                    .iter()
+                    .map(|path| path.replace("${data}", &data))
+                    .collect(),
+                exclude: Vec::new(),
+                format: match logs.format {
+                    model::LogFormat::Auto => LogFormat::Auto,
+                    model::LogFormat::Json => LogFormat::Json,
+                    model::LogFormat::Plain => LogFormat::Plain,
+                },
+                data_stream: log_stream(stack, &service.name),
+                fields: fields(stack, &service.name, &service.team),
+                start: LogStart::Beginning,
+            };
+            Some((service.name.clone(), source))
+        })
+        .collect();
+    sources.insert(
+        CANARY.to_owned(),
+        LogSource {
+            paths: vec![canary_file(layout).to_string_lossy().into_owned()],
+            exclude: Vec::new(),
+            format: LogFormat::Json,
+            data_stream: canary_stream(stack),
+            fields: fields(stack, "kai-observe", &stack.routing.fallback_team),
+            start: LogStart::Beginning,
+        },
+    );
+    Some(Logs {
+        sources,
+        elasticsearch,
+        memory_bytes: MEMORY_BYTES,
+        dead_letter_bytes: DEAD_LETTER_BYTES,
+        max_line_bytes: MAX_LINE_BYTES,
+        // The node is on this machine, or near: bytes on the wire cost less than their packing.
+        gzip: false,
+    })
+}
+
+fn fields(stack: &Stack, service: &str, team: &str) -> BTreeMap<String, String> {
+    [
+        ("service.name", service),
+        ("service.environment", &stack.environment),
+        ("event.dataset", &format!("kai.{service}")),
+        ("kai.team", team),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect()
+}

@@ -1,0 +1,307 @@
+//! A stand-in for Elasticsearch that does what is asked of it: refuses, drops, stalls, rolls over.
+//! What it knows of Elasticsearch was copied from a real one's answers: ids are unique within one
+//! backing index, `create` of a known id is a 409 item, `_resolve/index` lists the indices.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+/// One `_bulk` request as it came.
+#[derive(Debug, Clone)]
+pub struct Bulk {
+    pub stream: String,
+    pub documents: Vec<(String, String)>,
+    pub bytes: usize,
+    pub gzip: bool,
+    pub authorization: Option<String>,
+}
+
+/// What to do with a request.
+#[derive(Debug, Clone)]
+pub enum Do {
+    Take,
+    /// Take it, and close the connection without an answer.
+    TakeAndDrop,
+    /// The same, and the data stream rolls over before anything else is asked.
+    TakeRollOverAndDrop,
+    /// Close the connection and take nothing.
+    Drop,
+    /// Answer with this status and text and take nothing.
+    Answer(u16, &'static str),
+    /// Take all but the documents with these texts in them, which get this status.
+    Refuse(&'static str, u16),
+    /// Take nothing and say for each document that its id is there.
+    Taken,
+}
+
+type Script = Box<dyn FnMut(&Bulk, usize) -> Do + Send>;
+
+#[derive(Default)]
+struct Inner {
+    /// Backing indices by data stream, oldest first; documents by id.
+    streams: BTreeMap<String, Vec<HashMap<String, String>>>,
+    requests: usize,
+    bulks: Vec<Bulk>,
+    script: Option<Script>,
+    /// Asked of `_mget`, by index.
+    asked: Vec<String>,
+    held: bool,
+}
+
+#[derive(Clone)]
+pub struct Fake {
+    pub url: String,
+    inner: Arc<Mutex<Inner>>,
+}
+
+impl Fake {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let fake = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            inner: Arc::default(),
+        };
+        let served = fake.clone();
+        // Ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let fake = served.clone();
+                std::thread::spawn(move || fake.serve(&stream));
+            }
+        });
+        fake
+    }
+
+    /// Decides what becomes of each `_bulk` request, given its number from 0.
+    pub fn script(&self, script: impl FnMut(&Bulk, usize) -> Do + Send + 'static) {
+        self.inner.lock().unwrap().script = Some(Box::new(script));
+    }
+
+    pub fn unscript(&self) {
+        self.inner.lock().unwrap().script = None;
+    }
+
+    /// While held, requests wait for their answers.
+    pub fn hold(&self, held: bool) {
+        self.inner.lock().unwrap().held = held;
+    }
+
+    pub fn roll_over(&self, stream: &str) {
+        let mut inner = self.inner.lock().unwrap();
+        inner.streams.get_mut(stream).unwrap().push(HashMap::new());
+    }
+
+    /// All documents, whichever index they are in.
+    pub fn documents(&self) -> Vec<Value> {
+        let inner = self.inner.lock().unwrap();
+        let all = inner.streams.values().flatten().flat_map(HashMap::values);
+        all.map(|text| serde_json::from_str(text).unwrap())
+            .collect()
+    }
+
+    pub fn count(&self) -> usize {
+        let inner = self.inner.lock().unwrap();
+        inner.streams.values().flatten().map(HashMap::len).sum()
+    }
+
+    /// The `seq` of every document, sorted.
+    pub fn sequence(&self) -> Vec<u64> {
+        let mut all: Vec<u64> = self
+            .documents()
+            .iter()
+            .filter_map(|document| document["seq"].as_u64())
+            .collect();
+        all.sort_unstable();
+        all
+    }
+
+    pub fn messages(&self) -> Vec<String> {
+        let mut all: Vec<String> = self
+            .documents()
+            .iter()
+            .filter_map(|document| Some(document["message"].as_str()?.to_owned()))
+            .collect();
+        all.sort();
+        all
+    }
+
+    pub fn bulks(&self) -> Vec<Bulk> {
+        self.inner.lock().unwrap().bulks.clone()
+    }
+
+    pub fn asked(&self) -> Vec<String> {
+        self.inner.lock().unwrap().asked.clone()
+    }
+
+    fn serve(&self, stream: &TcpStream) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        while let Some((head, body)) = request(&mut reader) {
+            while self.inner.lock().unwrap().held {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            let Some((status, text)) = self.answer(&head, body) else {
+                return;
+            };
+            let reply = format!(
+                "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
+                text.len()
+            );
+            if (&*stream).write_all(reply.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn answer(&self, head: &Head, body: Vec<u8>) -> Option<(u16, String)> {
+        let mut inner = self.inner.lock().unwrap();
+        let path = head.path.split('?').next().unwrap();
+        if let Some(name) = path.strip_prefix("/_resolve/index/") {
+            let Some(indices) = inner.streams.get(name) else {
+                return Some((404, "{}".to_owned()));
+            };
+            let names: Vec<_> = (1..=indices.len())
+                .map(|n| format!(".ds-{name}-{n:06}"))
+                .collect();
+            let reply = json!({ "data_streams": [{ "name": name, "backing_indices": names }] });
+            return Some((200, reply.to_string()));
+        }
+        if let Some(index) = path.strip_suffix("/_mget") {
+            inner.asked.push(index.trim_start_matches('/').to_owned());
+            let (name, number) = index.trim_start_matches("/.ds-").rsplit_once('-').unwrap();
+            let held = &inner.streams[name][number.parse::<usize>().unwrap() - 1];
+            let query: Value = serde_json::from_slice(&body).unwrap();
+            let docs: Vec<_> = query["ids"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|id| json!({ "found": held.contains_key(id.as_str().unwrap()) }))
+                .collect();
+            return Some((200, json!({ "docs": docs }).to_string()));
+        }
+        let bulk = parse(head, body);
+        let number = inner.requests;
+        inner.requests += 1;
+        inner.bulks.push(Bulk {
+            documents: Vec::new(),
+            ..bulk.clone()
+        });
+        let what = match &mut inner.script {
+            Some(script) => script(&bulk, number),
+            None => Do::Take,
+        };
+        match what {
+            Do::Answer(status, text) => return Some((status, text.to_owned())),
+            Do::Drop => return None,
+            _ => {}
+        }
+        let indices = inner
+            .streams
+            .entry(bulk.stream.clone())
+            .or_insert_with(|| vec![HashMap::new()]);
+        let index = indices.last_mut().unwrap();
+        let mut errors = false;
+        let mut items = Vec::new();
+        for (id, document) in bulk.documents {
+            let (status, kind) = match &what {
+                Do::Refuse(text, status) if document.contains(text) => {
+                    (*status, "refused_exception")
+                }
+                Do::Taken => (409, "version_conflict_engine_exception"),
+                _ if index.contains_key(&id) => (409, "version_conflict_engine_exception"),
+                _ => {
+                    index.insert(id, document);
+                    (201, "")
+                }
+            };
+            let mut item = json!({ "status": status });
+            if status != 201 {
+                errors = true;
+                item["error"] = json!({ "type": kind, "reason": "as the test wants it" });
+            }
+            items.push(json!({ "create": item }));
+        }
+        if matches!(what, Do::TakeRollOverAndDrop) {
+            indices.push(HashMap::new());
+        }
+        if matches!(what, Do::TakeAndDrop | Do::TakeRollOverAndDrop) {
+            return None;
+        }
+        Some((200, json!({ "errors": errors, "items": items }).to_string()))
+    }
+}
+
+struct Head {
+    path: String,
+    headers: HashMap<String, String>,
+}
+
+fn request(reader: &mut BufReader<TcpStream>) -> Option<(Head, Vec<u8>)> {
+    let mut line = String::new();
+    if reader.read_line(&mut line).ok()? == 0 {
+        return None;
+    }
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut headers = HashMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim().split_once(": ") else {
+            break;
+        };
+        headers.insert(name.to_lowercase(), value.to_owned());
+    }
+    let length = headers
+        .get("content-length")
+        .map_or(0, |text| text.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((Head { path, headers }, body))
+}
+
+fn parse(head: &Head, body: Vec<u8>) -> Bulk {
+    let bytes = body.len();
+    let gzip = head
+        .headers
+        .get("content-encoding")
+        .is_some_and(|value| value == "gzip");
+    let text = if gzip {
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&body[..])
+            .read_to_string(&mut text)
+            .unwrap();
+        text
+    } else {
+        String::from_utf8(body).unwrap()
+    };
+    assert!(
+        text.ends_with('\n'),
+        "Elasticsearch refuses a body without a last line end"
+    );
+    let lines: Vec<&str> = text.lines().collect();
+    let documents = lines
+        .chunks(2)
+        .map(|pair| {
+            let action: Value = serde_json::from_str(pair[0]).unwrap();
+            (
+                action["create"]["_id"].as_str().unwrap().to_owned(),
+                pair[1].to_owned(),
+            )
+        })
+        .collect();
+    Bulk {
+        stream: head
+            .path
+            .trim_start_matches('/')
+            .split('/')
+            .next()
+            .unwrap()
+            .to_owned(),
+        documents,
+        bytes,
+        gzip,
+        authorization: head.headers.get("authorization").cloned(),
+    }
+}

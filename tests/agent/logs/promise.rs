@@ -1,0 +1,279 @@
+//! The delivery promise against a real Elasticsearch: lines are written while the agent and the
+//! server are killed, rollovers forced, an answer dropped after the commit, the file rotated and
+//! truncated. In the end: distinct sequence numbers = documents = lines written.
+//!
+//! `KAI_LOG_PROMISE=full` makes it the two minutes at 10,000 lines a second; without, it is short
+//! enough for every run of the suite.
+
+use std::fs;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::elastic::Elastic;
+use super::proxy::Proxy;
+use super::runner::Runner;
+
+const STREAM: &str = "logs-kai.app-test";
+
+struct Plan {
+    seconds: u64,
+    lines_per_second: u64,
+    agent_kills: u64,
+    server_kills: u64,
+    rollovers: u64,
+}
+
+impl Plan {
+    fn chosen() -> Self {
+        if std::env::var("KAI_LOG_PROMISE").is_ok_and(|value| value == "full") {
+            Self {
+                seconds: 120,
+                lines_per_second: 10_000,
+                agent_kills: 10,
+                server_kills: 2,
+                rollovers: 3,
+            }
+        } else {
+            Self {
+                seconds: 10,
+                lines_per_second: 3_000,
+                agent_kills: 4,
+                server_kills: 0,
+                rollovers: 2,
+            }
+        }
+    }
+}
+
+/// What the writer is asked to do between two lines.
+#[derive(Default)]
+struct Orders {
+    rotate: AtomicBool,
+    truncate: AtomicBool,
+    pause: AtomicBool,
+    paused: AtomicBool,
+    stop: AtomicBool,
+    written: AtomicU64,
+}
+
+fn write(folder: &std::path::Path, rate: u64, orders: &Orders) {
+    let path = folder.join("app.log");
+    let open = || {
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .unwrap()
+    };
+    let mut file = open();
+    let mut generation = 0;
+    let mut number = 0;
+    let mut text = Vec::new();
+    while !orders.stop.load(Ordering::SeqCst) {
+        let begun = Instant::now();
+        if orders.rotate.swap(false, Ordering::SeqCst) {
+            generation += 1;
+            // Not matched by the glob: whoever has it open reads it to its end.
+            fs::rename(&path, folder.join(format!("app.log.{generation}"))).unwrap();
+            // A writer goes on in the old file until it is told.
+            writeln!(
+                file,
+                "{{\"seq\":{number},\"message\":\"after the rename\"}}"
+            )
+            .unwrap();
+            number += 1;
+            file = open();
+        }
+        if orders.truncate.swap(false, Ordering::SeqCst) {
+            file.set_len(0).unwrap();
+        }
+        if orders.pause.load(Ordering::SeqCst) {
+            orders.written.store(number, Ordering::SeqCst);
+            orders.paused.store(true, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(5));
+            continue;
+        }
+        orders.paused.store(false, Ordering::SeqCst);
+        text.clear();
+        for _ in 0..rate / 100 {
+            writeln!(
+                text,
+                "{{\"@timestamp\":\"2026-11-24T02:06:29.123Z\",\"log.level\":\"info\",\"message\":\"seat \
+                 held\",\"seq\":{number},\"http.response.status_code\":200,\"url.path\":\"/bookings\",\
+                 \"trace.id\":\"0af7651916cd43dd8448eb211c80319c\",\"span.id\":\"b7ad6b7169203331\"}}"
+            )
+            .unwrap();
+            number += 1;
+        }
+        // Lines in pieces, as a buffered writer's are.
+        let half = text.len() / 2 + 7;
+        file.write_all(&text[..half]).unwrap();
+        file.write_all(&text[half..]).unwrap();
+        orders.written.store(number, Ordering::SeqCst);
+        thread::sleep(Duration::from_millis(10).saturating_sub(begun.elapsed()));
+    }
+}
+
+#[test]
+fn every_line_is_there_exactly_once() {
+    let plan = Plan::chosen();
+    let mut elastic = Elastic::start();
+    elastic.template();
+    let proxy = Proxy::start(elastic.address.clone());
+    let mut agent = Runner::new(std::slice::from_ref(&proxy.url), "");
+    let orders = Arc::new(Orders::default());
+    let (folder, told) = (agent.path("l"), Arc::clone(&orders));
+    let rate = plan.lines_per_second;
+    agent.start();
+    let writer = thread::spawn(move || write(&folder, rate, &told));
+
+    // Every event has its moment; several may fall together, as they do.
+    let begun = Instant::now();
+    let mut events: Vec<(f64, &str)> = Vec::new();
+    let mut spread = |what: &'static str, count: u64, shift: f64| {
+        for index in 0..count {
+            let part = (index as f64 + shift) / count as f64;
+            events.push((part * plan.seconds as f64, what));
+        }
+    };
+    spread("kill agent", plan.agent_kills, 0.4);
+    spread("kill server", plan.server_kills, 0.55);
+    spread("roll over", plan.rollovers, 0.47);
+    spread("drop a reply", 1, 0.2);
+    spread("rotate", 2, 0.42);
+    spread("truncate", 1, 0.85);
+    events.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut duplicates = 0.0;
+    let mut cpu = 0.0;
+    let (mut roll_pending, mut rolled) = (0, 0);
+    let count_up = |agent: &Runner, cpu: &mut f64, duplicates: &mut f64| {
+        *cpu += agent.metrics().value("process_cpu_seconds_total");
+        *duplicates += agent.value("duplicate_events_total{source=\"app\"}");
+    };
+    for (at, what) in events {
+        thread::sleep(Duration::from_secs_f64(at).saturating_sub(begun.elapsed()));
+        println!("{:6.1} s  {what}", begun.elapsed().as_secs_f64());
+        match what {
+            "kill agent" => {
+                count_up(&agent, &mut cpu, &mut duplicates);
+                agent.kill();
+                // A rollover while nobody ships: what was sent and not acknowledged lies behind it.
+                if roll_pending > 0 {
+                    elastic.ready();
+                    elastic.request("POST", &format!("/{STREAM}/_rollover"), &Value::Null);
+                    roll_pending -= 1;
+                    rolled += 1;
+                }
+                agent.start();
+            }
+            // Its start takes as long as it takes; the other events do not wait for it.
+            "kill server" => {
+                elastic.kill();
+                elastic.launch();
+            }
+            // Every other one between two lives of the agent, the others under load.
+            "roll over" if (rolled + roll_pending) % 2 == 0 => roll_pending += 1,
+            "roll over" => {
+                elastic.ready();
+                elastic.request("POST", &format!("/{STREAM}/_rollover"), &Value::Null);
+                rolled += 1;
+            }
+            "drop a reply" => proxy.drop_next_reply(),
+            "rotate" => orders.rotate.store(true, Ordering::SeqCst),
+            "truncate" => {
+                // What is truncated unread is lost whoever reads, so everything is read before.
+                orders.pause.store(true, Ordering::SeqCst);
+                wait("the writer's pause", || {
+                    orders.paused.load(Ordering::SeqCst)
+                });
+                let written = orders.written.load(Ordering::SeqCst);
+                wait_for_documents(&mut elastic, written);
+                orders.truncate.store(true, Ordering::SeqCst);
+                wait("the truncation", || !orders.truncate.load(Ordering::SeqCst));
+                orders.pause.store(false, Ordering::SeqCst);
+            }
+            _ => unreachable!(),
+        }
+    }
+    if roll_pending > 0 {
+        elastic.request("POST", &format!("/{STREAM}/_rollover"), &Value::Null);
+        rolled += 1;
+    }
+    thread::sleep(Duration::from_secs(plan.seconds).saturating_sub(begun.elapsed()));
+    orders.stop.store(true, Ordering::SeqCst);
+    writer.join().unwrap();
+    let written = orders.written.load(Ordering::SeqCst);
+    let ended = Instant::now();
+    wait_for_documents(&mut elastic, written);
+    wait("the outcomes", || {
+        agent.value("events_in_flight{source=\"app\"}") == 0.0
+    });
+    let caught_up = ended.elapsed();
+    count_up(&agent, &mut cpu, &mut duplicates);
+    let sequence = elastic.sequence(STREAM, written);
+    let documents = elastic.count(STREAM);
+    assert_eq!(
+        sequence.len() as u64,
+        documents,
+        "a document without a number"
+    );
+    let mut distinct = sequence.clone();
+    distinct.dedup();
+    println!(
+        "lines written {written}, documents {documents}, distinct {}; agent killed {}, server killed \
+         {}, rollovers {rolled}, answers dropped {}; sent again and found there (since the last \
+         look before each kill) {duplicates}; caught up in {:.1} s; agent's CPU {cpu:.2} s; {} files \
+         rotated, 1 truncated",
+        distinct.len(),
+        plan.agent_kills,
+        plan.server_kills,
+        proxy.dropped.load(Ordering::SeqCst),
+        caught_up.as_secs_f64(),
+        2,
+    );
+    assert_eq!(rolled, plan.rollovers);
+    assert_eq!(proxy.dropped.load(Ordering::SeqCst), 1);
+    assert_eq!(documents, written, "documents against lines");
+    assert_eq!(distinct.len() as u64, written, "distinct against lines");
+    assert_eq!(distinct.last(), Some(&(written - 1)));
+    agent.assert_balanced();
+    agent.stop();
+}
+
+fn wait(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(
+            start.elapsed() < Duration::from_mins(1),
+            "waited in vain for {what}"
+        );
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Waits until so many documents are there; in vain only when no more come. A busy machine's
+/// Elasticsearch may need long to take what was written while it was away.
+fn wait_for_documents(elastic: &mut Elastic, lines: u64) {
+    elastic.ready();
+    let mut seen = 0;
+    let mut grew = Instant::now();
+    loop {
+        let count = elastic.count(STREAM);
+        if count >= lines {
+            return;
+        }
+        if count > seen {
+            (seen, grew) = (count, Instant::now());
+        }
+        assert!(
+            grew.elapsed() < Duration::from_mins(1),
+            "{count} of {lines} lines are there and no more come"
+        );
+        thread::sleep(Duration::from_millis(500));
+    }
+}
