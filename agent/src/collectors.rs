@@ -25,6 +25,7 @@ mod bonding;
 mod btrfs;
 mod cgroups;
 mod conntrack;
+mod containers;
 mod cpu;
 mod cpufreq;
 mod diskstats;
@@ -72,7 +73,7 @@ mod xfs;
 mod zfs;
 
 /// Every collector there is, by name.
-pub const ALL: [Entry; 51] = [
+pub const ALL: [Entry; 52] = [
     Entry {
         name: "arp",
         build: |settings, _| Box::new(arp::Arp::new(settings)),
@@ -100,6 +101,10 @@ pub const ALL: [Entry; 51] = [
     Entry {
         name: "conntrack",
         build: |_, _| Box::<conntrack::Conntrack>::default(),
+    },
+    Entry {
+        name: "containers",
+        build: |_, _| Box::<containers::Containers>::default(),
     },
     Entry {
         name: "cpu",
@@ -227,7 +232,7 @@ pub const ALL: [Entry; 51] = [
     },
     Entry {
         name: "stat",
-        build: |_, _| Box::<stat::Stat>::default(),
+        build: |settings, _| Box::new(stat::Stat::new(settings)),
     },
     Entry {
         name: "tapestats",

@@ -7,6 +7,7 @@
 pub mod arp;
 pub mod bcache;
 pub mod bcachefs;
+pub mod cgroup;
 pub mod cgroups;
 pub mod clocksource;
 pub mod conntrack;

@@ -29,7 +29,6 @@ const NETSTAT: &str = "^(.*_(InErrors|InErrs)|Ip_Forwarding|Ip(6|Ext)_(InOctets|
     Icmp6?_(InMsgs|OutMsgs)|TcpExt_(Listen.*|Syncookies.*|TCPSynRetrans|TCPTimeouts|TCPOFOQueue|\
     TCPRcvQDrop)|Tcp_(ActiveOpens|InSegs|OutSegs|OutRsts|PassiveOpens|RetransSegs|CurrEstab)|\
     Udp6?_(InDatagrams|OutDatagrams|NoPorts|RcvbufErrors|SndbufErrors))$";
-const SYSTEMD_EXCLUDE: &str = r"^.+\.(automount|device|mount|scope|slice)$";
 
 /// What is left out and what is let in, by name. Neither means all.
 #[derive(Debug, Clone, Default)]
@@ -59,8 +58,6 @@ pub struct Settings {
     pub vmstat_fields: Filter,
     pub arp_devices: Filter,
     pub bcache_priority_stats: bool,
-    pub ethtool_devices: Filter,
-    pub ethtool_metrics: Filter,
     pub hwmon_chips: Filter,
     pub hwmon_sensors: Filter,
     /// In the order of [`IPVS_LABELS`].
@@ -71,10 +68,6 @@ pub struct Settings {
     pub powersupply_supplies: Filter,
     pub rapl_zone_label: bool,
     pub stat_softirq: bool,
-    pub systemd_units: Filter,
-    pub systemd_tasks: bool,
-    pub systemd_restarts: bool,
-    pub systemd_start_times: bool,
     pub tapestats_devices: Filter,
     pub textfile_directories: Vec<String>,
 }
@@ -142,16 +135,6 @@ impl Settings {
                 "",
             ),
             bcache_priority_stats: given.bcache_priority_stats.unwrap_or(false),
-            ethtool_devices: filter(
-                ("ethtoolDeviceInclude", &given.ethtool_device_include),
-                ("ethtoolDeviceExclude", &given.ethtool_device_exclude),
-                "",
-            ),
-            ethtool_metrics: filter(
-                ("ethtoolMetricsInclude", &given.ethtool_metrics_include),
-                ("", &none),
-                "",
-            ),
             hwmon_chips: filter(
                 ("hwmonChipInclude", &given.hwmon_chip_include),
                 ("hwmonChipExclude", &given.hwmon_chip_exclude),
@@ -185,14 +168,6 @@ impl Settings {
             ),
             rapl_zone_label: given.rapl_enable_zone_label.unwrap_or(false),
             stat_softirq: given.stat_softirq.unwrap_or(false),
-            systemd_units: filter(
-                ("systemdUnitInclude", &given.systemd_unit_include),
-                ("systemdUnitExclude", &given.systemd_unit_exclude),
-                SYSTEMD_EXCLUDE,
-            ),
-            systemd_tasks: given.systemd_enable_task_metrics.unwrap_or(false),
-            systemd_restarts: given.systemd_enable_restarts_metrics.unwrap_or(false),
-            systemd_start_times: given.systemd_enable_start_time_metrics.unwrap_or(false),
             tapestats_devices: filter(
                 ("", &none),
                 ("tapestatsIgnoredDevices", &given.tapestats_ignored_devices),
