@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 
 use kai_contract::agent_config::{COLLECTORS, OPT_IN};
 
-use crate::support::{Agent, Metrics, exchange, fixture, roots, wait_for};
+use crate::support::{Agent, Metrics, copy_tree, exchange, fixture, roots, wait_for};
 
 /// Deviations by family: what is ours and theirs when they differ rightly, and why.
 const KNOWN: [(&str, &str, &str, &str); 1] = [(
@@ -347,20 +347,11 @@ fn compare_with_node_exporter_on_its_own_fixtures() {
     };
     let folder = tempfile::tempdir().unwrap();
     let tree = folder.path();
-    // Their archive unpacks itself by a shell script beside it.
-    let unpacked = Command::new("bash")
-        .args([
-            "-ec",
-            "cp -r \"$0/collector/fixtures/.\" . && chmod -R u+w . && \
-            for archive in sys udev; do bash \"$0/ttar\" -x -f $archive.ttar; done",
-        ])
-        .arg(&source)
-        .current_dir(tree)
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(unpacked.success());
-    // Of processes in it they list no tasks, and of netdev they have no file there.
+    let theirs = source.join("collector/fixtures");
+    copy_tree(&theirs, tree);
+    for archive in ["sys.ttar", "udev.ttar"] {
+        unpack(&std::fs::read(theirs.join(archive)).unwrap(), tree);
+    }
     let below = |name: &str, folder: &str| format!("--path.{name}={}", tree.join(folder).display());
     let Some(exporter) = NodeExporter::start(
         &ENABLED,
@@ -383,6 +374,43 @@ fn compare_with_node_exporter_on_its_own_fixtures() {
     );
     let config = enabled(&ENABLED, &config) + "  bcachePriorityStats: true\n";
     compare("their fixtures", &Agent::start(&config), &exporter);
+}
+
+/// Unpacks their archive of text: a line of what follows, for files the number of their lines, the
+/// lines (the last with EOF at its end if it has no line end), and the mode, which is left out.
+fn unpack(archive: &[u8], into: &Path) {
+    let mut lines = archive.split(|byte| *byte == b'\n');
+    let mut path = PathBuf::new();
+    while let Some(line) = lines.next() {
+        let line = String::from_utf8_lossy(line);
+        let Some((keyword, value)) = line.split_once(": ") else {
+            continue;
+        };
+        match keyword {
+            "Path" => path = into.join(value),
+            "Directory" => std::fs::create_dir_all(into.join(value)).unwrap(),
+            "SymlinkTo" => std::os::unix::fs::symlink(value, &path).unwrap(),
+            "Lines" => {
+                let mut content = Vec::new();
+                for line in lines.by_ref().take(value.parse().unwrap()) {
+                    let (line, end) = match line.strip_suffix(b"EOF") {
+                        Some(line) => (line, &b""[..]),
+                        None => (line, &b"\n"[..]),
+                    };
+                    content.extend_from_slice(line);
+                    content.extend_from_slice(end);
+                }
+                let zero = |text: Vec<u8>| {
+                    // Zero bytes are spelt out.
+                    let parts = String::from_utf8_lossy(&text).replace("NULLBYTE", "\0");
+                    parts.into_bytes()
+                };
+                let has_zero = content.windows(8).any(|part| part == b"NULLBYTE");
+                std::fs::write(&path, if has_zero { zero(content) } else { content }).unwrap();
+            }
+            _ => {}
+        }
+    }
 }
 
 fn source() -> Option<PathBuf> {

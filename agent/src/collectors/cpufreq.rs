@@ -112,6 +112,10 @@ fn cpu(files: &mut Files<'_>, number: &str, folder: &str) -> Result<Cpu, Collect
             found => found?,
         };
     }
+    // node_exporter shows nothing if one of these is missing.
+    for file in ["scaling_driver", "related_cpus", "scaling_setspeed"] {
+        files.attribute(&format!("{folder}/{file}"))?;
+    }
     Ok(Cpu {
         number: number.to_owned(),
         kilohertz,

@@ -5,7 +5,6 @@ use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::Page;
 use crate::node::{Node, Tree};
 use crate::procfs::mdstat::{self, Array};
-use crate::procfs::text;
 
 const FILE: &str = "mdstat";
 
@@ -88,25 +87,34 @@ fn show(array: &Array, rows: &mut Rows) {
     );
 }
 
+/// All arrays or none, as in node_exporter, which reads more of each than it shows.
 fn degraded(files: &mut Files<'_>, rows: &mut Rows) -> Result<(), CollectError> {
     let names = files.node.list(Tree::Sys, "block").unwrap_or_default();
+    let mut found = Vec::new();
     for name in names.iter().filter(|name| name.starts_with("md")) {
         let folder = format!("block/{name}/md");
         if !files.exists(&folder) {
             continue;
         }
         let level = files.label(&format!("{folder}/level"))?;
-        let disks = files.value(
-            &format!("{folder}/raid_disks"),
-            "a 64-bit number",
-            text::number,
-        )?;
-        let redundant = ["raid1", "raid4", "raid5", "raid6", "raid10"];
-        let degraded = if redundant.contains(&level.as_str()) {
-            files.number(&format!("{folder}/degraded"))?
+        files.attribute(&format!("{folder}/array_state"))?;
+        files.attribute(&format!("{folder}/metadata_version"))?;
+        let disks = files.number(&format!("{folder}/raid_disks"))?;
+        files.attribute(&format!("{folder}/uuid"))?;
+        if ["raid0", "raid4", "raid5", "raid6", "raid10"].contains(&level.as_str()) {
+            files.number(&format!("{folder}/chunk_size"))?;
+        }
+        let degraded = if ["raid1", "raid4", "raid5", "raid6", "raid10"].contains(&level.as_str()) {
+            let degraded = files.number(&format!("{folder}/degraded"))?;
+            files.attribute(&format!("{folder}/sync_action"))?;
+            files.attribute(&format!("{folder}/sync_completed"))?;
+            degraded
         } else {
             0
         };
+        found.push((name, disks, degraded));
+    }
+    for (name, disks, degraded) in found {
         let device: (&str, &[u8]) = ("device", name.as_bytes());
         rows.gauge(
             "node_md_raid_disks",
