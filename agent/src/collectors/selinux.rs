@@ -65,7 +65,7 @@ fn configured(text: &[u8]) -> f64 {
         }
         line.strip_prefix(b"SELINUX=")
     });
-    match value.map(|value| value.trim_ascii()) {
+    match value.map(<[u8]>::trim_ascii) {
         Some(b"enforcing" | b"\"enforcing\"") => 1.0,
         Some(b"permissive" | b"\"permissive\"") => 0.0,
         _ => -1.0,

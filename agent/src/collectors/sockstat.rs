@@ -43,14 +43,14 @@ struct Protocol {
 
 impl Collector for Sockstat {
     fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
-        for at in 0..FILES.len() {
+        for (at, file) in FILES.into_iter().enumerate() {
             let text = match self.sources[at].try_read(node) {
                 Ok(text) => text,
                 // A kernel without this protocol.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(source) => {
                     return Err(CollectError::Read {
-                        path: node.path(Tree::Proc, FILES[at]),
+                        path: node.path(Tree::Proc, file),
                         source,
                     });
                 }
@@ -78,7 +78,7 @@ impl Collector for Sockstat {
                     last.states[known] = Some(value);
                 }
             });
-            parsed(node, Tree::Proc, FILES[at], result)?;
+            parsed(node, Tree::Proc, file, result)?;
             if at == 0
                 && let Some(used) = used
             {

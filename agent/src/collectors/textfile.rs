@@ -47,7 +47,7 @@ impl Textfile {
                     Ok(names) => paths.extend(
                         names
                             .iter()
-                            .filter(|name| name.ends_with(".prom"))
+                            .filter(|name| name.as_bytes().ends_with(b".prom"))
                             .map(|name| format!("{}/{name}", folder.trim_end_matches('/'))),
                     ),
                     Err(error) => complaints.push(format!("cannot read {folder}: {error}")),

@@ -15,8 +15,7 @@ pub fn devices(text: &[u8]) -> Result<Vec<&[u8]>, ParseError> {
         let columns: Vec<&[u8]> = fields(content).collect();
         match columns[..] {
             [_, _, flags, address, _, device] => {
-                let is_byte = |n: &i64| (0..=255).contains(n);
-                if any_base(flags).filter(is_byte).is_none() {
+                if any_base(flags).is_none_or(|flags| !(0..=255).contains(&flags)) {
                     return Err(ParseError::new(
                         line,
                         format!("the flags are {}, not a number of 8 bits", quote(flags)),

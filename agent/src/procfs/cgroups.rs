@@ -2,8 +2,10 @@
 
 use super::text::{ParseError, fields, lines, quote, signed};
 
-/// Controllers, each with how many cgroups it has and whether it is enabled.
-pub fn parse(text: &[u8]) -> Result<Vec<(&[u8], [i64; 2])>, ParseError> {
+/// A controller: its name, and how many cgroups it has and whether it is enabled.
+pub type Controller<'a> = (&'a [u8], [i64; 2]);
+
+pub fn parse(text: &[u8]) -> Result<Vec<Controller<'_>>, ParseError> {
     let mut controllers = Vec::new();
     for (line, content) in lines(text).filter(|(_, content)| !content.starts_with(b"#")) {
         let columns: Vec<&[u8]> = fields(content).collect();

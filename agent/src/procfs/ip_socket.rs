@@ -87,7 +87,7 @@ mod tests {
     fn read(line: &str, with_drops: bool) -> Result<Vec<Socket>, ParseError> {
         let mut all = Vec::new();
         parse(format!("{HEADING}{line}\n").as_bytes(), with_drops, |s| {
-            all.push(s)
+            all.push(s);
         })?;
         Ok(all)
     }

@@ -157,8 +157,9 @@ mod tests {
 
         #[test]
         fn values_read_back(values in proptest::collection::vec(any::<u32>(), 1..9)) {
-            let names: String = (0..values.len()).map(|n| format!(" N{n}")).collect();
-            let numbers: String = values.iter().map(|n| format!(" {n}")).collect();
+            let names = " N".repeat(values.len());
+            let numbers: Vec<String> = values.iter().map(u32::to_string).collect();
+            let numbers = format!(" {}", numbers.join(" "));
             let found = read(&format!("P:{names}\nP:{numbers}\n")).unwrap();
             let expected: Vec<f64> = values.iter().map(|n| f64::from(*n)).collect();
             prop_assert_eq!(&found[0].2, &expected);

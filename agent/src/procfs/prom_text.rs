@@ -369,7 +369,7 @@ mod tests {
             let families = parse(format!("m{{l=\"{escaped}\"}} {value}\n").as_bytes()).unwrap();
             prop_assert_eq!(&families[0].metrics[0].labels["l"], &label);
             let Value::Number(found) = families[0].metrics[0].value else { panic!() };
-            prop_assert!(found == value || (found.is_nan() && value.is_nan()));
+            prop_assert!(found.to_bits() == value.to_bits() || (found.is_nan() && value.is_nan()));
         }
     }
 }

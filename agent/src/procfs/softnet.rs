@@ -28,7 +28,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<Cpu>, ParseError> {
             width = at + 1;
             if let Some(column) = columns.get_mut(at) {
                 *column = hex(field)
-                    .filter(|number| *number <= u64::from(u32::MAX))
+                    .filter(|number| u32::try_from(*number).is_ok())
                     .ok_or_else(|| {
                         ParseError::new(
                             line,
