@@ -96,7 +96,6 @@ pub struct Shaper {
     /// Bits of the names below a plain value.
     blocked: u64,
     edits: Vec<(Range<usize>, Vec<u8>)>,
-    repaired: String,
 }
 
 impl Shaper {
@@ -142,7 +141,6 @@ impl Shaper {
             present: 0,
             blocked: 0,
             edits: Vec::new(),
-            repaired: String::new(),
         }
     }
 
@@ -160,18 +158,7 @@ impl Shaper {
                 Some(String::from_utf8_lossy(line.text).into_owned())
             }
         };
-        if let Some(repaired) = repaired {
-            self.repaired = repaired;
-        } else {
-            self.repaired.clear();
-        }
-        // Taken out and put back, so that it can be borrowed beside the rest.
-        let owned = std::mem::take(&mut self.repaired);
-        let text = if owned.is_empty() {
-            line.text
-        } else {
-            owned.as_bytes()
-        };
+        let text = repaired.as_deref().map_or(line.text, str::as_bytes);
         let as_json = !line.cut
             && match self.format {
                 LogFormat::Plain => false,
@@ -181,13 +168,11 @@ impl Shaper {
         if as_json {
             if let Some(object) = self.find(text) {
                 taken.bad_timestamp = self.splice(out, text, object, line);
-                self.repaired = owned;
                 return taken;
             }
             taken.invalid_json = true;
         }
         self.wrap(out, text, line);
-        self.repaired = owned;
         taken
     }
 

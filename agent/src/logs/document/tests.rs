@@ -251,6 +251,14 @@ proptest! {
 }
 
 #[test]
+fn a_line_cut_within_its_first_character_is_empty() {
+    let (out, taken) = shape_as(LogFormat::Auto, &[0xc2], true);
+    let out: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(out["message"], "");
+    assert!(!taken.repaired);
+}
+
+#[test]
 fn the_example_services_lines_pass_as_they_are() {
     let line = r#"{"@timestamp":"2026-11-24T02:06:29.123Z","log.level":"info","message":"booked","service.name":"booking","trace.id":"0af7651916cd43dd8448eb211c80319c","span.id":"b7ad6b7169203331","http.response.status_code":200}"#;
     let out = document(line);
