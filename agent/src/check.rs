@@ -69,11 +69,12 @@ fn patterns(settings: &Settings) -> Value {
         pattern.as_ref().map(|pattern| pattern.as_str().to_owned())
     };
     json!({
-        "filesystemMountPointsExclude": shown(&settings.filesystem_mount_points_exclude),
-        "filesystemFsTypesExclude": shown(&settings.filesystem_fs_types_exclude),
-        "diskstatsDeviceExclude": shown(&settings.diskstats_device_exclude),
-        "netdevDeviceExclude": shown(&settings.netdev_device_exclude),
-        "vmstatFields": settings.vmstat_fields.as_str(),
+        "filesystemMountPointsExclude": shown(&settings.filesystem_mount_points.exclude),
+        "filesystemFsTypesExclude": shown(&settings.filesystem_fs_types.exclude),
+        "diskstatsDeviceExclude": shown(&settings.diskstats_devices.exclude),
+        "netdevDeviceExclude": shown(&settings.netdev_devices.exclude),
+        "netstatFields": shown(&settings.netstat_fields.include),
+        "vmstatFields": shown(&settings.vmstat_fields.include),
     })
 }
 

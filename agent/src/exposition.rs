@@ -176,12 +176,18 @@ impl Drop for Family<'_> {
 /// unescaped label values, one after the other. Text order would not do: in it `"a b"` comes
 /// before `"a"`, because a space is less than the closing quote.
 fn by_label_values(a: &[u8], b: &[u8]) -> Ordering {
-    let (mut a, mut b) = (LabelBytes::new(a), LabelBytes::new(b));
+    let (mut x, mut y) = (LabelBytes::new(a), LabelBytes::new(b));
     loop {
-        match (a.next(), b.next()) {
+        match (x.next(), y.next()) {
             (None, None) => return Ordering::Equal,
-            (x, y) if x == y => {}
-            (x, y) => return x.cmp(&y),
+            (one, other) if one == other => {}
+            // Not the same labels, which only samples about things of several kinds have: those
+            // with fewer labels come first.
+            (one, other) if !x.quoted && !y.quoted && one != Some(0) && other != Some(0) => {
+                let count = |text| LabelBytes::new(text).filter(|byte| *byte == 0).count();
+                return count(a).cmp(&count(b)).then_with(|| one.cmp(&other));
+            }
+            (one, other) => return one.cmp(&other),
         }
     }
 }
@@ -233,6 +239,13 @@ impl Iterator for LabelBytes<'_> {
             other => Some(u16::from(other) + 1),
         }
     }
+}
+
+/// The text with `\` and newline escaped, and `"` too in a label value.
+pub fn escaped(value: &str, quotes: bool) -> String {
+    let mut text = Vec::with_capacity(value.len());
+    escape(&mut text, value.as_bytes(), quotes);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Writes `value` with `\` and newline escaped, and `"` too in a label value.

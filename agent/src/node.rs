@@ -9,8 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kai_contract::agent_config::Roots;
 
+use crate::procfs::inet_diag::Socket;
 use crate::procfs::net_dev::Device;
 
+mod diag;
 mod kept;
 mod links;
 mod zone;
@@ -22,12 +24,19 @@ pub use links::LinkSocket;
 /// and interrupts has a few MiB.
 pub const LARGEST_FILE: usize = 16 << 20;
 
+/// What is read of a sysfs attribute at most, as by node_exporter.
+pub const ATTRIBUTE: usize = 128;
+
 /// Which tree a path is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tree {
     Proc,
     Sys,
     Udev,
+    /// The root file system: the operating system's own files.
+    Root,
+    /// What the agent itself sees, whatever the roots: files that a person names.
+    Host,
 }
 
 /// What statfs(2) says of a file system, in its own units.
@@ -49,6 +58,35 @@ pub struct Version {
     modified: (i64, i64),
 }
 
+impl Version {
+    /// When it was last written, in whole seconds since 1970.
+    pub fn modified_seconds(&self) -> i64 {
+        self.modified.0
+    }
+}
+
+/// What adjtimex(2) says, in its own units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timex {
+    pub state: i32,
+    pub status: i32,
+    pub offset: i64,
+    pub frequency: i64,
+    pub max_error: i64,
+    pub estimated_error: i64,
+    pub constant: i64,
+    pub tick: i64,
+    pub pps_frequency: i64,
+    pub pps_jitter: i64,
+    pub pps_shift: i32,
+    pub pps_stability: i64,
+    pub pps_jitter_count: i64,
+    pub pps_calibration_count: i64,
+    pub pps_error_count: i64,
+    pub pps_stability_count: i64,
+    pub tai_offset: i32,
+}
+
 /// What uname(2) says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uname {
@@ -58,6 +96,60 @@ pub struct Uname {
     pub machine: Vec<u8>,
     pub nodename: Vec<u8>,
     pub domainname: Vec<u8>,
+}
+
+/// In the flags of statfs(2): the mount is read-only.
+const ST_RDONLY: u64 = 1;
+
+/// A file system as statfs(2) tells its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mounted {
+    /// Its magic number (`include/uapi/linux/magic.h`).
+    pub kind: u64,
+    pub read_only: bool,
+}
+
+/// What a name in a folder stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    File,
+    Folder,
+    Link,
+    Other,
+}
+
+/// One name in a folder; a link is not followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub name: String,
+    pub kind: EntryKind,
+}
+
+/// What is in a folder, sorted by the names' bytes. A name that is not UTF-8 is none that a
+/// collector looks for.
+fn entries(path: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        // The file may have gone since; then what it was matters no more.
+        let kind = entry.file_type().map_or(EntryKind::Other, |kind| {
+            if kind.is_file() {
+                EntryKind::File
+            } else if kind.is_dir() {
+                EntryKind::Folder
+            } else if kind.is_symlink() {
+                EntryKind::Link
+            } else {
+                EntryKind::Other
+            }
+        });
+        entries.push(Entry { name, kind });
+    }
+    entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
 }
 
 /// A machine, or a tree that looks like one.
@@ -86,6 +178,34 @@ pub trait Node: Send + Sync {
     /// Names in a folder, sorted by their bytes.
     fn list(&self, tree: Tree, name: &str) -> io::Result<Vec<String>>;
 
+    /// What is in a folder, sorted by the names' bytes.
+    fn entries(&self, tree: Tree, name: &str) -> io::Result<Vec<Entry>> {
+        entries(&self.path(tree, name))
+    }
+
+    /// Reads what fits one short read, as sysfs' attributes do, without the blanks at its ends. What
+    /// is longer is cut, as node_exporter does it.
+    fn attribute(
+        &self,
+        tree: Tree,
+        name: &str,
+        _kept: Option<&mut Kept>,
+        into: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        self.read(tree, name, into)?;
+        into.truncate(ATTRIBUTE);
+        Ok(())
+    }
+
+    /// What kind of file system a folder is in.
+    fn mounted(&self, tree: Tree, name: &str) -> io::Result<Mounted> {
+        let stat = rustix::fs::statfs(self.path(tree, name))?;
+        Ok(Mounted {
+            kind: stat.f_type as u64 & 0xffff_ffff,
+            read_only: stat.f_flags as u64 & ST_RDONLY != 0,
+        })
+    }
+
     /// Usage of the file system at a mount point, given as the machine itself names it.
     fn statfs(&self, mount_point: &[u8]) -> io::Result<FsStat>;
 
@@ -95,6 +215,32 @@ pub trait Node: Send + Sync {
 
     fn uname(&self) -> Uname;
 
+    /// How the kernel keeps its clock.
+    fn timex(&self) -> io::Result<Timex> {
+        let mut asked = rtime_clock::adjtime::Timex::new();
+        let state = rtime_clock::adjtime::adjtimex(&mut asked)?;
+        let told = &asked.0;
+        Ok(Timex {
+            state,
+            status: told.status,
+            offset: told.offset,
+            frequency: told.freq,
+            max_error: told.maxerror,
+            estimated_error: told.esterror,
+            constant: told.constant,
+            tick: told.tick,
+            pps_frequency: told.ppsfreq,
+            pps_jitter: told.jitter,
+            pps_shift: told.shift,
+            pps_stability: told.stabil,
+            pps_jitter_count: told.jitcnt,
+            pps_calibration_count: told.calcnt,
+            pps_error_count: told.errcnt,
+            pps_stability_count: told.stbcnt,
+            tai_offset: told.tai,
+        })
+    }
+
     /// Time since 1970 UTC.
     fn now(&self) -> Duration;
 
@@ -103,6 +249,11 @@ pub trait Node: Send + Sync {
 
     /// Whether the proc tree is a running kernel's and not a copy.
     fn is_live(&self) -> bool;
+
+    /// Hands over the kernel's TCP sockets of an address family, whatever the roots.
+    fn tcp_sockets(&self, family: u8, socket: &mut dyn FnMut(Socket)) -> io::Result<()> {
+        diag::tcp_sockets(family, socket)
+    }
 
     /// Network devices as the kernel tells them by netlink, whatever the roots.
     fn links(&self, socket: &mut LinkSocket, into: &mut Vec<Device>) -> io::Result<()>;
@@ -139,6 +290,8 @@ impl Node for Machine {
             Tree::Proc => &self.proc,
             Tree::Sys => &self.sys,
             Tree::Udev => &self.udev,
+            Tree::Root => &self.root,
+            Tree::Host => return PathBuf::from(name),
         }
         .join(name)
     }
@@ -155,6 +308,20 @@ impl Node for Machine {
         into: &mut Vec<u8>,
     ) -> io::Result<()> {
         kept.read(|| self.path(tree, name), into)
+    }
+
+    fn attribute(
+        &self,
+        tree: Tree,
+        name: &str,
+        kept: Option<&mut Kept>,
+        into: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        let path = || self.path(tree, name);
+        match kept {
+            Some(kept) => kept.attribute(path, into),
+            None => Kept::default().attribute(path, into),
+        }
     }
 
     fn version(&self, tree: Tree, name: &str) -> io::Result<Version> {

@@ -22,7 +22,7 @@ use crate::settings::Settings;
 mod call;
 mod pool;
 
-use call::{Job, Slot};
+use call::{Failure, Job, Slot};
 use pool::{Pool, Round};
 
 /// The collectors and the threads that call them.
@@ -52,6 +52,8 @@ pub struct Outcome {
     pub collector: &'static str,
     pub took: Duration,
     pub error: Option<String>,
+    /// The error is that there is nothing to show on this machine.
+    pub no_data: bool,
 }
 
 impl Scheduler {
@@ -120,10 +122,12 @@ impl Scheduler {
             let mut slot = done.slot;
             // What an earlier scrape asked for came too late; its lane is asked in the next.
             if done.scrape == scrape {
+                let failure = done.result.err();
                 outcomes[done.lane] = Some(Outcome {
                     collector: lane.entry.name,
                     took: done.took,
-                    error: done.result.err(),
+                    no_data: failure.as_ref().is_some_and(|failure| failure.no_data),
+                    error: failure.map(|failure| failure.message),
                 });
             } else {
                 slot.page.clear();
@@ -139,6 +143,7 @@ impl Scheduler {
                 collector: job.entry.name,
                 took: Duration::ZERO,
                 error: Some(error),
+                no_data: false,
             });
             job.slot.page.clear();
             lanes[job.lane].state = State::Idle(job.slot);
@@ -162,8 +167,11 @@ impl Scheduler {
             let (collector, seconds) = (lane.entry.name, done.took.as_secs_f64());
             match done.result {
                 Ok(()) => tracing::info!(collector, seconds, "collector answers again"),
-                Err(error) => {
-                    tracing::error!(collector, seconds, %error, "collector failed late");
+                Err(Failure { message, no_data }) if no_data => {
+                    tracing::debug!(collector, seconds, %message, "collector has no data");
+                }
+                Err(Failure { message, .. }) => {
+                    tracing::error!(collector, seconds, error = %message, "collector failed late");
                 }
             }
             lane.took = done.took;
@@ -216,6 +224,7 @@ impl Lane {
             collector: self.entry.name,
             took,
             error: Some(error.to_owned()),
+            no_data: false,
         }
     }
 
@@ -223,7 +232,10 @@ impl Lane {
         if outcome.error == self.complaint {
             return;
         }
-        if let Some(error) = &outcome.error {
+        if outcome.no_data {
+            let reason = outcome.error.as_deref().unwrap_or_default();
+            tracing::debug!(collector = self.entry.name, reason, "collector has no data");
+        } else if let Some(error) = &outcome.error {
             tracing::error!(collector = self.entry.name, error = %error, "collector failed");
         } else {
             tracing::info!(collector = self.entry.name, "collector succeeds again");
@@ -255,6 +267,20 @@ fn fared(outcomes: &[Outcome]) -> Page {
     for outcome in outcomes {
         let success = f64::from(u8::from(outcome.error.is_none()));
         family.sample(&[("collector", outcome.collector.as_bytes())], success);
+    }
+    drop(family);
+    // node_exporter's own figure cannot tell a machine without a device from one that hangs.
+    let mut family = page.family(
+        kai_contract::signals::COLLECTOR_FAILED,
+        "Whether a collector could not look; 0 also if there is nothing of its kind on this machine.",
+        Kind::Gauge,
+    );
+    for outcome in outcomes {
+        let failed = outcome.error.is_some() && !outcome.no_data;
+        family.sample(
+            &[("collector", outcome.collector.as_bytes())],
+            f64::from(u8::from(failed)),
+        );
     }
     drop(family);
     page

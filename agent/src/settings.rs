@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kai_contract::agent_config::{AgentConfig, Collectors, Problem};
+use kai_contract::agent_config::{AgentConfig, IPVS_LABELS, OPT_IN, Problem};
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::logs::reader;
@@ -24,74 +24,198 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// not met as a surprise in the middle of a scrape.
 const PATTERN_MEMORY: usize = 1 << 20;
 
-/// What the collectors run with. `None` as an exclusion excludes nothing.
+/// As node_exporter has them; how much of a kernel's statistics anybody asks for.
+const NETSTAT: &str = "^(.*_(InErrors|InErrs)|Ip_Forwarding|Ip(6|Ext)_(InOctets|OutOctets)|\
+    Icmp6?_(InMsgs|OutMsgs)|TcpExt_(Listen.*|Syncookies.*|TCPSynRetrans|TCPTimeouts|TCPOFOQueue|\
+    TCPRcvQDrop)|Tcp_(ActiveOpens|InSegs|OutSegs|OutRsts|PassiveOpens|RetransSegs|CurrEstab)|\
+    Udp6?_(InDatagrams|OutDatagrams|NoPorts|RcvbufErrors|SndbufErrors))$";
+
+/// What is left out and what is let in, by name. Neither means all.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub include: Option<Arc<Regex>>,
+    pub exclude: Option<Arc<Regex>>,
+}
+
+impl Filter {
+    pub fn ignores(&self, name: &[u8]) -> bool {
+        let matches = |pattern: &Regex| pattern.is_match(name);
+        self.exclude.as_deref().is_some_and(matches) || !self.include.as_deref().is_none_or(matches)
+    }
+}
+
+/// What the collectors run with.
 #[derive(Debug)]
 pub struct Settings {
     pub disabled: Vec<String>,
+    pub enabled: Vec<String>,
     pub timeout: Duration,
-    pub filesystem_mount_points_exclude: Option<Arc<Regex>>,
-    pub filesystem_fs_types_exclude: Option<Arc<Regex>>,
-    pub diskstats_device_exclude: Option<Arc<Regex>>,
-    pub netdev_device_exclude: Option<Arc<Regex>>,
+    pub filesystem_mount_points: Filter,
+    pub filesystem_fs_types: Filter,
+    pub diskstats_devices: Filter,
+    pub netdev_devices: Filter,
     pub netdev_netlink: Option<bool>,
-    pub vmstat_fields: Arc<Regex>,
+    pub vmstat_fields: Filter,
+    pub arp_devices: Filter,
+    pub bcache_priority_stats: bool,
+    pub hwmon_chips: Filter,
+    pub hwmon_sensors: Filter,
+    /// In the order of [`IPVS_LABELS`].
+    pub ipvs_backend_labels: Vec<&'static str>,
+    pub netclass_devices: Filter,
+    pub netclass_ignore_invalid_speed: bool,
+    pub netstat_fields: Filter,
+    pub powersupply_supplies: Filter,
+    pub rapl_zone_label: bool,
+    pub stat_softirq: bool,
+    pub tapestats_devices: Filter,
+    pub textfile_directories: Vec<String>,
 }
 
 impl Settings {
     /// Compiles every pattern; all the bad ones are reported.
     pub fn new(config: &AgentConfig) -> Result<Self, Vec<Problem>> {
-        let Collectors {
-            disable,
-            timeout_ms,
-            filesystem_mount_points_exclude,
-            filesystem_fs_types_exclude,
-            diskstats_device_exclude,
-            netdev_device_exclude,
-            netdev_netlink,
-            vmstat_fields,
-        } = &config.collectors;
-        let mut problems = Vec::new();
-        let mut exclusion = |key: &str, given: &Option<String>, default: &str| {
-            let pattern = given.as_deref().unwrap_or(default);
-            // node_exporter's way to exclude nothing; as a pattern it would match everything.
-            if pattern.is_empty() {
-                None
-            } else {
-                compile(key, pattern, &mut problems)
+        let given = &config.collectors;
+        let mut patterns = Patterns::default();
+        let vmstat_fields = patterns.fields("vmstatFields", given.vmstat_fields.as_ref(), VMSTAT);
+        let netstat_fields =
+            patterns.fields("netstatFields", given.netstat_fields.as_ref(), NETSTAT);
+        let mut filter = |include: (&str, &Option<String>),
+                          exclude: (&str, &Option<String>),
+                          default: &str| {
+            let include = patterns.optional(include.0, include.1.as_deref().unwrap_or_default());
+            // As node_exporter: who says what to let in has said all.
+            let default = if include.is_some() { "" } else { default };
+            Filter {
+                exclude: patterns.optional(exclude.0, exclude.1.as_deref().unwrap_or(default)),
+                include,
             }
         };
-        let mount_points = exclusion(
-            "filesystemMountPointsExclude",
-            filesystem_mount_points_exclude,
-            MOUNT_POINTS,
-        );
-        let fs_types = exclusion(
-            "filesystemFsTypesExclude",
-            filesystem_fs_types_exclude,
-            FS_TYPES,
-        );
-        let disks = exclusion("diskstatsDeviceExclude", diskstats_device_exclude, DISKS);
-        let devices = exclusion("netdevDeviceExclude", netdev_device_exclude, "");
-        let fields = vmstat_fields.as_deref().unwrap_or(VMSTAT);
-        let vmstat_fields = compile("vmstatFields", fields, &mut problems);
-        problems.extend(config.logs.iter().flat_map(reader::bad_globs));
-        match vmstat_fields {
-            Some(vmstat_fields) if problems.is_empty() => Ok(Self {
-                disabled: disable.clone(),
-                timeout: timeout_ms.map_or(TIMEOUT, Duration::from_millis),
-                filesystem_mount_points_exclude: mount_points,
-                filesystem_fs_types_exclude: fs_types,
-                diskstats_device_exclude: disks,
-                netdev_device_exclude: devices,
-                netdev_netlink: *netdev_netlink,
-                vmstat_fields,
-            }),
-            _ => Err(problems),
+        let none = None;
+        let settings = Self {
+            disabled: given.disable.clone(),
+            enabled: given.enable.clone(),
+            timeout: given.timeout_ms.map_or(TIMEOUT, Duration::from_millis),
+            filesystem_mount_points: filter(
+                (
+                    "filesystemMountPointsInclude",
+                    &given.filesystem_mount_points_include,
+                ),
+                (
+                    "filesystemMountPointsExclude",
+                    &given.filesystem_mount_points_exclude,
+                ),
+                MOUNT_POINTS,
+            ),
+            filesystem_fs_types: filter(
+                (
+                    "filesystemFsTypesInclude",
+                    &given.filesystem_fs_types_include,
+                ),
+                (
+                    "filesystemFsTypesExclude",
+                    &given.filesystem_fs_types_exclude,
+                ),
+                FS_TYPES,
+            ),
+            diskstats_devices: filter(
+                ("diskstatsDeviceInclude", &given.diskstats_device_include),
+                ("diskstatsDeviceExclude", &given.diskstats_device_exclude),
+                DISKS,
+            ),
+            netdev_devices: filter(
+                ("netdevDeviceInclude", &given.netdev_device_include),
+                ("netdevDeviceExclude", &given.netdev_device_exclude),
+                "",
+            ),
+            netdev_netlink: given.netdev_netlink,
+            arp_devices: filter(
+                ("arpDeviceInclude", &given.arp_device_include),
+                ("arpDeviceExclude", &given.arp_device_exclude),
+                "",
+            ),
+            bcache_priority_stats: given.bcache_priority_stats.unwrap_or(false),
+            hwmon_chips: filter(
+                ("hwmonChipInclude", &given.hwmon_chip_include),
+                ("hwmonChipExclude", &given.hwmon_chip_exclude),
+                "",
+            ),
+            hwmon_sensors: filter(
+                ("hwmonSensorInclude", &given.hwmon_sensor_include),
+                ("hwmonSensorExclude", &given.hwmon_sensor_exclude),
+                "",
+            ),
+            ipvs_backend_labels: IPVS_LABELS
+                .into_iter()
+                .filter(|label| {
+                    let chosen = &given.ipvs_backend_labels;
+                    chosen.is_empty() || chosen.iter().any(|name| name == label)
+                })
+                .collect(),
+            netclass_devices: filter(
+                ("", &none),
+                ("netclassIgnoredDevices", &given.netclass_ignored_devices),
+                "^$",
+            ),
+            netclass_ignore_invalid_speed: given.netclass_ignore_invalid_speed.unwrap_or(false),
+            powersupply_supplies: filter(
+                ("", &none),
+                (
+                    "powersupplyIgnoredSupplies",
+                    &given.powersupply_ignored_supplies,
+                ),
+                "^$",
+            ),
+            rapl_zone_label: given.rapl_enable_zone_label.unwrap_or(false),
+            stat_softirq: given.stat_softirq.unwrap_or(false),
+            tapestats_devices: filter(
+                ("", &none),
+                ("tapestatsIgnoredDevices", &given.tapestats_ignored_devices),
+                "^$",
+            ),
+            textfile_directories: given.textfile_directories.clone(),
+            vmstat_fields,
+            netstat_fields,
+        };
+        patterns
+            .problems
+            .extend(config.logs.iter().flat_map(reader::bad_globs));
+        if patterns.problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(patterns.problems)
         }
     }
 
     pub fn runs(&self, collector: &str) -> bool {
-        !self.disabled.iter().any(|name| name == collector)
+        let named = |list: &[String]| list.iter().any(|name| name == collector);
+        !named(&self.disabled) && (!OPT_IN.contains(&collector) || named(&self.enabled))
+    }
+}
+
+/// Compiles patterns and remembers the bad ones.
+#[derive(Default)]
+struct Patterns {
+    problems: Vec<Problem>,
+}
+
+impl Patterns {
+    /// A pattern that excludes or includes; an empty one does neither, as in node_exporter (as a
+    /// pattern it would match everything).
+    fn optional(&mut self, key: &str, pattern: &str) -> Option<Arc<Regex>> {
+        if pattern.is_empty() {
+            None
+        } else {
+            compile(key, pattern, &mut self.problems)
+        }
+    }
+
+    /// The fields that are shown.
+    fn fields(&mut self, key: &str, given: Option<&String>, default: &str) -> Filter {
+        Filter {
+            include: self.optional(key, given.map_or(default, String::as_str)),
+            exclude: None,
+        }
     }
 }
 
@@ -133,11 +257,7 @@ mod tests {
     #[test]
     fn the_defaults_leave_out_what_node_exporters_do() {
         let settings = settings("{}").unwrap();
-        let excludes = |pattern: &Option<Arc<Regex>>, text: &str| {
-            pattern
-                .as_ref()
-                .is_some_and(|pattern| pattern.is_match(text.as_bytes()))
-        };
+        let excludes = |filter: &Filter, text: &str| filter.ignores(text.as_bytes());
         for (mount_point, excluded) in [
             ("/", false),
             ("/dev", true),
@@ -147,7 +267,7 @@ mod tests {
             ("/run/credentials/x.service", true),
             ("/var/lib/docker/overlay2/x", true),
         ] {
-            let found = excludes(&settings.filesystem_mount_points_exclude, mount_point);
+            let found = excludes(&settings.filesystem_mount_points, mount_point);
             assert_eq!(found, excluded, "{mount_point}");
         }
         for (device, excluded) in [
@@ -158,21 +278,35 @@ mod tests {
             ("zram0", true),
         ] {
             assert_eq!(
-                excludes(&settings.diskstats_device_exclude, device),
+                excludes(&settings.diskstats_devices, device),
                 excluded,
                 "{device}"
             );
         }
-        assert!(excludes(&settings.filesystem_fs_types_exclude, "cgroup2"));
-        assert!(!excludes(&settings.filesystem_fs_types_exclude, "tmpfs"));
-        assert!(settings.netdev_device_exclude.is_none());
+        assert!(excludes(&settings.filesystem_fs_types, "cgroup2"));
+        assert!(!excludes(&settings.filesystem_fs_types, "tmpfs"));
+        assert!(settings.netdev_devices.exclude.is_none());
         assert_eq!(settings.timeout, TIMEOUT);
     }
 
     #[test]
     fn an_empty_exclusion_excludes_nothing() {
         let settings = settings("{diskstatsDeviceExclude: ''}").unwrap();
-        assert!(settings.diskstats_device_exclude.is_none());
+        assert!(settings.diskstats_devices.exclude.is_none());
+    }
+
+    #[test]
+    fn an_inclusion_replaces_the_default_exclusion() {
+        let settings = settings("{diskstatsDeviceInclude: '^loop'}").unwrap();
+        assert!(!settings.diskstats_devices.ignores(b"loop0"));
+        assert!(settings.diskstats_devices.ignores(b"sda"));
+    }
+
+    #[test]
+    fn an_opt_in_runs_only_if_it_is_named() {
+        assert!(!settings("{}").unwrap().runs("processes"));
+        assert!(settings("{enable: [processes]}").unwrap().runs("processes"));
+        assert!(settings("{}").unwrap().runs("cpu"));
     }
 
     #[test]
@@ -184,12 +318,12 @@ mod tests {
             .collect();
         assert_eq!(
             paths,
-            ["collectors.netdevDeviceExclude", "collectors.vmstatFields"]
+            ["collectors.vmstatFields", "collectors.netdevDeviceExclude"]
         );
         assert!(
-            problems[1].message.contains("unclosed group"),
+            problems[0].message.contains("unclosed group"),
             "{}",
-            problems[1]
+            problems[0]
         );
     }
 

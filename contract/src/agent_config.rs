@@ -29,18 +29,72 @@ pub const VERSION: u32 = 2;
 pub const OLDEST_VERSION: u32 = if VERSION > 1 { VERSION - 1 } else { 1 };
 
 /// Names of the collectors, as `collectors.disable` and the label `collector` spell them.
-pub const COLLECTORS: [&str; 11] = [
+pub const COLLECTORS: [&str; 52] = [
+    "arp",
+    "bcache",
+    "bcachefs",
+    "bonding",
+    "btrfs",
+    "cgroups",
+    "conntrack",
+    "containers",
     "cpu",
+    "cpufreq",
     "diskstats",
+    "dmi",
+    "edac",
+    "entropy",
+    "fibrechannel",
     "filefd",
     "filesystem",
+    "hwmon",
+    "infiniband",
+    "ipvs",
+    "kernel_hung",
     "loadavg",
+    "mdadm",
     "meminfo",
+    "netclass",
     "netdev",
+    "netstat",
+    "nfs",
+    "nfsd",
+    "nvme",
+    "os",
+    "powersupplyclass",
+    "pressure",
+    "processes",
+    "rapl",
+    "schedstat",
+    "selinux",
+    "sockstat",
+    "softnet",
     "stat",
+    "tapestats",
+    "tcpstat",
+    "textfile",
+    "thermal_zone",
     "time",
+    "timex",
+    "udp_queues",
     "uname",
     "vmstat",
+    "watchdog",
+    "xfs",
+    "zfs",
+];
+
+/// Those that run only if `collectors.enable` names them, as in node_exporter.
+pub const OPT_IN: [&str; 4] = ["cgroups", "containers", "processes", "tcpstat"];
+
+/// Labels of IPVS backends, of which `collectors.ipvsBackendLabels` may choose.
+pub const IPVS_LABELS: [&str; 6] = [
+    "local_address",
+    "local_port",
+    "remote_address",
+    "remote_port",
+    "proto",
+    "local_mark",
 ];
 
 /// One agent's configuration, as it stands in `agent.yaml`.
@@ -118,6 +172,9 @@ impl Default for Roots {
 pub struct Collectors {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disable: Vec<String>,
+    /// Collectors of [`OPT_IN`] that run, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub enable: Vec<String>,
     /// Milliseconds that one collector may take before it is reported as failed; 2000 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
@@ -140,6 +197,66 @@ pub struct Collectors {
     /// `--collector.vmstat.fields`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vmstat_fields: Option<String>,
+    /// `--collector.filesystem.mount-points-include`; without `…Exclude` no default exclusion then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filesystem_mount_points_include: Option<String>,
+    /// `--collector.filesystem.fs-types-include`; likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filesystem_fs_types_include: Option<String>,
+    /// `--collector.diskstats.device-include`; likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diskstats_device_include: Option<String>,
+    /// `--collector.netdev.device-include`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netdev_device_include: Option<String>,
+    /// `--collector.arp.device-include`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arp_device_include: Option<String>,
+    /// `--collector.arp.device-exclude`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arp_device_exclude: Option<String>,
+    /// `--collector.bcache.priorityStats`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bcache_priority_stats: Option<bool>,
+    /// `--collector.hwmon.chip-include`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hwmon_chip_include: Option<String>,
+    /// `--collector.hwmon.chip-exclude`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hwmon_chip_exclude: Option<String>,
+    /// `--collector.hwmon.sensor-include`, matched with `<chip>;<sensor>`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hwmon_sensor_include: Option<String>,
+    /// `--collector.hwmon.sensor-exclude`, matched with `<chip>;<sensor>`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hwmon_sensor_exclude: Option<String>,
+    /// `--collector.ipvs.backend-labels`
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ipvs_backend_labels: Vec<String>,
+    /// `--collector.netclass.ignored-devices`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netclass_ignored_devices: Option<String>,
+    /// `--collector.netclass.ignore-invalid-speed`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netclass_ignore_invalid_speed: Option<bool>,
+    /// `--collector.netstat.fields`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netstat_fields: Option<String>,
+    /// `--collector.powersupply.ignored-supplies`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub powersupply_ignored_supplies: Option<String>,
+    /// `--collector.rapl.enable-zone-label`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rapl_enable_zone_label: Option<bool>,
+    /// `--collector.stat.softirq`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stat_softirq: Option<bool>,
+    /// `--collector.tapestats.ignored-devices`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tapestats_ignored_devices: Option<String>,
+    /// `--collector.textfile.directory`, patterns like `/srv/*/metrics` allowed
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub textfile_directories: Vec<String>,
 }
 
 /// One application's metrics page.

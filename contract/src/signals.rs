@@ -12,6 +12,9 @@ pub const AGENT_CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP: &str =
     "kai_agent_config_last_reload_success_timestamp_seconds";
 /// 1 or 0 per collector, node_exporter's own name. Label: `collector`.
 pub const COLLECTOR_SUCCESS: &str = "node_scrape_collector_success";
+/// 1 per collector that could not look, 0 also if there is nothing of its kind on the machine.
+/// Label: `collector`.
+pub const COLLECTOR_FAILED: &str = "kai_agent_collector_failed";
 /// A service that can break itself on demand says here, per `fault`, the Unix time at which the
 /// fault was switched on; 0 when it is off. `kai-observe inbox --follow` starts its timeline there.
 pub const FAULT_STARTED: &str = "kai_fault_started_timestamp_seconds";

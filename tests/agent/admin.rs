@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use kai_contract::agent_config::{COLLECTORS, OPT_IN};
+
 use crate::support::{Agent, config, wait_for};
 
 #[test]
@@ -112,7 +114,7 @@ fn status_tells_what_runs() {
     assert_eq!(status["config"]["lastReload"]["ok"], true);
     assert_eq!(status["config"]["hash"].as_str().unwrap().len(), 64);
     let collectors = status["collectors"].as_array().unwrap();
-    assert_eq!(collectors.len(), 10);
+    assert_eq!(collectors.len(), COLLECTORS.len() - OPT_IN.len() - 1);
     assert!(
         collectors
             .iter()

@@ -5,6 +5,8 @@ use std::process::Output;
 
 use serde_json::Value;
 
+use kai_contract::agent_config::{COLLECTORS, OPT_IN};
+
 use crate::support::{Agent, binary, config};
 
 fn run(arguments: &[&str]) -> Output {
@@ -128,7 +130,10 @@ fn check_sums_a_good_file_up() {
     ]);
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(value["ok"], true);
-    assert_eq!(value["collectors"].as_array().unwrap().len(), 11);
+    assert_eq!(
+        value["collectors"].as_array().unwrap().len(),
+        COLLECTORS.len() - OPT_IN.len()
+    );
 }
 
 #[test]

@@ -183,3 +183,66 @@ fn a_hung_collector_is_reported_and_the_others_go_on() {
     agent.signal("TERM");
     assert_eq!(agent.ended().code(), Some(0));
 }
+
+/// Files whose collectors hang when nobody writes to the pipes that they are turned into.
+const PIPES: [(&str, &str); 6] = [
+    ("netstat", "proc/net/snmp"),
+    ("softnet", "proc/net/softnet_stat"),
+    ("pressure", "proc/pressure/io"),
+    ("hwmon", "sys/class/hwmon/hwmon0/temp1_input"),
+    ("netclass", "sys/class/net/eth0/speed"),
+    ("schedstat", "proc/schedstat"),
+];
+
+#[test]
+fn many_hung_collectors_hold_up_no_other_and_pile_up_no_threads() {
+    let agent = over_a_copy(3000, |tree| {
+        for (_, file) in PIPES {
+            let file = tree.join(file);
+            fs::remove_file(&file).unwrap();
+            let made = std::process::Command::new("mkfifo").arg(&file).status();
+            assert!(made.unwrap().success());
+        }
+    });
+    let threads = || {
+        fs::read_dir(format!("/proc/{}/task", agent.pid()))
+            .unwrap()
+            .count()
+    };
+    let mut counts = Vec::new();
+    for _ in 0..12 {
+        let metrics = agent.metrics();
+        for (collector, _) in PIPES {
+            assert_eq!(metrics.success(collector), 0.0, "{collector}");
+            let failed = format!("kai_agent_collector_failed{{collector=\"{collector}\"}}");
+            assert_eq!(metrics.value(&failed), 1.0, "{collector}");
+        }
+        for collector in ALL.iter().chain(&["entropy", "sockstat", "thermal_zone"]) {
+            assert_eq!(metrics.success(collector), 1.0, "{collector}");
+        }
+        counts.push(threads());
+    }
+    // One thread for each that hangs, and one or two that take turns.
+    let last = counts[counts.len() - 1];
+    assert!(last <= counts[0] + 2, "{counts:?}");
+}
+
+#[test]
+fn what_a_machine_lacks_is_no_failure() {
+    let agent = over_a_copy(LONG, |tree| {
+        fs::remove_dir_all(tree.join("sys/class/hwmon")).unwrap();
+        fs::write(tree.join("proc/net/softnet_stat"), "0 0 0\n").unwrap();
+    });
+    let metrics = agent.metrics();
+    let failed = |collector: &str| {
+        metrics.value(&format!(
+            "kai_agent_collector_failed{{collector=\"{collector}\"}}"
+        ))
+    };
+    // As node_exporter has it, neither has success.
+    assert_eq!(metrics.success("hwmon"), 0.0);
+    assert_eq!(metrics.success("softnet"), 0.0);
+    assert_eq!(failed("hwmon"), 0.0);
+    assert_eq!(failed("softnet"), 1.0);
+    agent.logged_text("proc/net/softnet_stat: line 1: 3 columns, at least 9 are expected");
+}

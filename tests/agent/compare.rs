@@ -14,7 +14,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{Agent, Metrics, exchange, fixture, roots, wait_for};
+use kai_contract::agent_config::{COLLECTORS, OPT_IN};
+
+use crate::support::{Agent, Metrics, copy_tree, exchange, fixture, roots, wait_for};
 
 /// Deviations by family: what is ours and theirs when they differ rightly, and why.
 const KNOWN: [(&str, &str, &str, &str); 1] = [(
@@ -23,6 +25,12 @@ const KNOWN: [(&str, &str, &str, &str); 1] = [(
     "0",
     "node_exporter before 1.12 sees \"ro\" only if it is a mount's sole option",
 )];
+
+/// Families of which theirs may lack series that ours has, and why.
+const MORE: (&str, &str) = (
+    "node_nvme_namespace_",
+    "node_exporter 1.11.1 knows nvme0n1 or nvme0c0n1, by the library it was built with; ours both",
+);
 
 /// A family that tells of its reader as well: how far both may be apart, and why.
 const OF_THE_READER: (&str, f64, &str) = (
@@ -37,19 +45,16 @@ const ROUNDS: usize = 8;
 const MOUNT_POINTS: &str =
     "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)";
 
-const COLLECTORS: [&str; 11] = [
-    "cpu",
-    "diskstats",
-    "filefd",
-    "filesystem",
-    "loadavg",
-    "meminfo",
-    "netdev",
-    "stat",
-    "time",
-    "uname",
-    "vmstat",
-];
+/// Those that both have and that node_exporter runs by default.
+fn collectors() -> impl Iterator<Item = &'static str> {
+    COLLECTORS.into_iter().filter(|name| !OPT_IN.contains(name))
+}
+
+/// Opt-ins that show the same on both.
+const ENABLED: [&str; 2] = ["cgroups", "processes"];
+
+/// And one for which theirs asks this machine's kernel, whatever the roots.
+const ENABLED_HERE: [&str; 3] = ["cgroups", "processes", "tcpstat"];
 
 struct NodeExporter {
     child: Child,
@@ -58,7 +63,7 @@ struct NodeExporter {
 
 impl NodeExporter {
     /// `None`, said aloud, if there is no binary.
-    fn start(more: &[String]) -> Option<Self> {
+    fn start(enabled: &[&'static str], more: &[String]) -> Option<Self> {
         let names = ["node_exporter", "prometheus-node-exporter"];
         let Some(binary) = find("KAI_NODE_EXPORTER", &names) else {
             println!("not run: no node_exporter (set KAI_NODE_EXPORTER or have it on the PATH)");
@@ -74,11 +79,16 @@ impl NodeExporter {
                 "--web.disable-exporter-metrics",
                 "--collector.disable-defaults",
             ])
-            .args(COLLECTORS.map(|name| format!("--collector.{name}")))
-            // Debian's package has another default.
+            .args(
+                collectors()
+                    .chain(enabled.iter().copied())
+                    .map(|name| format!("--collector.{name}")),
+            )
+            // Debian's package has other defaults.
             .arg(format!(
                 "--collector.filesystem.mount-points-exclude={MOUNT_POINTS}"
             ))
+            .arg("--collector.textfile.directory=")
             .args(more)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
@@ -123,8 +133,22 @@ fn find(variable: &str, names: &[&str]) -> Option<PathBuf> {
     }
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
+        .chain(components(names))
         .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
         .find(|candidate| candidate.is_file())
+}
+
+/// Folders of the component cache in which kai-observe keeps what it fetched, if it ever did.
+fn components(names: &[&str]) -> Vec<PathBuf> {
+    let Some(home) = std::env::var_os("HOME") else {
+        return Vec::new();
+    };
+    let cache = Path::new(&home).join(".cache/kai-observe/components");
+    let versions = names.iter().map(|name| cache.join(name));
+    versions
+        .flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten())
+        .filter_map(|version| Some(version.ok()?.path().join("usr/bin")))
+        .collect()
 }
 
 fn ours(agent: &Agent) -> Metrics {
@@ -134,6 +158,11 @@ fn ours(agent: &Agent) -> Metrics {
 
 fn is_shared(name: &str) -> bool {
     name.starts_with("node_") && !name.starts_with("node_exporter_")
+}
+
+/// Our configuration, of the same collectors.
+fn enabled(names: &[&str], more: &str) -> String {
+    format!("{more}collectors:\n  enable: [{}]\n", names.join(", "))
 }
 
 /// Compares and prints a summary; panics with all the differences.
@@ -234,34 +263,43 @@ fn shapes(ours: &Metrics, theirs: &Metrics) -> BTreeSet<String> {
     };
     only(&ours, &theirs, "ours")
         .into_iter()
+        .filter(|line| !line.contains(MORE.0))
         .chain(only(&theirs, &ours, "theirs"))
         .collect()
 }
 
 #[test]
 fn compare_with_node_exporter_on_this_machine() {
-    let Some(exporter) = NodeExporter::start(&[]) else {
+    let Some(exporter) = NodeExporter::start(&ENABLED_HERE, &[]) else {
         return;
     };
-    compare("this machine", &Agent::start(""), &exporter);
+    compare(
+        "this machine",
+        &Agent::start(&enabled(&ENABLED_HERE, "")),
+        &exporter,
+    );
 }
 
 #[test]
 fn compare_with_node_exporter_on_the_fixture_tree() {
     let tree = fixture().canonicalize().unwrap();
     let below = |name: &str, folder: &str| format!("--path.{name}={}", tree.join(folder).display());
-    let Some(exporter) = NodeExporter::start(&[
-        below("procfs", "proc"),
-        below("sysfs", "sys"),
-        below("rootfs", ""),
-        below("udev.data", "run/udev/data"),
-        "--no-collector.netdev.netlink".to_owned(),
-    ]) else {
+    let Some(exporter) = NodeExporter::start(
+        &ENABLED,
+        &[
+            below("procfs", "proc"),
+            below("sysfs", "sys"),
+            below("rootfs", ""),
+            below("udev.data", "run/udev/data"),
+            "--no-collector.netdev.netlink".to_owned(),
+            "--no-collector.arp.netlink".to_owned(),
+        ],
+    ) else {
         return;
     };
     compare(
         "fixture tree",
-        &Agent::start(&roots(Path::new(&tree))),
+        &Agent::start(&enabled(&ENABLED, &roots(Path::new(&tree)))),
         &exporter,
     );
 }
@@ -294,4 +332,96 @@ fn promtool_accepts_the_page() {
         "{}",
         output.status
     );
+}
+
+/// node_exporter's own tree with what it makes of it, if it can be had from the Go module cache:
+/// `go mod download github.com/prometheus/node_exporter@v1.11.1`, or `KAI_NODE_EXPORTER_SOURCE`.
+#[test]
+fn compare_with_node_exporter_on_its_own_fixtures() {
+    let Some(source) = source() else {
+        println!(
+            "not run: no source of node_exporter 1.11.1 (go mod download \
+             github.com/prometheus/node_exporter@v1.11.1, or set KAI_NODE_EXPORTER_SOURCE)"
+        );
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path();
+    let theirs = source.join("collector/fixtures");
+    copy_tree(&theirs, tree);
+    for archive in ["sys.ttar", "udev.ttar"] {
+        unpack(&std::fs::read(theirs.join(archive)).unwrap(), tree);
+    }
+    let below = |name: &str, folder: &str| format!("--path.{name}={}", tree.join(folder).display());
+    let Some(exporter) = NodeExporter::start(
+        &ENABLED,
+        &[
+            below("procfs", "proc"),
+            below("sysfs", "sys"),
+            below("rootfs", ""),
+            below("udev.data", "udev/data"),
+            "--no-collector.netdev.netlink".to_owned(),
+            "--no-collector.arp.netlink".to_owned(),
+            "--collector.bcache.priorityStats".to_owned(),
+        ],
+    ) else {
+        return;
+    };
+    let config = format!(
+        "{}  udevData: {}\n",
+        roots(tree),
+        tree.join("udev/data").display()
+    );
+    let config = enabled(&ENABLED, &config) + "  bcachePriorityStats: true\n";
+    compare("their fixtures", &Agent::start(&config), &exporter);
+}
+
+/// Unpacks their archive of text: a line of what follows, for files the number of their lines, the
+/// lines (the last with EOF at its end if it has no line end), and the mode, which is left out.
+fn unpack(archive: &[u8], into: &Path) {
+    let mut lines = archive.split(|byte| *byte == b'\n');
+    let mut path = PathBuf::new();
+    while let Some(line) = lines.next() {
+        let line = String::from_utf8_lossy(line);
+        let Some((keyword, value)) = line.split_once(": ") else {
+            continue;
+        };
+        match keyword {
+            "Path" => path = into.join(value),
+            "Directory" => std::fs::create_dir_all(into.join(value)).unwrap(),
+            "SymlinkTo" => std::os::unix::fs::symlink(value, &path).unwrap(),
+            "Lines" => {
+                let mut content = Vec::new();
+                for line in lines.by_ref().take(value.parse().unwrap()) {
+                    let (line, end) = match line.strip_suffix(b"EOF") {
+                        Some(line) => (line, &b""[..]),
+                        None => (line, &b"\n"[..]),
+                    };
+                    content.extend_from_slice(line);
+                    content.extend_from_slice(end);
+                }
+                let zero = |text: Vec<u8>| {
+                    // Zero bytes are spelt out.
+                    let parts = String::from_utf8_lossy(&text).replace("NULLBYTE", "\0");
+                    parts.into_bytes()
+                };
+                let has_zero = content.windows(8).any(|part| part == b"NULLBYTE");
+                std::fs::write(&path, if has_zero { zero(content) } else { content }).unwrap();
+            }
+            _ => {}
+        }
+    }
+}
+
+fn source() -> Option<PathBuf> {
+    if let Some(given) = std::env::var_os("KAI_NODE_EXPORTER_SOURCE") {
+        return Some(given.into());
+    }
+    let cache = Command::new("go")
+        .args(["env", "GOMODCACHE"])
+        .output()
+        .ok()?;
+    let cache = String::from_utf8(cache.stdout).ok()?;
+    let source = Path::new(cache.trim()).join("github.com/prometheus/node_exporter@v1.11.1");
+    source.is_dir().then_some(source)
 }

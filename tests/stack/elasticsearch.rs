@@ -255,7 +255,7 @@ fn killed_it_starts_again(stack: &Stack) {
     stack.run(&["provision", "--no-verify"]).expect(0);
     stack.run(&["drift"]).expect(0);
     // It answers before it has read all of its shards back.
-    let count = wait_for("the shards are back", Duration::from_secs(60), || {
+    let count = wait_for("the shards are back", Duration::from_mins(1), || {
         let (status, text) = ask(stack, Method::GET, "/logs-kai.booking-local/_count", None);
         let count: Value = serde_json::from_str(&text).ok()?;
         (status == 200).then(|| count["count"].clone())

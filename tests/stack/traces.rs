@@ -13,7 +13,7 @@ use kai_observe::progress::Silent;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::harness::{Stack, get_json, kill, request, wait_for};
+use crate::harness::{Stack, get_json, kill, request, wait_for, with_system};
 
 /// What the agent's trace lane holds at most: `traces.memoryBytes`.
 const LANE_MEMORY: u64 = 16 << 20;
@@ -46,9 +46,7 @@ fn program(component: &str) -> PathBuf {
 /// The example with Jaeger.
 fn stack_with_jaeger() -> Stack {
     let stack = Stack::new();
-    let spec = stack.example();
-    let with = spec.replace("jaeger: { mode: off }", "jaeger: { mode: managed }");
-    assert_ne!(with, spec);
+    let with = with_system(&stack.example(), "jaeger", "{ mode: managed }");
     stack.write_spec(&with);
     stack
 }

@@ -1,9 +1,6 @@
 //! `node_disk_*` from `/proc/diskstats`, with what udev and sysfs know of each device.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use regex::bytes::Regex;
 
 use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
@@ -11,7 +8,7 @@ use crate::node::{Node, Tree, Version};
 use crate::procfs::diskstats::{self, Disk};
 use crate::procfs::text;
 use crate::procfs::udev::property;
-use crate::settings::Settings;
+use crate::settings::{Filter, Settings};
 
 mod rotational;
 
@@ -153,7 +150,7 @@ const ATA: [(&str, &str, &str); 3] = [
 ];
 
 pub struct Diskstats {
-    exclude: Option<Arc<Regex>>,
+    filter: Filter,
     source: Source,
     disks: Vec<Disk>,
     /// By name.
@@ -163,7 +160,7 @@ pub struct Diskstats {
 impl Diskstats {
     pub fn new(settings: &Settings) -> Self {
         Self {
-            exclude: settings.diskstats_device_exclude.clone(),
+            filter: settings.diskstats_devices.clone(),
             source: Source::proc(FILE),
             disks: Vec::new(),
             details: BTreeMap::new(),
@@ -181,10 +178,8 @@ impl Collector for Diskstats {
             FILE,
             diskstats::parse(text, &mut self.disks),
         )?;
-        if let Some(exclude) = &self.exclude {
-            self.disks
-                .retain(|disk| !exclude.is_match(disk.name.as_bytes()));
-        }
+        self.disks
+            .retain(|disk| !self.filter.ignores(disk.name.as_bytes()));
         self.look_up(node);
         let details: Vec<&Details> = self
             .disks

@@ -9,13 +9,11 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
-use regex::bytes::Regex;
-
 use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
 use crate::node::{FsStat, Node, Tree};
 use crate::procfs::mountinfo;
-use crate::settings::Settings;
+use crate::settings::{Filter, Settings};
 
 mod prober;
 
@@ -48,8 +46,8 @@ const LOCAL: [&[u8]; 17] = [
 ];
 
 pub struct Filesystem {
-    mount_points_exclude: Option<Arc<Regex>>,
-    fs_types_exclude: Option<Arc<Regex>>,
+    mount_points: Filter,
+    fs_types: Filter,
     /// [`FILES`]. The text is made anew in every scrape, although the kernel tells of new mounts:
     /// a disk that fails and turns read-only is a change of which it does not tell.
     sources: [Source; 2],
@@ -59,8 +57,8 @@ pub struct Filesystem {
 impl Filesystem {
     pub fn new(settings: &Settings, node: &Arc<dyn Node>) -> Self {
         Self {
-            mount_points_exclude: settings.filesystem_mount_points_exclude.clone(),
-            fs_types_exclude: settings.filesystem_fs_types_exclude.clone(),
+            mount_points: settings.filesystem_mount_points.clone(),
+            fs_types: settings.filesystem_fs_types.clone(),
             sources: FILES.map(Source::proc),
             prober: Prober::new(node, settings.timeout),
         }
@@ -79,11 +77,6 @@ impl Collector for Filesystem {
     fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
         let (file, text) = read_mounts(node, &mut self.sources)?;
         let mounts = parsed(node, Tree::Proc, file, mountinfo::parse(text))?;
-        let excluded = |pattern: &Option<Arc<Regex>>, text: &[u8]| {
-            pattern
-                .as_ref()
-                .is_some_and(|pattern| pattern.is_match(text))
-        };
         self.prober.begin();
         let mut rows = Vec::new();
         let mut seen = HashSet::new();
@@ -91,8 +84,8 @@ impl Collector for Filesystem {
         for mount in mounts.into_iter().rev() {
             let mount_point = mountinfo::label(mount.mount_point);
             let mount_point = node.strip_root(&mount_point);
-            if excluded(&self.mount_points_exclude, mount_point)
-                || excluded(&self.fs_types_exclude, mount.fs_type)
+            if self.mount_points.ignores(mount_point)
+                || self.fs_types.ignores(mount.fs_type)
                 || !seen.insert((mount.source, mount.mount_point, mount.fs_type))
             {
                 continue;

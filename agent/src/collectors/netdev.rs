@@ -9,15 +9,12 @@
 //! `roots.proc` leads to the node's devices and `net/dev` below it to the container's.
 
 use std::io;
-use std::sync::Arc;
-
-use regex::bytes::Regex;
 
 use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
 use crate::node::{LinkSocket, Node, Tree};
 use crate::procfs::net_dev::{self, Device};
-use crate::settings::Settings;
+use crate::settings::{Filter, Settings};
 
 /// The node's, or else our own where the first process is not shown to us (`hidepid`).
 const FILES: [&str; 2] = ["1/net/dev", "net/dev"];
@@ -50,7 +47,7 @@ const COLUMNS: [Column; 17] = [
 ];
 
 pub struct Netdev {
-    exclude: Option<Arc<Regex>>,
+    filter: Filter,
     /// Whether to ask by netlink; found out in the first scrape unless it is set.
     netlink: Option<bool>,
     socket: LinkSocket,
@@ -73,7 +70,7 @@ impl Netdev {
             })
             .collect();
         Self {
-            exclude: settings.netdev_device_exclude.clone(),
+            filter: settings.netdev_devices.clone(),
             netlink: settings.netdev_netlink,
             socket: LinkSocket::default(),
             sources: FILES.map(Source::proc),
@@ -111,10 +108,8 @@ impl Collector for Netdev {
             let result = net_dev::parse(text, &mut self.devices);
             parsed(node, Tree::Proc, file, result)?;
         }
-        if let Some(exclude) = &self.exclude {
-            self.devices
-                .retain(|device| !exclude.is_match(device.name.as_bytes()));
-        }
+        self.devices
+            .retain(|device| !self.filter.ignores(device.name.as_bytes()));
         // A name that stands there twice: the last line counts, as in node_exporter's map.
         self.devices.reverse();
         for ((name, help), (_, value)) in self.families.iter().zip(COLUMNS) {

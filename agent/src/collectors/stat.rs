@@ -4,17 +4,20 @@ use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
 use crate::node::{Node, Tree};
 use crate::procfs::stat;
+use crate::settings::Settings;
 
 const FILE: &str = "stat";
 
 pub struct Stat {
     source: Source,
+    softirqs: bool,
 }
 
-impl Default for Stat {
-    fn default() -> Self {
+impl Stat {
+    pub fn new(settings: &Settings) -> Self {
         Self {
             source: Source::proc(FILE),
+            softirqs: settings.stat_softirq,
         }
     }
 }
@@ -63,6 +66,17 @@ impl Collector for Stat {
         ];
         for (name, help, kind, value) in families {
             page.single(name, help, kind, value as f64);
+        }
+        if self.softirqs {
+            let counts = parsed(node, Tree::Proc, FILE, stat::softirqs(text))?;
+            let mut family = page.family(
+                "node_softirqs_total",
+                "Number of softirq calls.",
+                Kind::Counter,
+            );
+            for (vector, count) in stat::SOFTIRQS.iter().zip(counts) {
+                family.sample(&[("vector", vector.as_bytes())], count as f64);
+            }
         }
         Ok(())
     }

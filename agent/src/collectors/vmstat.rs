@@ -1,19 +1,15 @@
 //! `node_vmstat_*` from `/proc/vmstat`, for the fields that the pattern chooses.
 
-use std::sync::Arc;
-
-use regex::bytes::Regex;
-
 use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::{Kind, Page};
 use crate::node::{Node, Tree};
 use crate::procfs::vmstat;
-use crate::settings::Settings;
+use crate::settings::{Filter, Settings};
 
 const FILE: &str = "vmstat";
 
 pub struct Vmstat {
-    fields: Arc<Regex>,
+    fields: Filter,
     source: Source,
     name: String,
     help: String,
@@ -22,7 +18,7 @@ pub struct Vmstat {
 impl Vmstat {
     pub fn new(settings: &Settings) -> Self {
         Self {
-            fields: Arc::clone(&settings.vmstat_fields),
+            fields: settings.vmstat_fields.clone(),
             source: Source::proc(FILE),
             name: String::new(),
             help: String::new(),
@@ -35,7 +31,7 @@ impl Collector for Vmstat {
         let text = self.source.read(node)?;
         let (family, help) = (&mut self.name, &mut self.help);
         let result = vmstat::parse(text, |field, value| {
-            if !self.fields.is_match(field.as_bytes()) {
+            if self.fields.ignores(field.as_bytes()) {
                 return;
             }
             family.clear();

@@ -139,6 +139,7 @@ fn status(state: &State) -> Value {
                 "collector": outcome.collector,
                 "ok": outcome.error.is_none(),
                 "seconds": outcome.took.as_secs_f64(),
+                "noData": outcome.no_data,
                 "error": outcome.error,
             })
         })

@@ -201,6 +201,9 @@ struct Inner {
     by_stream: Vec<usize>,
 }
 
+/// Room for the line with which a batch is full.
+const SLACK: usize = 64 << 10;
+
 /// Most that one request has: enough that a request's own cost does not count.
 const LARGEST_BATCH: usize = 2 << 20;
 
@@ -239,7 +242,12 @@ impl Pool {
         }
         inner.out += 1;
         inner.by_stream[stream] += 1;
-        let mut batch = inner.free.pop().unwrap_or_else(|| Batch::new(stream, true));
+        let mut batch = inner.free.pop().unwrap_or_else(|| {
+            let mut batch = Batch::new(stream, true);
+            // Once and for all: growing by doubling would leave twice the memory.
+            batch.body.reserve_exact(self.batch_bytes + SLACK);
+            batch
+        });
         batch.stream = stream;
         batch.since = Instant::now();
         Some(batch)
@@ -254,7 +262,7 @@ impl Pool {
         batch.runs.clear();
         (batch.ambiguous, batch.serial, batch.attempts) = (false, 0, 0);
         // A few very long lines must not make it large for ever.
-        batch.body.shrink_to(2 * self.batch_bytes);
+        batch.body.shrink_to(self.batch_bytes + SLACK);
         let mut inner = self.lock();
         inner.out -= 1;
         inner.by_stream[batch.stream] -= 1;

@@ -399,19 +399,17 @@ impl Search<'_> {
             let Some(name) = self.names.get(bit).and_then(|name| name.get(before..)) else {
                 continue;
             };
-            let Some(more) = name.strip_prefix(key) else {
-                continue;
-            };
-            match more.first() {
-                None => {
+            // The length first: it tells most names from most keys.
+            if name.len() == key.len() {
+                if name == key {
                     self.present |= 1 << bit;
                     self.found[bit] = Value {
                         at: member.value.clone(),
                         kind: member.kind,
                     };
                 }
-                Some(b'.') => below |= 1 << bit,
-                Some(_) => {}
+            } else if name.get(key.len()) == Some(&b'.') && name.starts_with(key) {
+                below |= 1 << bit;
             }
         }
         if below == 0 {

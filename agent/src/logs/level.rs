@@ -4,6 +4,12 @@
 /// The spelling to use for a level given as the text of a string; `None` for one that is not known,
 /// which is only written in lower case.
 pub fn text(given: &[u8]) -> Option<&'static str> {
+    // Most lines have one of these, and spelt so.
+    for name in ["info", "debug", "warn", "error"] {
+        if given == name.as_bytes() {
+            return Some(name);
+        }
+    }
     const NAMES: [(&str, &[&str]); 10] = [
         ("trace", &["trace", "trc", "verbose", "finest", "finer"]),
         ("debug", &["debug", "dbg", "fine"]),

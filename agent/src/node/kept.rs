@@ -11,7 +11,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::LARGEST_FILE;
+use super::{ATTRIBUTE, LARGEST_FILE};
+
+/// What an open file of a device that went says.
+const NODEV: i32 = rustix::io::Errno::NODEV.raw_os_error();
 
 /// First room for a file; most fit.
 const FIRST_READ: usize = 4 << 10;
@@ -49,6 +52,45 @@ impl Kept {
             self.0 = Some(file);
         }
         Ok(())
+    }
+}
+
+impl Kept {
+    /// Reads an attribute by one call: what fits [`ATTRIBUTE`] bytes.
+    pub fn attribute<P: AsRef<Path>>(
+        &mut self,
+        path: impl FnOnce() -> P,
+        into: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        into.resize(ATTRIBUTE, 0);
+        if let Some(file) = &self.0 {
+            match file.read_at(into, 0) {
+                Ok(count) => {
+                    into.truncate(count);
+                    return Ok(());
+                }
+                // A device without a value says so each time; one that went says ENODEV.
+                Err(error) if error.raw_os_error() != Some(NODEV) => {
+                    into.clear();
+                    return Err(error);
+                }
+                Err(_) => self.0 = None,
+            }
+        }
+        into.clear();
+        let file = File::open(path())?;
+        into.resize(ATTRIBUTE, 0);
+        let result = loop {
+            match (&file).read(into) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        into.truncate(*result.as_ref().unwrap_or(&0));
+        if is_kernels(&file) {
+            self.0 = Some(file);
+        }
+        result.map(drop)
     }
 }
 

@@ -126,11 +126,48 @@ pub fn counters(text: &[u8]) -> Result<Counters, ParseError> {
     })
 }
 
+/// Kinds of soft interrupts in the order of the line `softirq`.
+pub const SOFTIRQS: [&str; 10] = [
+    "hi",
+    "timer",
+    "net_tx",
+    "net_rx",
+    "block",
+    "block_iopoll",
+    "tasklet",
+    "sched",
+    "hrtimer",
+    "rcu",
+];
+
+/// How often each kind of soft interrupt was served.
+pub fn softirqs(text: &[u8]) -> Result<[u64; SOFTIRQS.len()], ParseError> {
+    let mut counts = [0; SOFTIRQS.len()];
+    for (line, content) in lines(text) {
+        let mut fields = fields(content);
+        if fields.next() != Some(b"softirq") {
+            continue;
+        }
+        expect_number(line, "the sum of softirq", fields.next())?;
+        for (slot, name) in counts.iter_mut().zip(SOFTIRQS) {
+            *slot = expect_number(line, name, fields.next())?;
+        }
+    }
+    Ok(counts)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn soft_interrupts_by_kind() {
+        let counts = softirqs(b"ctxt 1\nsoftirq 55 1 2 3 4 5 6 7 8 9 10\n").unwrap();
+        assert_eq!(counts, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(softirqs(b"ctxt 1\nsoftirq 55 1 2\n").unwrap_err().line, 2);
+    }
 
     const STAT: &[u8] = b"cpu  301854 612 111922 8979004 3552 2 3944 0 44 36\n\
         cpu0 44490 19 21045 1087069 220 1 3410 0 2 1\n\

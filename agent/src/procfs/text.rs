@@ -58,6 +58,64 @@ pub fn number(field: &[u8]) -> Option<u64> {
     })
 }
 
+/// A whole number of decimal digits with or without a sign, that fits 64 bits.
+pub fn signed(field: &[u8]) -> Option<i64> {
+    if let Some(digits) = field.strip_prefix(b"-") {
+        return 0_i64.checked_sub_unsigned(number(digits)?);
+    }
+    i64::try_from(number(field.strip_prefix(b"+").unwrap_or(field))?).ok()
+}
+
+/// A whole number as Go reads it in base 0: `0x` begins hexadecimal digits, `0` octal ones.
+pub fn any_base(field: &[u8]) -> Option<i64> {
+    let (negative, digits) = match field {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let magnitude = any_base_unsigned(digits)?;
+    if negative {
+        0_i64.checked_sub_unsigned(magnitude)
+    } else {
+        i64::try_from(magnitude).ok()
+    }
+}
+
+/// The same without a sign, up to 64 bits.
+pub fn any_base_unsigned(field: &[u8]) -> Option<u64> {
+    match field {
+        [b'0', b'x' | b'X', rest @ ..] => in_base(rest, 16),
+        [b'0', b'b' | b'B', rest @ ..] => in_base(rest, 2),
+        [b'0', b'o' | b'O', rest @ ..] | [b'0', rest @ ..] if !rest.is_empty() => in_base(rest, 8),
+        digits => number(digits),
+    }
+}
+
+/// A number of hexadecimal digits, without `0x`, that fits 64 bits.
+pub fn hex(field: &[u8]) -> Option<u64> {
+    in_base(field, 16)
+}
+
+fn in_base(field: &[u8], base: u32) -> Option<u64> {
+    if field.is_empty() {
+        return None;
+    }
+    field.iter().try_fold(0_u64, |number, byte| {
+        let digit = char::from(*byte).to_digit(base)?;
+        number
+            .checked_mul(u64::from(base))?
+            .checked_add(u64::from(digit))
+    })
+}
+
+/// A decimal number with or without a fraction.
+pub fn float(field: &[u8]) -> Option<f64> {
+    if let Some(number) = number(field) {
+        return Some(number as f64);
+    }
+    std::str::from_utf8(field).ok()?.parse().ok()
+}
+
 /// Like [`number`], for a named field of a line.
 pub fn expect_number(line: usize, name: &str, field: Option<&[u8]>) -> Result<u64, ParseError> {
     let Some(field) = field else {
@@ -76,12 +134,7 @@ pub fn expect_float(line: usize, name: &str, field: Option<&[u8]>) -> Result<f64
     let Some(field) = field else {
         return Err(ParseError::new(line, format!("{name} is missing")));
     };
-    if let Some(number) = number(field) {
-        return Ok(number as f64);
-    }
-    std::str::from_utf8(field)
-        .ok()
-        .and_then(|text| text.parse().ok())
+    float(field)
         .ok_or_else(|| ParseError::new(line, format!("{name} is {}, not a number", quote(field))))
 }
 
@@ -90,6 +143,24 @@ pub fn quote(text: &[u8]) -> String {
     let shown = text[..text.len().min(QUOTED)].escape_ascii();
     let more = if text.len() > QUOTED { "…" } else { "" };
     format!("\"{shown}{more}\"")
+}
+
+/// The text with each run of bytes that are not UTF-8 replaced by one U+FFFD, as node_exporter's
+/// labels of texts that a device's maker wrote.
+pub fn valid(text: &[u8]) -> String {
+    let mut valid = String::with_capacity(text.len());
+    let mut bad = false;
+    for chunk in text.utf8_chunks() {
+        if !chunk.valid().is_empty() {
+            valid.push_str(chunk.valid());
+            bad = false;
+        }
+        if !chunk.invalid().is_empty() && !bad {
+            valid.push('\u{fffd}');
+            bad = true;
+        }
+    }
+    valid
 }
 
 /// The text without blanks at its ends, as sysfs attributes are read.
@@ -129,12 +200,54 @@ mod tests {
     }
 
     #[test]
+    fn numbers_in_any_base() {
+        for (text, value) in [
+            ("0", Some(0)),
+            ("-1", Some(-1)),
+            ("+7", Some(7)),
+            ("0x1003", Some(0x1003)),
+            ("010", Some(8)),
+            ("0o10", Some(8)),
+            ("0b11", Some(3)),
+            ("08", None),
+            ("", None),
+            ("-", None),
+            ("0x", None),
+            ("9223372036854775808", None),
+            ("-9223372036854775808", Some(i64::MIN)),
+        ] {
+            assert_eq!(any_base(text.as_bytes()), value, "{text}");
+        }
+        assert_eq!(signed(b"-5"), Some(-5));
+        assert_eq!(signed(b"0x5"), None);
+        assert_eq!(hex(b"ffffffff"), Some(0xffff_ffff));
+        assert_eq!(hex(b"0x1"), None);
+    }
+
+    #[test]
+    fn a_run_of_bad_bytes_becomes_one_sign() {
+        assert_eq!(valid(b"\xff\xfea\xffb\xc3\xa4"), "\u{fffd}a\u{fffd}b\u{e4}");
+        assert_eq!(valid(b""), "");
+    }
+
+    #[test]
     fn a_quoted_piece_is_short_and_printable() {
         assert_eq!(quote(b"a\x00\xff"), "\"a\\x00\\xff\"");
         assert!(quote(&[b'x'; 5000]).len() < 100);
     }
 
     proptest! {
+        #[test]
+        fn every_i64_reads_back(value in any::<i64>()) {
+            prop_assert_eq!(signed(value.to_string().as_bytes()), Some(value));
+            prop_assert_eq!(any_base(value.to_string().as_bytes()), Some(value));
+        }
+
+        #[test]
+        fn any_bytes_are_a_number_or_none(text in proptest::collection::vec(any::<u8>(), 0..30)) {
+            let _ = (signed(&text), any_base(&text), hex(&text), float(&text));
+        }
+
         #[test]
         fn every_u64_reads_back(value in any::<u64>()) {
             prop_assert_eq!(number(value.to_string().as_bytes()), Some(value));

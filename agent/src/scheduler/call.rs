@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::collectors::{Collector, Entry};
+use crate::collectors::{CollectError, Collector, Entry};
 use crate::exposition::Page;
 use crate::node::Node;
 use crate::settings::Settings;
@@ -43,7 +43,24 @@ pub struct Done {
     pub scrape: u64,
     pub slot: Slot,
     pub took: Duration,
-    pub result: Result<(), String>,
+    pub result: Result<(), Failure>,
+}
+
+/// Why a call has nothing, or not all, to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub message: String,
+    /// There is nothing to show on this machine.
+    pub no_data: bool,
+}
+
+impl From<CollectError> for Failure {
+    fn from(error: CollectError) -> Self {
+        Self {
+            no_data: matches!(error, CollectError::NoData(_)),
+            message: error.to_string(),
+        }
+    }
 }
 
 /// Runs the collector, for as long as that takes. A panic is a failure of this one call.
@@ -67,6 +84,12 @@ pub fn call(job: Job) -> Done {
             None => (entry.build)(&settings, &node),
         };
         let result = collector.collect(&*node, &mut page);
+        if result
+            .as_ref()
+            .is_err_and(|error| !matches!(error, CollectError::NoData(_) | CollectError::Part(_)))
+        {
+            page.clear(); // nothing is better than half of it
+        }
         (collector, result)
     }));
     let (built, result) = match called {
@@ -76,17 +99,19 @@ pub fn call(job: Job) -> Done {
                 node,
                 collector,
             };
-            (Some(built), result.map_err(|error| error.to_string()))
+            (Some(built), result.map_err(Failure::from))
         }
         // Its state may be half changed: it begins anew with the next scrape.
-        Err(_) => (
-            None,
-            Err("it panicked, which is a mistake in the agent; please report it".to_owned()),
-        ),
+        Err(_) => {
+            page.clear();
+            let failure = Failure {
+                message: "it panicked, which is a mistake in the agent; please report it"
+                    .to_owned(),
+                no_data: false,
+            };
+            (None, Err(failure))
+        }
     };
-    if result.is_err() {
-        page.clear(); // nothing is better than half of it
-    }
     Done {
         lane,
         scrape,

@@ -151,7 +151,7 @@ impl From<HttpAuth> for AuthKeys {
 }
 
 fn default_memory_bytes() -> u64 {
-    16 << 20
+    8 << 20
 }
 
 fn default_dead_letter_bytes() -> u64 {

@@ -10,7 +10,7 @@ mod gate;
 mod logs;
 
 use super::keys::nearest;
-use super::{AgentConfig, COLLECTORS, OLDEST_VERSION, VERSION};
+use super::{AgentConfig, COLLECTORS, IPVS_LABELS, OLDEST_VERSION, VERSION};
 
 /// Longest name of an application.
 const MAX_NAME: usize = 63;
@@ -132,18 +132,43 @@ fn paths(config: &AgentConfig, found: &mut Vec<Problem>) {
 }
 
 fn collectors(config: &AgentConfig, found: &mut Vec<Problem>) {
-    for (index, name) in config.collectors.disable.iter().enumerate() {
-        if COLLECTORS.contains(&name.as_str()) {
-            continue;
+    let lists = [
+        ("disable", &config.collectors.disable),
+        ("enable", &config.collectors.enable),
+    ];
+    for (list, names) in lists {
+        for (index, name) in names.iter().enumerate() {
+            if COLLECTORS.contains(&name.as_str()) {
+                continue;
+            }
+            let hint = nearest(name, &COLLECTORS).map_or_else(
+                || format!("the collectors are {}", COLLECTORS.join(", ")),
+                |near| format!("did you mean \"{near}\"?"),
+            );
+            found.push(Problem::new(
+                format!("collectors.{list}.{index}"),
+                format!("there is no collector \"{name}\"; {hint}"),
+            ));
         }
-        let hint = nearest(name, &COLLECTORS).map_or_else(
-            || format!("the collectors are {}", COLLECTORS.join(", ")),
-            |near| format!("did you mean \"{near}\"?"),
-        );
-        found.push(Problem::new(
-            format!("collectors.disable.{index}"),
-            format!("there is no collector \"{name}\"; {hint}"),
-        ));
+    }
+    for (index, name) in config.collectors.enable.iter().enumerate() {
+        if config.collectors.disable.contains(name) {
+            found.push(Problem::new(
+                format!("collectors.enable.{index}"),
+                format!("\"{name}\" is disabled as well; keep one"),
+            ));
+        }
+    }
+    for (index, label) in config.collectors.ipvs_backend_labels.iter().enumerate() {
+        if !IPVS_LABELS.contains(&label.as_str()) {
+            found.push(Problem::new(
+                format!("collectors.ipvsBackendLabels.{index}"),
+                format!(
+                    "there is no label \"{label}\"; the labels are {}",
+                    IPVS_LABELS.join(", ")
+                ),
+            ));
+        }
     }
     if let Some(ms) = config.collectors.timeout_ms
         && !(10..=60_000).contains(&ms)

@@ -214,7 +214,19 @@ impl Elasticsearch {
     /// What an index of this name would be given, and which templates also match it.
     pub async fn simulate(&self, name: &str) -> Result<Value, RestError> {
         let path = format!("/_index_template/_simulate_index/{name}");
-        self.rest.json(Method::POST, &path, None).await
+        match self.rest.json(Method::POST, &path, None).await {
+            // OpenSearch does not imagine a stream that is there; its newest index says the same.
+            Err(error) if error.says("need to be unique") => {
+                let path = format!("/{name}/_mapping");
+                let reply = self.rest.json(Method::GET, &path, None).await?;
+                let newest = reply.as_object().and_then(|all| {
+                    let name = all.keys().max()?;
+                    all.get(name)
+                });
+                Ok(serde_json::json!({ "template": newest }))
+            }
+            other => other,
+        }
     }
 
     /// The hits of a query; an index that is not there has none.
@@ -233,12 +245,17 @@ impl Elasticsearch {
     ) -> Result<(Vec<String>, Vec<String>), RestError> {
         let ours = self.ours(owner).await?;
         let (mut data, mut foreign) = (Vec::new(), Vec::new());
+        // With those that nothing asks for any more and that our template still names.
+        let mut streams = streams.to_vec();
         for (kind, list, inner) in TEMPLATES {
             let reply = self.rest.get(self.place(kind).await?).await?;
             for one in rows(&reply.unwrap_or_default(), list) {
                 let id = one["name"].as_str().unwrap_or_default();
                 let built_in = one[inner]["_meta"]["managed"] == true || id.starts_with('.');
-                if !built_in && !ours.iter().any(|o| o.kind == kind && o.id == id) {
+                if ours.iter().any(|o| o.kind == kind && o.id == id) {
+                    let patterns = rows(&one[inner], "index_patterns");
+                    streams.extend(patterns.filter_map(|p| Some(p.as_str()?.to_owned())));
+                } else if !built_in {
                     foreign.push(format!("{kind} {id}"));
                 }
             }

@@ -61,7 +61,7 @@ impl Elastic {
         fs::create_dir_all(config.join("jvm.options.d")).unwrap();
         fs::write(
             config.join("jvm.options.d/heap.options"),
-            "-Xms512m\n-Xmx512m\n-XX:TieredStopAtLevel=1\n",
+            "-Xms512m\n-Xmx512m\n",
         )
         .unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();

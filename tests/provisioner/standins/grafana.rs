@@ -160,9 +160,8 @@ impl Grafana {
             }
             ("GET", ["datasources", "uid", uid, "health"]) => {
                 if self.kept.data_sources.contains_key(*uid) {
-                    Ok(Answer::ok(
-                        &json!({ "status": "OK", "message": "answered" }),
-                    ))
+                    let good = json!({ "status": "OK", "message": "answered" });
+                    Ok(Answer::ok(&good))
                 } else {
                     Err(Answer::error(404, "Data source not found"))
                 }

@@ -1,0 +1,118 @@
+//! bcachefs' files in sysfs: tables and sections with numbers for people.
+
+use super::text::{ParseError, fields, float, lines, number, quote, trim};
+
+/// A number with a unit of 1024 behind it, perhaps.
+pub fn human(text: &[u8]) -> Option<u64> {
+    let text = trim(text);
+    let (last, rest) = text.split_last()?;
+    let power = b"kmgtpe"
+        .iter()
+        .position(|unit| *unit == last.to_ascii_lowercase());
+    let (digits, unit) = match power {
+        Some(power) => (rest, 1024_f64.powi(power as i32 + 1)),
+        None => (text, 1.0),
+    };
+    Some((float(trim(digits))? * unit) as u64)
+}
+
+fn bad(line: usize, content: &[u8]) -> ParseError {
+    ParseError::new(
+        line,
+        format!("{} has no number where one is expected", quote(content)),
+    )
+}
+
+/// A row's name and two numbers, below a line of headings.
+pub fn table(text: &[u8]) -> Result<Vec<(String, u64, u64)>, ParseError> {
+    let mut rows = Vec::new();
+    for (line, content) in lines(text).skip(1) {
+        let mut words = fields(content);
+        let (Some(name), Some(first), Some(second)) = (words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        let name = name.strip_suffix(b":").unwrap_or(name);
+        let value = |word| human(word).ok_or_else(|| bad(line, content));
+        rows.push((
+            String::from_utf8_lossy(name).into_owned(),
+            value(first)?,
+            value(second)?,
+        ));
+    }
+    Ok(rows)
+}
+
+/// A kind of error and its number per line.
+pub fn errors(text: &[u8]) -> Result<Vec<(String, u64)>, ParseError> {
+    let mut rows = Vec::new();
+    for (line, content) in lines(text) {
+        let mut words = fields(content);
+        if let (Some(name), Some(count)) = (words.next(), words.next()) {
+            let count = number(count).ok_or_else(|| bad(line, content))?;
+            rows.push((String::from_utf8_lossy(name).into_owned(), count));
+        }
+    }
+    Ok(rows)
+}
+
+/// What a counter has counted since the file system was made.
+pub fn counter(text: &[u8]) -> Result<u64, ParseError> {
+    let mut found = None;
+    for (line, content) in lines(text) {
+        if content.starts_with(b"since mount:") {
+            found = found.or(Some(0));
+        } else if let Some(value) = content.strip_prefix(b"since filesystem creation:") {
+            found = Some(human(value).ok_or_else(|| bad(line, content))?);
+        }
+    }
+    found.ok_or_else(|| ParseError::new(0, "no line \"since filesystem creation:\" is in the file"))
+}
+
+/// `name: number` lines below each section's heading, with the section.
+pub fn sections(
+    text: &[u8],
+    heading: impl Fn(&[u8]) -> Option<Option<String>>,
+) -> Result<Vec<(String, String, u64)>, ParseError> {
+    let mut current = None;
+    let mut rows = Vec::new();
+    for (line, content) in lines(text) {
+        let content = trim(content);
+        if let Some(section) = heading(content) {
+            current = section;
+            continue;
+        }
+        let colon = content.iter().position(|byte| *byte == b':');
+        if let (Some(section), Some(colon)) = (&current, colon) {
+            let value = number(trim(&content[colon + 1..])).ok_or_else(|| bad(line, content))?;
+            let name = String::from_utf8_lossy(trim(&content[..colon])).into_owned();
+            rows.push((section.clone(), name, value));
+        }
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_tables_and_sections() {
+        assert_eq!(human(b"1.5k"), Some(1536));
+        assert_eq!(human(b" 524G"), Some(562_640_715_776));
+        assert_eq!(human(b"7"), Some(7));
+        assert_eq!(human(b""), None);
+        let rows = table(b"type compressed uncompressed\nlz4: 1k 2k 64k\n").unwrap();
+        assert_eq!(rows, [("lz4".to_owned(), 1024, 2048)]);
+        assert_eq!(table(b"h\nlz4: x 2k\n").unwrap_err().line, 2);
+        assert_eq!(errors(b"btree_node_read_err 5 1234\n").unwrap()[0].1, 5);
+        assert_eq!(
+            counter(b"since mount:  1k\nsince filesystem creation:  2k\n").unwrap(),
+            2048
+        );
+        assert_eq!(counter(b"nonsense\n").unwrap_err().line, 0);
+        let heading = |line: &[u8]| (line == b"read:").then(|| Some("read".to_owned()));
+        let rows = sections(b"read:\n  sb : 5\n", heading).unwrap();
+        assert_eq!(rows, [("read".to_owned(), "sb".to_owned(), 5)]);
+    }
+}
