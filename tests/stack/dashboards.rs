@@ -53,7 +53,10 @@ fn every_panel_of_the_example_is_fed() {
 
     // Nothing is there to ask: a failure or a word that it was not run, never a pass.
     kill(stack.pids()["prometheus"]);
-    let dead = stack.run(&["verify", "--output", "json"]).expect(5).json();
+    let dead = stack
+        .run(&["verify", "--patience", "2s", "--output", "json"])
+        .expect(5)
+        .json();
     let proofs = of(&dead);
     for slug in ["system", "application", "business"] {
         assert_ne!(find(&proofs, slug)["status"], "pass", "{proofs:#?}");
