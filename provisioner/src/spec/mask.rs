@@ -22,6 +22,9 @@ const SECRET_WORDS: [&str; 14] = [
     "dsn",
 ];
 
+/// What may stand below the key of a secret.
+const REFERENCES: [&str; 6] = ["env:", "file:", "vault:", "rotation:", "#", "}"];
+
 /// True when the name of a key or variable says that its value is a secret.
 pub fn names_a_secret(name: &str) -> bool {
     let plain: String = name
@@ -68,10 +71,7 @@ pub fn hidden(lines: &[String], index: usize) -> Vec<bool> {
             .unwrap_or(chars.len());
         // below a secret's key only a reference may stand: `env: NAME`
         let text: String = chars[first..].iter().collect();
-        let is_reference = ["env:", "file:", "vault:", "rotation:", "#", "}"]
-            .iter()
-            .any(|r| text.starts_with(r));
-        if !is_reference {
+        if !REFERENCES.iter().any(|r| text.starts_with(r)) {
             hidden[first..].fill(true);
         }
     }
@@ -151,6 +151,12 @@ fn continues_a_secret(lines: &[String], index: usize) -> bool {
     false
 }
 
+/// Is this nothing, or how the inside of `{ env: NAME }` begins?
+fn is_reference(inside: &[char]) -> bool {
+    let text: String = inside.iter().skip_while(|c| c.is_whitespace()).collect();
+    text.is_empty() || REFERENCES.iter().any(|r| text.starts_with(r))
+}
+
 /// `password: x`, `token=x`: hides `x` unless it is a reference or starts a collection.
 fn hide_values_of_secret_keys(chars: &[char], hidden: &mut [bool]) {
     for at in 0..chars.len() {
@@ -177,7 +183,10 @@ fn hide_values_of_secret_keys(chars: &[char], hidden: &mut [bool]) {
             start += 1;
         }
         let end = match chars.get(start) {
-            None | Some('{' | '#' | '[') => continue,
+            None | Some('#' | '[') => continue,
+            // A reference, or its beginning; anything else in its place may be the secret.
+            Some('{') if is_reference(&chars[start + 1..]) => continue,
+            Some('{') => chars.len(),
             Some(quote @ ('"' | '\'')) => chars[start + 1..]
                 .iter()
                 .position(|c| c == quote)
