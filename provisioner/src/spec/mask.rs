@@ -151,6 +151,22 @@ fn continues_a_secret(lines: &[String], index: usize) -> bool {
     false
 }
 
+/// Does the map that begins here end on this line?
+fn is_closed(chars: &[char]) -> bool {
+    let mut depth = 0_usize;
+    for c in chars {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return true;
+        }
+    }
+    false
+}
+
 /// Is this nothing, or how the inside of `{ env: NAME }` begins?
 fn is_reference(inside: &[char]) -> bool {
     let text: String = inside.iter().skip_while(|c| c.is_whitespace()).collect();
@@ -184,8 +200,11 @@ fn hide_values_of_secret_keys(chars: &[char], hidden: &mut [bool]) {
         }
         let end = match chars.get(start) {
             None | Some('#' | '[') => continue,
-            // A reference, or its beginning; anything else in its place may be the secret.
-            Some('{') if is_reference(&chars[start + 1..]) => continue,
+            // A whole map is judged key by key. In one that is not closed, only a reference, or its
+            // beginning, is surely no secret.
+            Some('{') if is_closed(&chars[start..]) || is_reference(&chars[start + 1..]) => {
+                continue;
+            }
             Some('{') => chars.len(),
             Some(quote @ ('"' | '\'')) => chars[start + 1..]
                 .iter()
