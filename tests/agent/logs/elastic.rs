@@ -159,6 +159,12 @@ impl Elastic {
         );
     }
 
+    pub fn exists(&mut self, stream: &str) -> bool {
+        self.ready();
+        let connection = TcpStream::connect(&self.address).unwrap();
+        call(connection, "GET", &format!("/_resolve/index/{stream}"), "").0 == 200
+    }
+
     pub fn count(&self, stream: &str) -> u64 {
         self.request("POST", &format!("/{stream}/_refresh"), &Value::Null);
         let reply = self.request("GET", &format!("/{stream}/_count"), &Value::Null);

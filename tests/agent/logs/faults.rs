@@ -79,6 +79,31 @@ fn a_request_that_is_still_executed_is_waited_for() {
 }
 
 #[test]
+fn a_rollover_between_the_question_and_the_repetition_is_undone() {
+    let (fake, agent) = started("");
+    agent.append("l/app.log", numbered(0..1));
+    whole(&fake, 1);
+    let mut attempt = 0;
+    fake.script(move |_, _| {
+        attempt += 1;
+        match attempt {
+            1 => Do::TakeAndDrop,
+            2 => Do::RollOverAndTake,
+            _ => Do::Take,
+        }
+    });
+    agent.append("l/app.log", numbered(1..100));
+    wait_for("the outcomes", || {
+        (agent.outcome("acked") == 100.0).then_some(())
+    });
+    assert_eq!(fake.sequence(), (0..100).collect::<Vec<_>>());
+    assert_eq!(
+        agent.value("repeated_events_total{result=\"removed\"}"),
+        99.0
+    );
+}
+
+#[test]
 fn a_killed_agent_asks_before_it_sends_again() {
     let (fake, mut agent) = started("");
     agent.append("l/app.log", numbered(0..1));

@@ -4,11 +4,15 @@
 //! are newer ones than the lines may have reached, each from that one on is asked for their ids,
 //! and only what is missing is sent. The write index itself needs no question: it refuses.
 //!
-//! Nor is an index asked while a request is still being executed that may write into it: each
-//! request carries a name, and Elasticsearch lists the names of what it executes.
+//! Nor is anything asked or repeated while an earlier request with the same lines is still being
+//! executed, of which it is open into which index it will write: each request carries a name, and
+//! Elasticsearch lists the names of what it executes.
+//!
+//! A rollover between the question and the repetition shows in the answer, which says in which
+//! index a line was created; [`repeated`] then removes the younger of two copies.
 //!
 //! What remains: a request that Elasticsearch has received and not begun to execute after
-//! [`SETTLE`], and a rollover between the question and the repetition.
+//! [`SETTLE`]; a crash before a younger copy is removed.
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -22,11 +26,13 @@ use crate::logs::batch::{Batch, Since};
 use crate::logs::cluster::{Answer, CallError};
 use crate::logs::ledger::Outcome;
 
+mod repeated;
+
 /// The write index is looked at again after this time, so that fewer indices have to be asked.
 const FRESH: Duration = Duration::from_secs(30);
 
-/// Time for a request that was received to be listed as a task.
-const SETTLE: Duration = Duration::from_millis(500);
+/// Time for a request that was received to be listed as a task, on a busy server.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Ids in one question.
 const AT_ONCE: usize = 2000;
@@ -106,7 +112,7 @@ impl Sender {
     }
 
     /// Lists the backing indices, oldest first, and remembers the last.
-    async fn list(&self, stream: usize) -> Result<(Vec<String>, Since), Failure> {
+    pub(super) async fn list(&self, stream: usize) -> Result<(Vec<String>, Since), Failure> {
         let name = &self.streams[stream].name;
         let path = format!("/_resolve/index/{name}");
         let answer = self.cluster.ask(&path, None).await.map_err(unanswered)?;
@@ -130,6 +136,24 @@ impl Sender {
 
     /// Takes out of a batch what older backing indices have.
     pub(super) async fn check(&self, batch: &mut Batch) -> Result<Since, Failure> {
+        // An attempt of this run failed just now; the last run's are as old as this run at least.
+        let age = if batch.ambiguous {
+            Duration::ZERO
+        } else {
+            self.started.elapsed()
+        };
+        tokio::time::sleep(SETTLE.saturating_sub(age)).await;
+        self.executed(batch).await?;
+        loop {
+            let since = self.check_once(batch).await?;
+            // Asking takes its time, in which there may have been another rollover.
+            if batch.items.is_empty() || self.list(batch.stream).await?.1 == since {
+                return Ok(since);
+            }
+        }
+    }
+
+    async fn check_once(&self, batch: &mut Batch) -> Result<Since, Failure> {
         let (indices, since) = self.list(batch.stream).await?;
         let suspects: Vec<usize> = (0..batch.items.len())
             .filter(|index| batch.suspect(*index))
@@ -147,8 +171,6 @@ impl Sender {
             self.ledger.checked("same_index");
             return Ok(since);
         };
-        tokio::time::sleep(SETTLE).await;
-        self.executed(batch).await?;
         let mut there = vec![false; batch.items.len()];
         for index in &indices[oldest..to_ask] {
             let missing: Vec<usize> = suspects.iter().copied().filter(|i| !there[*i]).collect();
@@ -179,7 +201,7 @@ impl Sender {
 
     /// Makes sure that no request is being executed any more that may have had these lines: one of
     /// this batch's own, or any of an earlier run.
-    async fn executed(&self, batch: &Batch) -> Result<(), Failure> {
+    pub(super) async fn executed(&self, batch: &Batch) -> Result<(), Failure> {
         let path = "/_tasks?actions=indices:data/write/bulk*&group_by=none\
                     &filter_path=tasks.headers";
         let answer = self.cluster.ask(path, None).await.map_err(unanswered)?;
@@ -187,7 +209,7 @@ impl Sender {
             200 => {}
             // Without the right to see tasks, waiting is all that can be done.
             401 | 403 | 404 | 405 => {
-                tokio::time::sleep(4 * SETTLE).await;
+                tokio::time::sleep(SETTLE).await;
                 return Ok(());
             }
             _ => return Err(refused("listing what is executed", &answer)),
