@@ -33,6 +33,8 @@ pub enum Do {
     Execute(usize),
     /// Roll over, then take it.
     RollOverAndTake,
+    /// Roll over, take it, and close the connection without an answer.
+    RollOverTakeAndDrop,
     /// Close the connection and take nothing.
     Drop,
     /// Answer with this status and text and take nothing.
@@ -218,7 +220,7 @@ impl Fake {
                 .as_array()
                 .unwrap()
                 .iter()
-                .map(|id| json!({ "found": held.contains_key(id.as_str().unwrap()) }))
+                .map(|id| json!({ "found": held.contains_key(id.as_str().unwrap()), "_seq_no": 1, "_primary_term": 1 }))
                 .collect();
             return Some((200, json!({ "docs": docs }).to_string()));
         }
@@ -271,7 +273,7 @@ impl Fake {
             .streams
             .entry(bulk.stream.clone())
             .or_insert_with(|| vec![HashMap::new()]);
-        if matches!(what, Do::RollOverAndTake) {
+        if matches!(what, Do::RollOverAndTake | Do::RollOverTakeAndDrop) {
             indices.push(HashMap::new());
         }
         let number = indices.len();
@@ -304,7 +306,10 @@ impl Fake {
         if matches!(what, Do::TakeRollOverAndDrop) {
             indices.push(HashMap::new());
         }
-        if matches!(what, Do::TakeAndDrop | Do::TakeRollOverAndDrop) {
+        if matches!(
+            what,
+            Do::TakeAndDrop | Do::TakeRollOverAndDrop | Do::RollOverTakeAndDrop
+        ) {
             return None;
         }
         Some((200, json!({ "errors": errors, "items": items }).to_string()))

@@ -254,6 +254,14 @@ fn every_line_is_there_exactly_once() {
     );
     assert_eq!(rolled, plan.rollovers);
     assert_eq!(proxy.dropped.load(Ordering::SeqCst), 1);
+    let twice: Vec<u64> = sequence
+        .windows(2)
+        .filter(|pair| pair[0] == pair[1])
+        .map(|pair| pair[0])
+        .collect();
+    for seq in twice.iter().take(3).chain(twice.last()) {
+        println!("{seq} is there as {:#?}", elastic.copies(STREAM, *seq));
+    }
     assert_eq!(documents, written, "documents against lines");
     assert_eq!(distinct.len() as u64, written, "distinct against lines");
     assert_eq!(distinct.last(), Some(&(written - 1)));

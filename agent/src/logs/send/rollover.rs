@@ -11,8 +11,10 @@
 //! A rollover between the question and the repetition shows in the answer, which says in which
 //! index a line was created; [`repeated`] then removes the younger of two copies.
 //!
+//! (If the agent does not live to do that, the next run's check finds both.)
+//!
 //! What remains: a request that Elasticsearch has received and not begun to execute after
-//! [`SETTLE`]; a crash before a younger copy is removed.
+//! [`SETTLE`].
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -25,6 +27,7 @@ use super::{Failure, Sender};
 use crate::logs::batch::{Batch, Since};
 use crate::logs::cluster::{Answer, CallError};
 use crate::logs::ledger::Outcome;
+use crate::logs::reply::Placed;
 
 mod repeated;
 
@@ -72,6 +75,10 @@ struct Found {
 struct FoundDoc {
     found: Option<bool>,
     error: Option<Cause>,
+    #[serde(rename = "_seq_no", default)]
+    seq_no: u64,
+    #[serde(rename = "_primary_term", default)]
+    primary_term: u64,
 }
 
 #[derive(Deserialize)]
@@ -82,15 +89,19 @@ struct Cause {
 
 /// Which of `count` ids an index has. Only a plain no is a no: an index that is still recovering
 /// answers each id with an error, and what it has would be sent again.
-fn found(body: &[u8], count: usize) -> Result<Vec<bool>, String> {
+fn found(body: &[u8], index: &str, count: usize) -> Result<Vec<Option<Placed>>, String> {
     let found: Found = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     if found.docs.len() != count {
         return Err(format!("{} answers for {count} ids", found.docs.len()));
     }
     let judge = |doc: FoundDoc| match (doc.found, doc.error) {
-        (Some(found), None) => Ok(found),
+        (Some(found), None) => Ok(found.then(|| Placed {
+            index: index.to_owned(),
+            seq_no: doc.seq_no,
+            primary_term: doc.primary_term,
+        })),
         // Deleted since it was listed: what was in it is gone, as its age wanted it.
-        (None, Some(cause)) if cause.kind == "index_not_found_exception" => Ok(false),
+        (None, Some(cause)) if cause.kind == "index_not_found_exception" => Ok(None),
         (_, Some(cause)) => Err(cause.kind),
         (None, None) => Err("neither found nor an error".to_owned()),
     };
@@ -172,14 +183,26 @@ impl Sender {
             return Ok(since);
         };
         let mut there = vec![false; batch.items.len()];
-        for index in &indices[oldest..to_ask] {
-            let missing: Vec<usize> = suspects.iter().copied().filter(|i| !there[*i]).collect();
-            for part in missing.chunks(AT_ONCE) {
+        let mut copies = Vec::new();
+        for (at, index) in indices.iter().enumerate().skip(oldest) {
+            // The write index is asked only for what was found before it: it may have a copy that
+            // an earlier run made and did not live to remove.
+            let asked: Vec<usize> = suspects
+                .iter()
+                .copied()
+                .filter(|item| at < to_ask || there[*item])
+                .collect();
+            for part in asked.chunks(AT_ONCE) {
                 for (item, found) in part.iter().zip(self.lookup(index, batch, part).await?) {
-                    there[*item] = found;
+                    match found {
+                        Some(placed) if there[*item] => copies.push((*item, placed)),
+                        Some(_) => there[*item] = true,
+                        None => {}
+                    }
                 }
             }
         }
+        self.remove(batch, &copies).await?;
         self.ledger.checked("rolled_over");
         let count = there.iter().filter(|found| **found).count();
         tracing::debug!(
@@ -237,9 +260,12 @@ impl Sender {
         index: &str,
         batch: &Batch,
         items: &[usize],
-    ) -> Result<Vec<bool>, Failure> {
+    ) -> Result<Vec<Option<Placed>>, Failure> {
         let ids: Vec<&str> = items.iter().map(|item| batch.id(*item)).collect();
-        let path = format!("/{index}/_mget?_source=false&filter_path=docs.found,docs.error.type");
+        let path = format!(
+            "/{index}/_mget?_source=false&filter_path=docs.found,docs.error.type,docs._seq_no,\
+             docs._primary_term"
+        );
         let body = json!({ "ids": ids }).to_string();
         let answer = self
             .cluster
@@ -247,12 +273,12 @@ impl Sender {
             .await
             .map_err(unanswered)?;
         match answer.status {
-            200 => found(&answer.body, items.len()).map_err(|reason| Failure {
+            200 => found(&answer.body, index, items.len()).map_err(|reason| Failure {
                 label: "check_failed",
                 reason: format!("{index} cannot be asked for ids yet: {reason}"),
             }),
             // Deleted since it was listed: what was in it is gone, as its age wanted it.
-            404 => Ok(vec![false; items.len()]),
+            404 => Ok(vec![None; items.len()]),
             _ => Err(refused("asking for ids", &answer)),
         }
     }
@@ -286,15 +312,20 @@ mod tests {
     #[test]
     fn only_a_plain_no_is_a_no() {
         // As Elasticsearch 9.5.3 answers, with our `filter_path`.
-        let body = br#"{"docs":[{"found":true},{"found":false},{"error":{"type":"index_not_found_exception"}}]}"#;
-        assert_eq!(found(body, 3), Ok(vec![true, false, false]));
-        assert!(found(body, 2).is_err());
+        let body = br#"{"docs":[{"_seq_no":7,"_primary_term":1,"found":true},{"found":false},{"error":{"type":"index_not_found_exception"}}]}"#;
+        let first = Placed {
+            index: "i".into(),
+            seq_no: 7,
+            primary_term: 1,
+        };
+        assert_eq!(found(body, "i", 3), Ok(vec![Some(first), None, None]));
+        assert!(found(body, "i", 2).is_err());
         let body = br#"{"docs":[{"error":{"type":"no_shard_available_action_exception"}}]}"#;
         assert_eq!(
-            found(body, 1),
+            found(body, "i", 1),
             Err("no_shard_available_action_exception".to_owned())
         );
-        assert!(found(b"{}", 1).is_err());
-        assert!(found(br#"{"docs":[{}]}"#, 1).is_err());
+        assert!(found(b"{}", "i", 1).is_err());
+        assert!(found(br#"{"docs":[{}]}"#, "i", 1).is_err());
     }
 }

@@ -80,21 +80,34 @@ impl Sender {
                 let items: Vec<usize> = part.iter().map(|stray| strays[*stray].0).collect();
                 let found = self.lookup(index, batch, &items).await?;
                 for (stray, found) in part.iter().zip(found) {
-                    twice[*stray] = found;
+                    twice[*stray] = found.is_some();
                 }
             }
         }
+        let copies: Vec<(usize, Placed)> = strays
+            .iter()
+            .zip(twice)
+            .filter(|(_, twice)| *twice)
+            .map(|(stray, _)| stray.clone())
+            .collect();
+        self.remove(batch, &copies).await
+    }
+
+    /// Deletes copies of a batch's items, each just there and as it was seen.
+    pub(super) async fn remove(
+        &self,
+        batch: &Batch,
+        copies: &[(usize, Placed)],
+    ) -> Result<(), Failure> {
+        if copies.is_empty() {
+            return Ok(());
+        }
         let mut body = String::new();
-        let mut count = 0;
-        for ((item, placed), _) in strays.iter().zip(&twice).filter(|(_, twice)| **twice) {
+        for (item, placed) in copies {
             let action = serde_json::json!({ "delete": { "_index": placed.index,
                 "_id": batch.id(*item), "if_seq_no": placed.seq_no,
                 "if_primary_term": placed.primary_term } });
             let _ = writeln!(body, "{action}"); // writing to a String does not fail
-            count += 1;
-        }
-        if count == 0 {
-            return Ok(());
         }
         let path = "/_bulk?filter_path=items.*.status";
         let answer = self
@@ -111,23 +124,22 @@ impl Sender {
                     .map(|item| item.delete.status)
                     .collect()
             }
-            status @ (401 | 403) => vec![status; count],
+            status @ (401 | 403) => vec![status; copies.len()],
             _ => return Err(refused("removing lines that are there twice", &answer)),
         };
         if statuses.iter().any(|status| matches!(status, 429 | 500..)) {
             return Err(refused("removing lines that are there twice", &answer));
         }
-        let left = statuses
-            .iter()
-            .filter(|status| matches!(status, 401 | 403))
-            .count();
+        let refused = |status: &&u16| matches!(**status, 401 | 403);
+        let left = statuses.iter().filter(refused).count();
         tracing::info!(
             data_stream = %self.streams[batch.stream].name,
-            lines = count,
+            lines = copies.len(),
             left,
             "a rollover came while lines were sent again; their younger copies were removed"
         );
-        self.ledger.repeated((count - left) as u64, left as u64);
+        self.ledger
+            .repeated((copies.len() - left) as u64, left as u64);
         Ok(())
     }
 }
