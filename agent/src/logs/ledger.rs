@@ -53,6 +53,8 @@ struct Inner {
     letters_bytes: u64,
     letters_removed: u64,
     letters_failed: u64,
+    repeated_removed: u64,
+    repeated_left: u64,
     places: Option<Arc<Places>>,
 }
 
@@ -168,6 +170,13 @@ impl Ledger {
 
     pub fn checked(&self, result: &'static str) {
         *self.lock().checks.entry(result).or_default() += 1;
+    }
+
+    /// Lines that a rollover in the wrong moment doubled: undone, or left for want of the right.
+    pub fn repeated(&self, removed: u64, left: u64) {
+        let mut inner = self.lock();
+        inner.repeated_removed += removed;
+        inner.repeated_left += left;
     }
 
     /// The dead letters now on disk, and how many were removed to make room.
@@ -330,6 +339,18 @@ impl Inner {
             Counter,
             self.sent_bytes as f64,
         );
+        let mut family = page.family(
+            "kai_agent_log_repeated_events_total",
+            "Lines that a rollover in the wrong moment doubled, and whether the copy was removed.",
+            Counter,
+        );
+        for (result, lines) in [
+            ("left", self.repeated_left),
+            ("removed", self.repeated_removed),
+        ] {
+            family.sample(&[("result", result.as_bytes())], lines as f64);
+        }
+        drop(family);
         page.single(
             "kai_agent_log_dead_letter_bytes",
             "Bytes of dead letters on disk.",

@@ -30,6 +30,14 @@ pub enum Reply {
     Items(Vec<Outcome>),
 }
 
+/// Where a document is that was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    pub index: String,
+    pub seq_no: u64,
+    pub primary_term: u64,
+}
+
 #[derive(Deserialize)]
 struct Body {
     errors: bool,
@@ -46,6 +54,12 @@ struct Action {
 struct Item {
     status: u16,
     error: Option<Cause>,
+    #[serde(rename = "_index")]
+    index: Option<String>,
+    #[serde(rename = "_seq_no")]
+    seq_no: Option<u64>,
+    #[serde(rename = "_primary_term")]
+    primary_term: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +93,33 @@ pub fn parse(body: &[u8], count: usize) -> Result<Reply, String> {
             .map(|action| outcome(action.create))
             .collect(),
     ))
+}
+
+/// Where each document was created, `None` for one that was not; of a request that asked for
+/// `items.*._index`, `_seq_no` and `_primary_term` as well.
+pub fn placed(body: &[u8], count: usize) -> Result<Vec<Option<Placed>>, String> {
+    let body: Body = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    if body.items.len() != count {
+        return Err(format!(
+            "{} outcomes for {count} documents",
+            body.items.len()
+        ));
+    }
+    let placed = |item: Item| {
+        let created = (200..300).contains(&item.status);
+        let at = item.index.zip(item.seq_no).zip(item.primary_term);
+        at.filter(|_| created)
+            .map(|((index, seq_no), primary_term)| Placed {
+                index,
+                seq_no,
+                primary_term,
+            })
+    };
+    Ok(body
+        .items
+        .into_iter()
+        .map(|action| placed(action.create))
+        .collect())
 }
 
 fn outcome(item: Item) -> Outcome {
@@ -122,6 +163,18 @@ mod tests {
         assert!(
             matches!(&items[4], Outcome::Retry { status: 429, reason } if reason == "es_rejected_execution_exception")
         );
+    }
+
+    #[test]
+    fn what_was_created_is_told_where() {
+        let body = br#"{"errors":true,"items":[{"create":{"_index":".ds-a-000002","_seq_no":7,"_primary_term":1,"status":201}},{"create":{"_index":".ds-a-000002","status":409,"error":{"type":"x"}}}]}"#;
+        let first = Placed {
+            index: ".ds-a-000002".into(),
+            seq_no: 7,
+            primary_term: 1,
+        };
+        assert_eq!(placed(body, 2), Ok(vec![Some(first), None]));
+        assert!(placed(body, 1).is_err());
     }
 
     #[test]

@@ -36,6 +36,10 @@ const LATELY: Duration = Duration::from_mins(1);
 /// A reason that stays is said again this often.
 const SAY_AGAIN: Duration = Duration::from_mins(1);
 
+/// Also where it was created, of what may be there already.
+const FILTER_PLACED: &str = "filter_path=errors,items.*.status,items.*.error.type,\
+     items.*.error.reason,items.*._index,items.*._seq_no,items.*._primary_term";
+
 const FILTER: &str = "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason";
 
 /// One data stream.
@@ -74,6 +78,7 @@ pub struct Sender {
     pub gzip: bool,
     /// Tells this run's requests from those of the runs before.
     run: u64,
+    started: Instant,
     serials: AtomicU64,
     health: Mutex<Health>,
     /// OpenSearch, and Elasticsearch before 8.13, do not know the parameter.
@@ -119,6 +124,7 @@ impl Sender {
             letters_limit,
             gzip,
             run: rand::random(),
+            started: Instant::now(),
             serials: AtomicU64::new(1),
             health: Mutex::new(Health {
                 failing: None,
@@ -191,7 +197,12 @@ impl Sender {
         let size = batch.body.len() as u64;
         let answer = self.post(batch).await;
         let (label, next) = match answer {
-            Ok(answer) => self.answered(batch, answer).await,
+            Ok(answer) => {
+                if answer.status == 200 && batch.any_suspect() {
+                    self.undo_repeated(batch, &answer, &since).await;
+                }
+                self.answered(batch, answer).await
+            }
             Err(CallError::NotSent(reason)) => {
                 let label = "unreachable";
                 (label, self.failed(batch, Failure { label, reason }))
@@ -226,7 +237,12 @@ impl Sender {
 
     async fn post(&self, batch: &mut Batch) -> Result<Answer, CallError> {
         let name = &self.streams[batch.stream].name;
-        let mut path = format!("/{name}/_bulk?{FILTER}");
+        let filter = if batch.any_suspect() {
+            FILTER_PLACED
+        } else {
+            FILTER
+        };
+        let mut path = format!("/{name}/_bulk?{filter}");
         if self.require_data_stream.load(Ordering::Relaxed) {
             path.push_str("&require_data_stream=true");
         }

@@ -159,6 +159,26 @@ impl Elastic {
         );
     }
 
+    /// Every copy of one line: index, id, file and offset, to see how it came to be there twice.
+    pub fn copies(&self, stream: &str, seq: u64) -> Vec<String> {
+        let query = json!({ "query": { "term": { "seq": seq } } });
+        let reply = self.request("POST", &format!("/{stream}/_search"), &query);
+        let hits = reply["hits"]["hits"].as_array().unwrap();
+        hits.iter()
+            .map(|hit| {
+                let of = |name: &str| hit["_source"][name].to_string();
+                let (path, offset) = (of("log.file.path"), of("log.offset"));
+                format!("{} {} {path} {offset}", hit["_index"], hit["_id"])
+            })
+            .collect()
+    }
+
+    pub fn exists(&mut self, stream: &str) -> bool {
+        self.ready();
+        let connection = TcpStream::connect(&self.address).unwrap();
+        call(connection, "GET", &format!("/_resolve/index/{stream}"), "").0 == 200
+    }
+
     pub fn count(&self, stream: &str) -> u64 {
         self.request("POST", &format!("/{stream}/_refresh"), &Value::Null);
         let reply = self.request("GET", &format!("/{stream}/_count"), &Value::Null);

@@ -31,6 +31,10 @@ pub enum Do {
     /// Close the connection and roll over; go on executing, with one document, until the tasks
     /// were listed so many times.
     Execute(usize),
+    /// Roll over, then take it.
+    RollOverAndTake,
+    /// Roll over, take it, and close the connection without an answer.
+    RollOverTakeAndDrop,
     /// Close the connection and take nothing.
     Drop,
     /// Answer with this status and text and take nothing.
@@ -64,6 +68,25 @@ struct Inner {
 pub struct Fake {
     pub url: String,
     inner: Arc<Mutex<Inner>>,
+}
+
+impl Inner {
+    /// A `_bulk` of deletes.
+    fn delete(&mut self, body: &[u8]) -> String {
+        let mut items = Vec::new();
+        for line in String::from_utf8_lossy(body).lines() {
+            let action: Value = serde_json::from_str(line).unwrap();
+            let action = &action["delete"];
+            let index = action["_index"].as_str().unwrap();
+            assert!(action["if_seq_no"].is_u64() && action["if_primary_term"].is_u64());
+            let (name, number) = index.trim_start_matches(".ds-").rsplit_once('-').unwrap();
+            let held =
+                &mut self.streams.get_mut(name).unwrap()[number.parse::<usize>().unwrap() - 1];
+            let gone = held.remove(action["_id"].as_str().unwrap()).is_some();
+            items.push(json!({ "delete": { "status": if gone { 200 } else { 404 } } }));
+        }
+        json!({ "items": items }).to_string()
+    }
 }
 
 impl Fake {
@@ -197,7 +220,7 @@ impl Fake {
                 .as_array()
                 .unwrap()
                 .iter()
-                .map(|id| json!({ "found": held.contains_key(id.as_str().unwrap()) }))
+                .map(|id| json!({ "found": held.contains_key(id.as_str().unwrap()), "_seq_no": 1, "_primary_term": 1 }))
                 .collect();
             return Some((200, json!({ "docs": docs }).to_string()));
         }
@@ -215,6 +238,9 @@ impl Fake {
                 return Some((200, json!({ "tasks": [{ "headers": name }] }).to_string()));
             }
             return Some((200, "{}".to_owned()));
+        }
+        if path == "/_bulk" {
+            return Some((200, inner.delete(&body)));
         }
         let bulk = parse(head, body);
         let number = inner.requests;
@@ -247,7 +273,12 @@ impl Fake {
             .streams
             .entry(bulk.stream.clone())
             .or_insert_with(|| vec![HashMap::new()]);
+        if matches!(what, Do::RollOverAndTake | Do::RollOverTakeAndDrop) {
+            indices.push(HashMap::new());
+        }
+        let number = indices.len();
         let index = indices.last_mut().unwrap();
+        let name = format!(".ds-{}-{number:06}", bulk.stream);
         let mut errors = false;
         let mut items = Vec::new();
         for (id, document) in bulk.documents {
@@ -262,7 +293,10 @@ impl Fake {
                     (201, "")
                 }
             };
-            let mut item = json!({ "status": status });
+            let mut item = json!({ "status": status, "_index": name });
+            if status == 201 {
+                (item["_seq_no"], item["_primary_term"]) = (json!(index.len()), json!(1));
+            }
             if status != 201 {
                 errors = true;
                 item["error"] = json!({ "type": kind, "reason": "as the test wants it" });
@@ -272,7 +306,10 @@ impl Fake {
         if matches!(what, Do::TakeRollOverAndDrop) {
             indices.push(HashMap::new());
         }
-        if matches!(what, Do::TakeAndDrop | Do::TakeRollOverAndDrop) {
+        if matches!(
+            what,
+            Do::TakeAndDrop | Do::TakeRollOverAndDrop | Do::RollOverTakeAndDrop
+        ) {
             return None;
         }
         Some((200, json!({ "errors": errors, "items": items }).to_string()))

@@ -49,7 +49,14 @@ fn an_answer_lost_before_a_rollover_makes_no_duplicate() {
     });
     settled(&agent);
     whole(&fake, 500);
-    assert_eq!(fake.asked(), [".ds-logs-kai.app-test-000001"]);
+    // The old index for what it has, the new one for copies of that.
+    assert_eq!(
+        fake.asked(),
+        [
+            ".ds-logs-kai.app-test-000001",
+            ".ds-logs-kai.app-test-000002"
+        ]
+    );
     assert_eq!(agent.value("duplicate_events_total{source=\"app\"}"), 499.0);
     assert_eq!(
         agent.value("rollover_checks_total{result=\"rolled_over\"}"),
@@ -76,6 +83,60 @@ fn a_request_that_is_still_executed_is_waited_for() {
     });
     whole(&fake, 2);
     assert!(agent.value("retried_events_total{reason=\"still_executed\"}") >= 1.0);
+}
+
+#[test]
+fn a_rollover_between_the_question_and_the_repetition_is_undone() {
+    let (fake, agent) = started("");
+    agent.append("l/app.log", numbered(0..1));
+    whole(&fake, 1);
+    let mut attempt = 0;
+    fake.script(move |_, _| {
+        attempt += 1;
+        match attempt {
+            1 => Do::TakeAndDrop,
+            2 => Do::RollOverAndTake,
+            _ => Do::Take,
+        }
+    });
+    agent.append("l/app.log", numbered(1..100));
+    wait_for("the outcomes", || {
+        (agent.outcome("acked") == 100.0).then_some(())
+    });
+    assert_eq!(fake.sequence(), (0..100).collect::<Vec<_>>());
+    assert_eq!(
+        agent.value("repeated_events_total{result=\"removed\"}"),
+        99.0
+    );
+}
+
+#[test]
+fn a_copy_that_a_killed_agent_left_is_removed_by_the_next() {
+    let (fake, mut agent) = started("");
+    agent.append("l/app.log", numbered(0..1));
+    whole(&fake, 1);
+    let taken = Arc::new(AtomicBool::new(false));
+    let (told, mut attempt) = (Arc::clone(&taken), 0);
+    fake.script(move |_, _| {
+        attempt += 1;
+        if attempt == 1 {
+            return Do::TakeAndDrop;
+        }
+        told.store(true, Ordering::SeqCst);
+        // Created another time in the new index, and the agent does not hear of it.
+        Do::RollOverTakeAndDrop
+    });
+    agent.append("l/app.log", numbered(1..100));
+    wait_for("the repetition", || {
+        taken.load(Ordering::SeqCst).then_some(())
+    });
+    agent.kill();
+    fake.unscript();
+    assert!(fake.count() > 100, "the copies are there");
+    agent.start();
+    wait_for("the removal", || (fake.count() == 100).then_some(()));
+    settled(&agent);
+    assert_eq!(fake.sequence(), (0..100).collect::<Vec<_>>());
 }
 
 #[test]

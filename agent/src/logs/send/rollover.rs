@@ -4,11 +4,17 @@
 //! are newer ones than the lines may have reached, each from that one on is asked for their ids,
 //! and only what is missing is sent. The write index itself needs no question: it refuses.
 //!
-//! Nor is an index asked while a request is still being executed that may write into it: each
-//! request carries a name, and Elasticsearch lists the names of what it executes.
+//! Nor is anything asked or repeated while an earlier request with the same lines is still being
+//! executed, of which it is open into which index it will write: each request carries a name, and
+//! Elasticsearch lists the names of what it executes.
+//!
+//! A rollover between the question and the repetition shows in the answer, which says in which
+//! index a line was created; [`repeated`] then removes the younger of two copies.
+//!
+//! (If the agent does not live to do that, the next run's check finds both.)
 //!
 //! What remains: a request that Elasticsearch has received and not begun to execute after
-//! [`SETTLE`], and a rollover between the question and the repetition.
+//! [`SETTLE`].
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -21,12 +27,15 @@ use super::{Failure, Sender};
 use crate::logs::batch::{Batch, Since};
 use crate::logs::cluster::{Answer, CallError};
 use crate::logs::ledger::Outcome;
+use crate::logs::reply::Placed;
+
+mod repeated;
 
 /// The write index is looked at again after this time, so that fewer indices have to be asked.
 const FRESH: Duration = Duration::from_secs(30);
 
-/// Time for a request that was received to be listed as a task.
-const SETTLE: Duration = Duration::from_millis(500);
+/// Time for a request that was received to be listed as a task, on a busy server.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Ids in one question.
 const AT_ONCE: usize = 2000;
@@ -66,6 +75,10 @@ struct Found {
 struct FoundDoc {
     found: Option<bool>,
     error: Option<Cause>,
+    #[serde(rename = "_seq_no", default)]
+    seq_no: u64,
+    #[serde(rename = "_primary_term", default)]
+    primary_term: u64,
 }
 
 #[derive(Deserialize)]
@@ -76,15 +89,19 @@ struct Cause {
 
 /// Which of `count` ids an index has. Only a plain no is a no: an index that is still recovering
 /// answers each id with an error, and what it has would be sent again.
-fn found(body: &[u8], count: usize) -> Result<Vec<bool>, String> {
+fn found(body: &[u8], index: &str, count: usize) -> Result<Vec<Option<Placed>>, String> {
     let found: Found = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     if found.docs.len() != count {
         return Err(format!("{} answers for {count} ids", found.docs.len()));
     }
     let judge = |doc: FoundDoc| match (doc.found, doc.error) {
-        (Some(found), None) => Ok(found),
+        (Some(found), None) => Ok(found.then(|| Placed {
+            index: index.to_owned(),
+            seq_no: doc.seq_no,
+            primary_term: doc.primary_term,
+        })),
         // Deleted since it was listed: what was in it is gone, as its age wanted it.
-        (None, Some(cause)) if cause.kind == "index_not_found_exception" => Ok(false),
+        (None, Some(cause)) if cause.kind == "index_not_found_exception" => Ok(None),
         (_, Some(cause)) => Err(cause.kind),
         (None, None) => Err("neither found nor an error".to_owned()),
     };
@@ -106,7 +123,7 @@ impl Sender {
     }
 
     /// Lists the backing indices, oldest first, and remembers the last.
-    async fn list(&self, stream: usize) -> Result<(Vec<String>, Since), Failure> {
+    pub(super) async fn list(&self, stream: usize) -> Result<(Vec<String>, Since), Failure> {
         let name = &self.streams[stream].name;
         let path = format!("/_resolve/index/{name}");
         let answer = self.cluster.ask(&path, None).await.map_err(unanswered)?;
@@ -130,6 +147,24 @@ impl Sender {
 
     /// Takes out of a batch what older backing indices have.
     pub(super) async fn check(&self, batch: &mut Batch) -> Result<Since, Failure> {
+        // An attempt of this run failed just now; the last run's are as old as this run at least.
+        let age = if batch.ambiguous {
+            Duration::ZERO
+        } else {
+            self.started.elapsed()
+        };
+        tokio::time::sleep(SETTLE.saturating_sub(age)).await;
+        self.executed(batch).await?;
+        loop {
+            let since = self.check_once(batch).await?;
+            // Asking takes its time, in which there may have been another rollover.
+            if batch.items.is_empty() || self.list(batch.stream).await?.1 == since {
+                return Ok(since);
+            }
+        }
+    }
+
+    async fn check_once(&self, batch: &mut Batch) -> Result<Since, Failure> {
         let (indices, since) = self.list(batch.stream).await?;
         let suspects: Vec<usize> = (0..batch.items.len())
             .filter(|index| batch.suspect(*index))
@@ -147,17 +182,27 @@ impl Sender {
             self.ledger.checked("same_index");
             return Ok(since);
         };
-        tokio::time::sleep(SETTLE).await;
-        self.executed(batch).await?;
         let mut there = vec![false; batch.items.len()];
-        for index in &indices[oldest..to_ask] {
-            let missing: Vec<usize> = suspects.iter().copied().filter(|i| !there[*i]).collect();
-            for part in missing.chunks(AT_ONCE) {
+        let mut copies = Vec::new();
+        for (at, index) in indices.iter().enumerate().skip(oldest) {
+            // The write index is asked only for what was found before it: it may have a copy that
+            // an earlier run made and did not live to remove.
+            let asked: Vec<usize> = suspects
+                .iter()
+                .copied()
+                .filter(|item| at < to_ask || there[*item])
+                .collect();
+            for part in asked.chunks(AT_ONCE) {
                 for (item, found) in part.iter().zip(self.lookup(index, batch, part).await?) {
-                    there[*item] = found;
+                    match found {
+                        Some(placed) if there[*item] => copies.push((*item, placed)),
+                        Some(_) => there[*item] = true,
+                        None => {}
+                    }
                 }
             }
         }
+        self.remove(batch, &copies).await?;
         self.ledger.checked("rolled_over");
         let count = there.iter().filter(|found| **found).count();
         tracing::debug!(
@@ -179,7 +224,7 @@ impl Sender {
 
     /// Makes sure that no request is being executed any more that may have had these lines: one of
     /// this batch's own, or any of an earlier run.
-    async fn executed(&self, batch: &Batch) -> Result<(), Failure> {
+    pub(super) async fn executed(&self, batch: &Batch) -> Result<(), Failure> {
         let path = "/_tasks?actions=indices:data/write/bulk*&group_by=none\
                     &filter_path=tasks.headers";
         let answer = self.cluster.ask(path, None).await.map_err(unanswered)?;
@@ -187,7 +232,7 @@ impl Sender {
             200 => {}
             // Without the right to see tasks, waiting is all that can be done.
             401 | 403 | 404 | 405 => {
-                tokio::time::sleep(4 * SETTLE).await;
+                tokio::time::sleep(SETTLE).await;
                 return Ok(());
             }
             _ => return Err(refused("listing what is executed", &answer)),
@@ -215,9 +260,12 @@ impl Sender {
         index: &str,
         batch: &Batch,
         items: &[usize],
-    ) -> Result<Vec<bool>, Failure> {
+    ) -> Result<Vec<Option<Placed>>, Failure> {
         let ids: Vec<&str> = items.iter().map(|item| batch.id(*item)).collect();
-        let path = format!("/{index}/_mget?_source=false&filter_path=docs.found,docs.error.type");
+        let path = format!(
+            "/{index}/_mget?_source=false&filter_path=docs.found,docs.error.type,docs._seq_no,\
+             docs._primary_term"
+        );
         let body = json!({ "ids": ids }).to_string();
         let answer = self
             .cluster
@@ -225,12 +273,12 @@ impl Sender {
             .await
             .map_err(unanswered)?;
         match answer.status {
-            200 => found(&answer.body, items.len()).map_err(|reason| Failure {
+            200 => found(&answer.body, index, items.len()).map_err(|reason| Failure {
                 label: "check_failed",
                 reason: format!("{index} cannot be asked for ids yet: {reason}"),
             }),
             // Deleted since it was listed: what was in it is gone, as its age wanted it.
-            404 => Ok(vec![false; items.len()]),
+            404 => Ok(vec![None; items.len()]),
             _ => Err(refused("asking for ids", &answer)),
         }
     }
@@ -264,15 +312,20 @@ mod tests {
     #[test]
     fn only_a_plain_no_is_a_no() {
         // As Elasticsearch 9.5.3 answers, with our `filter_path`.
-        let body = br#"{"docs":[{"found":true},{"found":false},{"error":{"type":"index_not_found_exception"}}]}"#;
-        assert_eq!(found(body, 3), Ok(vec![true, false, false]));
-        assert!(found(body, 2).is_err());
+        let body = br#"{"docs":[{"_seq_no":7,"_primary_term":1,"found":true},{"found":false},{"error":{"type":"index_not_found_exception"}}]}"#;
+        let first = Placed {
+            index: "i".into(),
+            seq_no: 7,
+            primary_term: 1,
+        };
+        assert_eq!(found(body, "i", 3), Ok(vec![Some(first), None, None]));
+        assert!(found(body, "i", 2).is_err());
         let body = br#"{"docs":[{"error":{"type":"no_shard_available_action_exception"}}]}"#;
         assert_eq!(
-            found(body, 1),
+            found(body, "i", 1),
             Err("no_shard_available_action_exception".to_owned())
         );
-        assert!(found(b"{}", 1).is_err());
-        assert!(found(br#"{"docs":[{}]}"#, 1).is_err());
+        assert!(found(b"{}", "i", 1).is_err());
+        assert!(found(br#"{"docs":[{}]}"#, "i", 1).is_err());
     }
 }
