@@ -102,6 +102,7 @@ fn elasticsearch_lives() {
 
     not_as_root(&stack);
     lines_find_a_place(&stack);
+    a_deploy_is_stored_once(&stack);
     templates_changed_by_hand_are_named_and_mended(&stack);
     assert_eq!(foreign(&stack), before);
     another_stack_in_the_same_cluster(&stack, &before);
@@ -130,6 +131,34 @@ fn not_as_root(stack: &Stack) {
             }
         }
     }
+}
+
+/// The one recipient that this stack has; mail has no server here, which is said.
+fn a_deploy_is_stored_once(stack: &Stack) {
+    let deploy = || {
+        let arguments = [
+            "event",
+            "deploy",
+            "--service",
+            "booking",
+            "--version",
+            "1.4.2",
+        ];
+        let ran = stack.run(&[&arguments[..], &["--output", "json"]].concat());
+        let answer = ran.json();
+        let rows = answer["recipients"].as_array().unwrap().clone();
+        rows.into_iter()
+            .find(|row| row["name"] == "elasticsearch")
+            .unwrap_or_else(|| panic!("{answer:#}"))
+    };
+    let first = deploy();
+    assert_eq!(first["outcome"], "told", "{first:#}");
+    let again = deploy();
+    assert_eq!(again["outcome"], "told before", "{again:#}");
+    let held = get_json(&stack.url(8, "/events-kai.booking-local/_search"));
+    assert_eq!(held["hits"]["total"]["value"], 1, "{held:#}");
+    let index = held["hits"]["hits"][0]["_index"].as_str().unwrap();
+    assert!(index.starts_with(".ds-"), "no data stream: {index}");
 }
 
 fn lines_find_a_place(stack: &Stack) {
@@ -330,7 +359,7 @@ fn a_refused_key_is_explained_and_not_shown() {
 }
 
 #[test]
-fn what_lies_outside_of_owns_and_a_heap_beyond_the_machine_are_refused() {
+fn what_lies_outside_of_owns_is_refused() {
     let stack = Stack::new();
     let owns = "{ mode: managed, owns: [\"logs-kai.*-*\"] }";
     stack.write_spec(&spec(&stack, owns, "booking"));

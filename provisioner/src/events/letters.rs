@@ -3,13 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::{Deploy, Outcome, Way};
+use crate::render::elasticsearch::event_stream;
 
 /// Longest summary that PagerDuty takes.
 const SUMMARY: usize = 1_024;
 
-/// The data stream of deploys.
+/// The data stream of a service's deploys, which `provision` makes a template for.
 pub fn data_stream(deploy: &Deploy) -> String {
-    format!("events-kai.deploy-{}", deploy.environment)
+    event_stream(&deploy.environment, &deploy.service)
 }
 
 /// What a recipient would get, without secrets.

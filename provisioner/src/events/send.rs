@@ -55,25 +55,20 @@ pub async fn tell(recipient: &Recipient, deploy: &Deploy, ledger: &mut Ledger) -
 }
 
 /// One document by its id. A data stream takes the same id again after a rollover, so all of its
-/// indices are asked first.
+/// indices are asked first. What is asked is what the smallest builds have too: `_data_stream` they
+/// have not.
 async fn elasticsearch(access: &Connection, deploy: &Deploy) -> Result<Told, String> {
     let rest = Rest::new(access).map_err(words)?;
     let stream = letters::data_stream(deploy);
-    let place = format!("/_data_stream/{stream}");
-    if rest.get(&place).await.map_err(words)?.is_none() {
-        // Without a template the first document would make an ordinary index of that name.
-        match rest.json(Method::PUT, &place, None).await {
-            Ok(_) => {}
-            Err(RestError::Refused { body, .. }) if body.contains("already_exists") => {}
-            Err(error) if error.status() == Some(400) => {
-                return Err(format!(
-                    "there is no index template for the data stream {stream}; run `kai-observe \
-                     provision` first ({error})"
-                ));
-            }
-            Err(error) => return Err(words(error)),
-        }
-    } else {
+    let resolved = rest
+        .get(&format!("/_resolve/index/{stream}"))
+        .await
+        .map_err(words)?;
+    let there = resolved
+        .as_ref()
+        .and_then(|found| found["data_streams"].as_array())
+        .is_some_and(|streams| !streams.is_empty());
+    if there {
         let query = json!({ "size": 0, "query": { "ids": { "values": [deploy.id] } } });
         let found = rest
             .json(Method::POST, &format!("/{stream}/_search"), Some(&query))
@@ -84,15 +79,61 @@ async fn elasticsearch(access: &Connection, deploy: &Deploy) -> Result<Told, Str
         }
     }
     let path = format!("/{stream}/_create/{}?refresh=wait_for", deploy.id);
-    match rest
-        .json(Method::PUT, &path, Some(&letters::document(deploy)))
-        .await
-    {
-        Ok(reply) if reply["result"] == "created" => Ok(Told::Told),
-        Ok(reply) => Err(format!("the document was not created: {reply}")),
-        Err(error) if error.status() == Some(409) => Ok(Told::Already),
+    // Without a template the first document would make an ordinary index of that name.
+    let strict = create(&rest, &format!("{path}&require_data_stream=true"), deploy).await;
+    match strict {
+        Err(error) if no_template(&error) => Err(template_missing(&stream, error)),
+        Err(error) if is_unknown_parameter(&error) => {
+            if !there {
+                make(&rest, &stream).await?;
+            }
+            create(&rest, &path, deploy).await.map_err(words)?
+        }
+        other => other.map_err(words)?,
+    }
+}
+
+/// The outer error is the server's, the inner an answer that makes no sense.
+async fn create(
+    rest: &Rest,
+    path: &str,
+    deploy: &Deploy,
+) -> Result<Result<Told, String>, RestError> {
+    let document = letters::document(deploy);
+    match rest.json(Method::PUT, path, Some(&document)).await {
+        Ok(reply) if reply["result"] == "created" => Ok(Ok(Told::Told)),
+        Ok(reply) => Ok(Err(format!("the document was not created: {reply}"))),
+        Err(error) if error.status() == Some(409) => Ok(Ok(Told::Already)),
+        Err(error) => Err(error),
+    }
+}
+
+/// For OpenSearch and Elasticsearch before 8.13, which cannot be told to insist on a data stream.
+async fn make(rest: &Rest, stream: &str) -> Result<(), String> {
+    let place = format!("/_data_stream/{stream}");
+    match rest.json(Method::PUT, &place, None).await {
+        Ok(_) => Ok(()),
+        Err(RestError::Refused { body, .. }) if body.contains("already_exists") => Ok(()),
+        Err(error) if error.status() == Some(400) => Err(template_missing(stream, error)),
         Err(error) => Err(words(error)),
     }
+}
+
+fn no_template(error: &RestError) -> bool {
+    matches!(error, RestError::Refused { status: 404, body, .. }
+        if body.contains("requires a data stream"))
+}
+
+fn is_unknown_parameter(error: &RestError) -> bool {
+    matches!(error, RestError::Refused { status: 400, body, .. }
+        if body.contains("unrecognized parameter") && body.contains("require_data_stream"))
+}
+
+fn template_missing(stream: &str, error: RestError) -> String {
+    format!(
+        "there is no index template for the data stream {stream}; run `kai-observe provision` \
+         first ({error})"
+    )
 }
 
 async fn grafana(access: &Connection, deploy: &Deploy) -> Result<Told, String> {

@@ -36,8 +36,8 @@ pub fn log_stream(stack: &Stack, service: &str) -> String {
 }
 
 /// The data stream of a service's deployments.
-pub fn event_stream(stack: &Stack, service: &str) -> String {
-    format!("events-kai.{service}-{}", stack.environment)
+pub fn event_stream(environment: &str, service: &str) -> String {
+    format!("events-kai.{service}-{environment}")
 }
 
 /// The data stream of what `verify` writes.
@@ -56,7 +56,8 @@ pub fn streams(stack: &Stack) -> (Vec<String>, Vec<String>) {
             .map(|service| log_stream(stack, &service.name)),
     );
     let events = stack.services.keys();
-    (logs, events.map(|name| event_stream(stack, name)).collect())
+    let events = events.map(|name| event_stream(&stack.environment, name));
+    (logs, events.collect())
 }
 
 pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
