@@ -3,7 +3,7 @@
 
 mod objects;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use kai_contract::exit;
@@ -202,7 +202,7 @@ fn data(context: &Context, systems: &[Holdings]) -> Vec<Kept> {
     out
 }
 
-fn size(folder: &std::path::Path) -> u64 {
+fn size(folder: &Path) -> u64 {
     file::walk(folder)
         .iter()
         .filter_map(|path| std::fs::metadata(path).ok())
@@ -248,26 +248,25 @@ async fn stop_all(running: &[Found]) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Folders that hold nothing any more, the stack's own last.
-fn remove_empty_folders(root: &std::path::Path) {
-    for name in [
-        "config/prometheus/rules",
-        "config/prometheus",
-        "config/alertmanager",
-        "config/agent",
-        "config/elasticsearch",
-        "config/grafana/dashboards",
-        "config/grafana",
-        "config/kibana",
-        "config",
-        "secrets",
-        "run",
-        "data",
-        "log",
-        ".",
-    ] {
+/// Folders that hold nothing any more, the stack's own last. What lies in data and log is listed and
+/// kept or deleted as a whole.
+fn remove_empty_folders(root: &Path) {
+    for name in ["config", "secrets", "run"] {
+        remove_hollow(&root.join(name));
+    }
+    for name in ["data", "log", "."] {
         // An error means that something is in it, which stays.
         let _ = std::fs::remove_dir(root.join(name));
     }
     let _ = std::fs::remove_dir(root);
+}
+
+/// A folder in which there are only folders; links are not followed.
+fn remove_hollow(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_hollow(&entry.path());
+        }
+    }
+    let _ = std::fs::remove_dir(folder);
 }

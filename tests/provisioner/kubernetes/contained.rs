@@ -100,8 +100,9 @@ fn the_agent_sees_the_node_as_nobody() {
     let metrics = page("/metrics").expect("a page");
     let failed: Vec<&str> = metrics
         .lines()
-        .filter(|line| line.starts_with("node_scrape_collector_success{") && !line.ends_with(" 1"))
+        .filter(|line| line.starts_with("kai_agent_collector_failed{") && !line.ends_with(" 0"))
         .collect();
+    assert!(metrics.contains("kai_agent_collector_failed{"), "{metrics}");
     assert_eq!(failed, [""; 0]);
     // The node's devices, not the one of a network that was made a moment ago.
     let node = std::fs::read_to_string("/proc/1/net/dev").unwrap();

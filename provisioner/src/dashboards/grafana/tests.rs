@@ -1,3 +1,5 @@
+//! What the compiler of dashboards makes of short sources.
+
 use std::collections::BTreeSet;
 
 use super::*;

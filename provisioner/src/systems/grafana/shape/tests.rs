@@ -1,3 +1,5 @@
+//! Shapes of Grafana's replies, and what is drift in them.
+
 use super::*;
 use crate::object::same;
 

@@ -1,3 +1,5 @@
+//! Shapes of Kibana's exports, and what is drift in them.
+
 use super::*;
 
 fn mark() -> Mark {
