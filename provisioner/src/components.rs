@@ -299,9 +299,8 @@ impl Context {
             Outcome::Installed(installed) => {
                 format!("{installed}, {:.1} s", start.elapsed().as_secs_f64())
             }
-            Outcome::NotInstalled(attempts) => {
-                format!("{name} is not installed; {}", describe(attempts))
-            }
+            // What was tried is told once, with the plan's outcome.
+            Outcome::NotInstalled(_) => "not installed, see below".to_owned(),
         };
         self.progress.done(name, &line);
         Ok(outcome)
