@@ -20,6 +20,7 @@ pub mod process;
 pub mod procfs;
 pub mod reload;
 pub mod rotate;
+pub mod samples;
 pub mod scheduler;
 pub mod self_metrics;
 pub mod settings;

@@ -1,0 +1,346 @@
+//! `systems:`, the systems that observe, placed one by one.
+
+use super::super::{Field, Kind, Object};
+use super::kubernetes::{REPLICAS, RESOURCES};
+use super::{DURATION, MODE, TEXT};
+use crate::spec::format::Format;
+
+pub(super) static SYSTEMS: Object = Object {
+    name: "systems",
+    doc: "The systems that observe.",
+    fields: &[
+        Field::new(
+            "prometheus",
+            Kind::Object(&PROMETHEUS),
+            "{ mode: managed, retention: 15d }",
+            "Reads metrics pages, keeps the series, evaluates the rules.",
+        ),
+        Field::new(
+            "alertmanager",
+            Kind::Object(&ALERTMANAGER),
+            "{ mode: managed }",
+            "Groups alerts and brings them to their receivers.",
+        ),
+        Field::new(
+            "elasticsearch",
+            Kind::Object(&ELASTICSEARCH),
+            "{ mode: external, url: \"https://es.example.org:9200\", auth: { apiKey: { env: ES_KEY } } }",
+            "Stores and searches logs. OpenSearch answers to the same key.",
+        ),
+        Field::new(
+            "jaeger",
+            Kind::Object(&JAEGER),
+            "{ mode: managed }",
+            "Stores and shows traces.",
+        ),
+        Field::new(
+            "grafana",
+            Kind::Object(&GRAFANA),
+            "{ mode: external, url: \"https://grafana.example.org\", auth: { token: { env: GRAFANA_TOKEN } } }",
+            "Shows dashboards.",
+        ),
+        Field::new(
+            "kibana",
+            Kind::Object(&KIBANA),
+            "{ mode: external, url: \"https://kibana.example.org\", space: kai }",
+            "Shows logs.",
+        ),
+        Field::new(
+            "inbox",
+            Kind::Object(&INBOX),
+            "{ mode: managed }",
+            "Stands in for PagerDuty, Slack and the mail server where no real key is given.",
+        ),
+    ],
+    reserved: &["kubeState", "opensearch", "blackbox", "nodeExporter"],
+};
+
+const SYSTEM_RESERVED: &[&str] = &["runsOn", "via", "url", "auth", "tls", "job", "owns"];
+
+static PROMETHEUS: Object = Object {
+    name: "prometheus",
+    doc: "Prometheus.",
+    fields: &[
+        Field::new(
+            "mode",
+            MODE,
+            "managed",
+            "`managed`: this stack runs it. `off`: there is none.",
+        )
+        .default("managed"),
+        Field::new(
+            "version",
+            Kind::Text(Format::Version),
+            "\"3.5.0\"",
+            "Release to run; without it this build chooses.",
+        ),
+        Field::new(
+            "required",
+            Kind::Bool,
+            "true",
+            "When its program cannot be had here: an error (`true`), or rendered and reported as \
+             not installed (`false`).",
+        )
+        .default("false"),
+        Field::new("retention", DURATION, "30d", "How long series are kept.").default("15d"),
+        Field::new(
+            "replicas",
+            REPLICAS,
+            "2",
+            "In a cluster: how many read and evaluate the same; each alert is told once.",
+        )
+        .default("1"),
+        Field::new(
+            "storage",
+            Kind::Text(Format::Bytes),
+            "200Gi",
+            "In a cluster: size of the volume of each. The oldest series go before it is full.",
+        )
+        .default("20Gi"),
+        Field::new(
+            "resources",
+            Kind::Object(&RESOURCES),
+            "{ cpu: 250m, memory: 2Gi }",
+            "In a cluster: what each asks for; 250m and 2Gi where nothing is said.",
+        ),
+    ],
+    reserved: SYSTEM_RESERVED,
+};
+
+static ALERTMANAGER: Object = Object {
+    name: "alertmanager",
+    doc: "Alertmanager.",
+    fields: &[
+        Field::new(
+            "mode",
+            MODE,
+            "managed",
+            "`managed`: this stack runs it. `off`: there is none.",
+        )
+        .default("managed"),
+        Field::new(
+            "version",
+            Kind::Text(Format::Version),
+            "\"0.28.1\"",
+            "Release to run; without it this build chooses.",
+        ),
+        Field::new("required", Kind::Bool, "true", "As for Prometheus.").default("false"),
+        Field::new(
+            "replicas",
+            REPLICAS,
+            "3",
+            "In a cluster: how many share silences and what was told already.",
+        )
+        .default("1"),
+        Field::new(
+            "storage",
+            Kind::Text(Format::Bytes),
+            "1Gi",
+            "In a cluster: size of the volume of each.",
+        )
+        .default("1Gi"),
+        Field::new(
+            "resources",
+            Kind::Object(&RESOURCES),
+            "{ cpu: 50m, memory: 128Mi }",
+            "In a cluster: what each asks for; 50m and 128Mi where nothing is said.",
+        ),
+    ],
+    reserved: SYSTEM_RESERVED,
+};
+
+const PLACED: Kind = Kind::Enum {
+    values: &["managed", "external", "off"],
+    reserved: &[],
+};
+const PLACED_DOC: &str = "`managed`: this stack runs it. `external`: it is at `url` and is never \
+                          started or stopped. `off`: there is none.";
+const VERSION_FIELD: Field = Field::new(
+    "version",
+    Kind::Text(Format::Version),
+    "\"9.5.3\"",
+    "Release to run; without it this build chooses.",
+);
+const REQUIRED_FIELD: Field =
+    Field::new("required", Kind::Bool, "true", "As for Prometheus.").default("false");
+const URL_FIELD: Field = Field::new(
+    "url",
+    Kind::Text(Format::Http),
+    "https://es.example.org:9200",
+    "Where an external one is.",
+);
+const AUTH_FIELD: Field = Field::new(
+    "auth",
+    Kind::Object(&AUTH),
+    "{ apiKey: { env: ES_KEY } }",
+    "How an external one is told who asks; one of the ways below.",
+);
+const PLACED_RESERVED: &[&str] = &[
+    "runsOn",
+    "via",
+    "replicas",
+    "storage",
+    "tls",
+    "resources",
+    "job",
+];
+
+static AUTH: Object = Object {
+    name: "auth",
+    doc: "Who asks. One of `apiKey`, `token`, or `username` with `password`.",
+    fields: &[
+        Field::new(
+            "apiKey",
+            Kind::Secret,
+            "{ env: ES_KEY }",
+            "API key of Elasticsearch or Kibana, in its encoded form.",
+        ),
+        Field::new(
+            "token",
+            Kind::Secret,
+            "{ env: GRAFANA_TOKEN }",
+            "Bearer token, for example of a service account of Grafana.",
+        ),
+        Field::new(
+            "username",
+            TEXT,
+            "kai",
+            "User name for basic authentication.",
+        ),
+        Field::new(
+            "password",
+            Kind::Secret,
+            "{ file: /etc/kai/es-password }",
+            "Its password.",
+        ),
+    ],
+    reserved: &[],
+};
+
+static ELASTICSEARCH: Object = Object {
+    name: "elasticsearch",
+    doc: "Elasticsearch or OpenSearch.",
+    fields: &[
+        Field::new("mode", PLACED, "external", PLACED_DOC).default("managed"),
+        VERSION_FIELD,
+        REQUIRED_FIELD,
+        URL_FIELD,
+        AUTH_FIELD,
+        Field::new(
+            "distribution",
+            Kind::Enum {
+                values: &["elasticsearch", "opensearch"],
+                reserved: &[],
+            },
+            "opensearch",
+            "What a managed node is; an external cluster is asked.",
+        )
+        .default("elasticsearch"),
+        Field::new(
+            "owns",
+            Kind::List {
+                item: &TEXT,
+                unique: true,
+                min: 1,
+            },
+            "[\"logs-kai.*-*\"]",
+            "Patterns of data streams and indices that may be touched; anything else is not.",
+        )
+        .default("[\"logs-kai.*-*\", \"events-kai.*-*\"]"),
+        Field::new(
+            "retention",
+            DURATION,
+            "30d",
+            "How long log documents are kept.",
+        )
+        .default("30d"),
+        Field::new(
+            "heapMib",
+            Kind::Integer {
+                min: 256,
+                max: 31_744,
+            },
+            "512",
+            "Heap of a managed node.",
+        )
+        .default("512"),
+    ],
+    reserved: PLACED_RESERVED,
+};
+
+static JAEGER: Object = Object {
+    name: "jaeger",
+    doc: "Jaeger 2.",
+    fields: &[
+        Field::new("mode", PLACED, "managed", PLACED_DOC).default("managed"),
+        VERSION_FIELD,
+        REQUIRED_FIELD,
+        URL_FIELD,
+        AUTH_FIELD,
+        Field::new(
+            "otlp",
+            Kind::Text(Format::Http),
+            "http://jaeger.example.org:4317",
+            "Where an external one takes spans, OTLP over plain gRPC; without it none are taken.",
+        ),
+        Field::new(
+            "maxTraces",
+            Kind::Integer {
+                min: 100,
+                max: 10_000_000,
+            },
+            "100000",
+            "Traces that a managed one keeps, in memory; the oldest go first.",
+        )
+        .default("100000"),
+    ],
+    reserved: PLACED_RESERVED,
+};
+
+static GRAFANA: Object = Object {
+    name: "grafana",
+    doc: "Grafana.",
+    fields: &[
+        Field::new("mode", PLACED, "managed", PLACED_DOC).default("managed"),
+        VERSION_FIELD,
+        REQUIRED_FIELD,
+        URL_FIELD,
+        AUTH_FIELD,
+    ],
+    reserved: PLACED_RESERVED,
+};
+
+static KIBANA: Object = Object {
+    name: "kibana",
+    doc: "Kibana.",
+    fields: &[
+        Field::new("mode", PLACED, "managed", PLACED_DOC).default("managed"),
+        VERSION_FIELD,
+        REQUIRED_FIELD,
+        URL_FIELD,
+        AUTH_FIELD,
+        Field::new(
+            "space",
+            Kind::Text(Format::Name),
+            "kai",
+            "Space that the objects are put in; the default space without it.",
+        ),
+    ],
+    reserved: PLACED_RESERVED,
+};
+
+static INBOX: Object = Object {
+    name: "inbox",
+    doc: "The stand-in for the vendors.",
+    fields: &[Field::new(
+        "mode",
+        Kind::Enum {
+            values: &["managed", "off"],
+            reserved: &[],
+        },
+        "managed",
+        "`off`: every channel that is routed to needs its real endpoint. A cluster has no inbox.",
+    )
+    .default("managed")],
+    reserved: &[],
+};
