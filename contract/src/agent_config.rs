@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 mod gate;
 mod keys;
 mod logs;
+mod privacy;
 mod problems;
 mod traces;
 
@@ -17,6 +18,7 @@ pub use gate::{
     unknown_placeholder as unknown_in_query,
 };
 pub use logs::{Elasticsearch, HttpAuth, LogFormat, LogSource, LogStart, Logs};
+pub use privacy::{Privacy, Pseudonymise, Redact, Redacted};
 pub use traces::{Traces, judge_otlp_endpoint};
 
 pub use keys::{KEYS, allowed_keys, nearest};
