@@ -25,6 +25,7 @@ pub mod json;
 pub mod ledger;
 pub mod letters;
 pub mod level;
+pub mod parse;
 pub mod places;
 pub mod reader;
 pub mod reply;

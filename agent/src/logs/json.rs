@@ -150,6 +150,11 @@ fn word(text: &[u8], at: usize, word: &[u8]) -> Option<usize> {
     text[at..].starts_with(word).then_some(at + word.len())
 }
 
+/// Whether a text is a number as JSON writes it.
+pub fn is_number(text: &[u8]) -> bool {
+    number(text, 0) == Some(text.len())
+}
+
 fn number(text: &[u8], mut at: usize) -> Option<usize> {
     if text.get(at) == Some(&b'-') {
         at += 1;
