@@ -42,6 +42,15 @@ impl Counts {
         ]
     }
 
+    pub fn merge(&mut self, other: Self) {
+        self.pan += other.pan;
+        self.nik += other.nik;
+        self.email += other.email;
+        self.phone += other.phone;
+        self.token += other.token;
+        self.pseudonym += other.pseudonym;
+    }
+
     pub fn any(&self) -> bool {
         *self != Self::default()
     }

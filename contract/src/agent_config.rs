@@ -17,7 +17,10 @@ pub use gate::{
     Gate, GateServer, GateService, fill_in as fill_in_query,
     unknown_placeholder as unknown_in_query,
 };
-pub use logs::{Elasticsearch, HttpAuth, LogFormat, LogSource, LogStart, Logs};
+pub use logs::{
+    Elasticsearch, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs, Multiline,
+    TraceLanguage,
+};
 pub use privacy::{Privacy, Pseudonymise, Redact, Redacted};
 pub use traces::{Traces, judge_otlp_endpoint};
 
