@@ -5,7 +5,7 @@ const AUTH: &[&str] = &["apiKeyFile", "tokenFile", "basic"];
 const BASIC: &[&str] = &["username", "passwordFile"];
 
 /// Allowed keys by path; `*` stands for any one name or list index.
-pub const KEYS: [(&str, &[&str]); 26] = [
+pub const KEYS: [(&str, &[&str]); 33] = [
     (
         "",
         &[
@@ -19,6 +19,7 @@ pub const KEYS: [(&str, &[&str]); 26] = [
             "state",
             "logs",
             "traces",
+            "business",
             "gate",
         ],
     ),
@@ -98,6 +99,19 @@ pub const KEYS: [(&str, &[&str]); 26] = [
             "batchDelayMs",
         ],
     ),
+    (
+        "business",
+        &["metrics", "teams", "startAtZeroMs", "maxSeries"],
+    ),
+    ("business.metrics", &[]),
+    ("business.metrics.*", &["help", "unit", "labels", "from"]),
+    (
+        "business.metrics.*.from.*",
+        &["source", "metric", "service", "where", "add", "labels"],
+    ),
+    ("business.metrics.*.labels", &[]),
+    ("business.metrics.*.from.*.labels", &[]),
+    ("business.teams", &[]),
     (
         "gate",
         &["prometheus", "alertmanager", "elasticsearch", "services"],
@@ -179,8 +193,9 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::agent_config::{
-        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth, LogFormat,
-        LogSource, LogStart, Logs, Traces, VERSION,
+        AgentConfig, Business, BusinessFigure, BusinessRule, COLLECTORS, Elasticsearch, Gate,
+        GateServer, GateService, HttpAuth, LogFormat, LogSource, LogStart, Logs, RuleSource,
+        Traces, VERSION,
     };
 
     #[test]
@@ -291,6 +306,28 @@ mod tests {
                 batch_spans: 1,
                 batch_delay_ms: 1,
             }),
+            business: Some(Business {
+                metrics: [(
+                    "m_total".to_owned(),
+                    BusinessFigure {
+                        help: "h".into(),
+                        unit: "u".into(),
+                        labels: [("l".to_owned(), 1)].into(),
+                        from: vec![BusinessRule {
+                            source: RuleSource::Metric,
+                            metric: Some("m".into()),
+                            service: Some("s".into()),
+                            condition: Some("a == 1".into()),
+                            add: Some("a".into()),
+                            labels: [("l".to_owned(), "f".to_owned())].into(),
+                        }],
+                    },
+                )]
+                .into(),
+                teams: [("s".to_owned(), "t".to_owned())].into(),
+                start_at_zero_ms: 1,
+                max_series: 1,
+            }),
             gate: Some(Gate {
                 prometheus: Some(server.clone()),
                 alertmanager: Some(server),
@@ -341,6 +378,8 @@ mod tests {
             &["logs", "sources", "booking"],
             &["logs", "elasticsearch"],
             &["traces"],
+            &["business"],
+            &["business", "metrics", "m_total"],
             &["gate"],
             &["gate", "prometheus"],
             &["gate", "alertmanager"],
@@ -350,6 +389,11 @@ mod tests {
             let found = path.iter().fold(&value, |value, name| &value[*name]);
             assert_eq!(keys(found), listed(path));
         }
+        let rule = &value["business"]["metrics"]["m_total"]["from"][0];
+        assert_eq!(
+            keys(rule),
+            listed(&["business", "metrics", "m_total", "from", "0"])
+        );
     }
 
     #[test]
