@@ -21,6 +21,8 @@ use super::id::Epoch;
 use super::ledger::{Ledger, ReadCount};
 use super::places::{Place, Places, Start};
 use super::wake::Wake;
+use crate::business::Figures;
+use crate::business::rules::RuleSet;
 
 mod folders;
 mod tail;
@@ -51,6 +53,8 @@ pub struct Source {
     pub stream: usize,
     pub globs: Globs,
     pub shaper: Shaper,
+    /// What its lines are counted by.
+    pub rules: Option<Arc<RuleSet>>,
     pub from_end: bool,
 }
 
@@ -60,6 +64,7 @@ impl Source {
         config: &LogSource,
         stream: usize,
         host: Option<&str>,
+        rules: Option<Arc<RuleSet>>,
     ) -> Result<Self, String> {
         let mut fields = config.fields.clone();
         if let Some(host) = host {
@@ -71,7 +76,12 @@ impl Source {
             name: name.into(),
             stream,
             globs: Globs::new(config)?,
-            shaper: Shaper::new(config.format, &fields),
+            shaper: Shaper::new(
+                config.format,
+                &fields,
+                rules.as_ref().map_or(&[], |rules| &rules.fields),
+            ),
+            rules,
             from_end: config.start == LogStart::End,
         })
     }
@@ -107,6 +117,7 @@ pub struct Reader {
     pub out: mpsc::UnboundedSender<Batch>,
     pub stop: Arc<AtomicBool>,
     pub max_line: usize,
+    pub figures: Arc<Figures>,
     files: Files,
 }
 
@@ -144,6 +155,7 @@ impl Reader {
         out: mpsc::UnboundedSender<Batch>,
         stop: Arc<AtomicBool>,
         max_line: usize,
+        figures: Arc<Figures>,
     ) -> Self {
         Self {
             sources,
@@ -154,6 +166,7 @@ impl Reader {
             out,
             stop,
             max_line,
+            figures,
             files: Files {
                 open: std::iter::repeat_with(|| None).take(streams).collect(),
                 ..Files::default()
@@ -428,6 +441,7 @@ impl Reader {
                 tail.suspect_below = resumed.suspect_below;
                 tail.since = Some(resumed.since);
                 tail.id = Some(resumed.file);
+                self.count_from(tail, resumed.epoch);
             }
             Err(others) => {
                 for place in others {
@@ -436,7 +450,7 @@ impl Reader {
                 tail.prefix = tail.first_bytes()?;
                 tail.seek(tail.offset.min(tail.size))?;
                 let source = &self.sources[tail.source];
-                let (file, _) = self.places.start(Start {
+                let (file, epoch) = self.places.start(Start {
                     source: Arc::clone(&source.name),
                     path: tail.path.clone(),
                     device: tail.key.0,
@@ -447,9 +461,16 @@ impl Reader {
                     stream,
                 });
                 tail.id = Some(file);
+                self.count_from(tail, epoch);
             }
         }
         Ok(())
+    }
+
+    /// Where the counting of a file's lines goes on, if they are counted.
+    fn count_from(&self, tail: &mut Tail, epoch: Epoch) {
+        let counted = self.sources[tail.source].rules.is_some();
+        tail.counted = counted.then(|| self.figures.file(epoch));
     }
 
     /// The file's content is another one now.
@@ -522,6 +543,11 @@ impl Reader {
         let read_at = now_millis();
         let mut count = ReadCount::default();
         let mut at = 0;
+        let rules = source.rules.clone();
+        let mut counting = rules
+            .as_deref()
+            .zip(tail.counted)
+            .map(|(rules, file)| self.figures.counting(rules, &source.name, file));
         let mut line =
             |batch: &mut Batch, at: usize, text: &[u8], cut: bool, count: &mut ReadCount| {
                 let nuls = text.iter().take_while(|byte| **byte == 0).count();
@@ -537,16 +563,20 @@ impl Reader {
                 let text = &text[..text.len().min(self.max_line)];
                 let offset = tail.offset + at as u64;
                 batch.begin(epoch, offset);
-                let taken = source.shaper.shape(
-                    &mut batch.body,
-                    &Line {
-                        text,
-                        cut,
-                        read_at,
-                        offset,
-                        path: &tail.member,
-                    },
-                );
+                let line = Line {
+                    text,
+                    cut,
+                    read_at,
+                    offset,
+                    path: &tail.member,
+                };
+                let taken = source
+                    .shaper
+                    .shape_and_tell(&mut batch.body, &line, |fields| {
+                        if let Some(counting) = &mut counting {
+                            counting.line(offset, fields);
+                        }
+                    });
                 batch.end();
                 count.lines += 1;
                 count.cut += u64::from(cut);
@@ -581,6 +611,10 @@ impl Reader {
             at = data.len();
         }
         count.bytes = at as u64;
+        // Before the lines can be acknowledged.
+        if let Some(counting) = counting {
+            counting.done(tail.offset + at as u64);
+        }
         let exhausted = !full && !filled;
         tail.exhausted = exhausted.then_some(tail.offset.max(tail.size));
         if at > 0 {

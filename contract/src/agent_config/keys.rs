@@ -292,7 +292,7 @@ mod tests {
                     },
                 )]
                 .into(),
-                elasticsearch: elasticsearch.clone(),
+                elasticsearch: Some(elasticsearch.clone()),
                 memory_bytes: 1,
                 dead_letter_bytes: 1,
                 max_line_bytes: 1,

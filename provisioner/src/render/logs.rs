@@ -66,7 +66,7 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
     );
     Some(Logs {
         sources,
-        elasticsearch,
+        elasticsearch: Some(elasticsearch),
         memory_bytes: MEMORY_BYTES,
         dead_letter_bytes: DEAD_LETTER_BYTES,
         max_line_bytes: MAX_LINE_BYTES,
