@@ -3,6 +3,7 @@
 //! parts are wired.
 
 pub mod app;
+pub mod business;
 pub mod check;
 pub mod cli;
 pub mod collectors;

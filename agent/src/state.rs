@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use kai_contract::agent_config::AgentConfig;
 use serde::Serialize;
 
+use crate::business::Figures;
 use crate::config::{Loaded, Located};
 use crate::drills::Drills;
 use crate::facts::Facts;
@@ -61,6 +62,8 @@ pub struct State {
     pub clients: Clients,
     /// What became of the lines that were read.
     pub logs: Arc<Ledger>,
+    /// What business rules counted.
+    pub business: Arc<Figures>,
     /// The collectors' outcomes in the last scrape; `None` before the first.
     pub last_scrape: ArcSwapOption<Vec<Outcome>>,
     pub last_reload: ArcSwapOption<LastReload>,
@@ -80,6 +83,7 @@ impl State {
             metrics,
             clients: Clients::default(),
             logs: Arc::default(),
+            business: Arc::default(),
             last_scrape: ArcSwapOption::empty(),
             last_reload: ArcSwapOption::from_pointee(LastReload {
                 ok: true,
@@ -98,7 +102,11 @@ impl State {
     pub async fn metrics_page(&self, limit: Option<Duration>) -> Vec<u8> {
         let in_force = self.in_force.load_full();
         let drills = self.drills().active(Instant::now());
-        let own = [self.metrics.page(&drills), self.logs.page()];
+        let own = [
+            self.metrics.page(&drills),
+            self.logs.page(),
+            self.business.own_page(),
+        ];
         let limit = limit.map_or(in_force.settings.timeout, |l| {
             l.min(in_force.settings.timeout)
         });

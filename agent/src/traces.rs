@@ -21,6 +21,7 @@ mod split;
 mod status;
 #[cfg(test)]
 mod tests;
+pub mod view;
 mod walk;
 mod wire;
 
@@ -35,6 +36,7 @@ use tokio::task::JoinSet;
 
 pub use ledger::Ledger;
 
+use crate::business::Figures;
 use crate::shutdown::ended;
 use ledger::Loss;
 use queue::{Limits, Queue};
@@ -57,6 +59,7 @@ struct Lane {
     ledger: Ledger,
     sender: Sender,
     settings: Settings,
+    figures: Arc<Figures>,
     /// Bytes of requests that are being read.
     room: Arc<Semaphore>,
     request_limit: usize,
@@ -65,7 +68,7 @@ struct Lane {
 impl Lane {
     /// A quarter of the memory is for requests that are being read (one of them may take all of
     /// it), the rest for spans in flight.
-    fn new(settings: Settings, ledger: Ledger) -> Self {
+    fn new(settings: Settings, ledger: Ledger, figures: Arc<Figures>) -> Self {
         let memory = settings().memory_bytes;
         let reading = memory / 4;
         let queue_limit = memory - reading;
@@ -75,6 +78,7 @@ impl Lane {
             ledger,
             sender: Sender::default(),
             settings,
+            figures,
             room: Arc::new(Semaphore::new(reading as usize)),
             request_limit: reading.min(LARGEST_REQUEST) as usize,
         }
@@ -99,6 +103,7 @@ pub fn start(
     listeners: Vec<TcpListener>,
     settings: Settings,
     ledger: Ledger,
+    figures: Arc<Figures>,
     shutdown: watch::Receiver<bool>,
 ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     for listener in &listeners {
@@ -109,7 +114,7 @@ pub fn start(
     std::thread::Builder::new()
         .name("traces".to_owned())
         .spawn(move || {
-            let lane = Arc::new(Lane::new(settings, ledger));
+            let lane = Arc::new(Lane::new(settings, ledger, figures));
             if let Err(error) = runtime.block_on(run(lane, listeners, shutdown)) {
                 tracing::error!(%error, "the trace lane ended");
             }

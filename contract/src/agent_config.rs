@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+mod business;
 mod gate;
 mod keys;
 mod logs;
@@ -13,6 +14,7 @@ mod privacy;
 mod problems;
 mod traces;
 
+pub use business::{Business, Figure as BusinessFigure, Rule as BusinessRule, RuleSource};
 pub use gate::{
     Gate, GateServer, GateService, fill_in as fill_in_query,
     unknown_placeholder as unknown_in_query,
@@ -131,6 +133,9 @@ pub struct AgentConfig {
     /// No trace lane without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traces: Option<Traces>,
+    /// No business figures without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub business: Option<Business>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
 }

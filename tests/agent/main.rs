@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod business;
 mod cli;
 mod collectors;
 mod compare;

@@ -1,4 +1,4 @@
-//! The metrics address: `/metrics`, `/metrics/app/<name>`, `/live`, `/ready` and an index.
+//! The metrics address: `/metrics`, `/metrics/app/<name>`, `/metrics/business`, `/live`, `/ready` and an index.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -7,26 +7,33 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
 };
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
 use super::{Reply, json, text, typed};
+use crate::business::page::{self, Form};
 use crate::passthrough::scrape_timeout;
 use crate::self_metrics::AppScrape;
 use crate::state::State;
 
+const OPENMETRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers one request.
 pub async fn handle(state: Arc<State>, request: Request<Incoming>) -> Reply {
     let path = request.uri().path();
     let app = path.strip_prefix("/metrics/app/");
-    let known = app.is_some() || matches!(path, "/" | "/metrics" | "/live" | "/ready");
+    let known = app.is_some()
+        || matches!(
+            path,
+            "/" | "/metrics" | "/metrics/business" | "/live" | "/ready"
+        );
     if !known {
         let body = format!(
-            "there is no page {path}; the pages are /metrics, /metrics/app/<name>, /live, /ready\n"
+            "there is no page {path}; the pages are /metrics, /metrics/app/<name>, \
+             /metrics/business, /live, /ready\n"
         );
         return text(StatusCode::NOT_FOUND, body);
     }
@@ -42,6 +49,7 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>) -> Reply {
     match (path, app) {
         (_, Some(name)) => application(&state, name, request.headers()).await,
         ("/metrics", _) => metrics(state, request.headers()).await,
+        ("/metrics/business", _) => business(&state, request.headers()),
         ("/live", _) => text(StatusCode::OK, "live\n"),
         ("/ready", _) => ready(&state),
         _ => index(&state),
@@ -58,13 +66,17 @@ async fn metrics(state: Arc<State>, headers: &HeaderMap) -> Reply {
             "the scrape ended unexpectedly; the agent's log says more\n",
         );
     };
+    packed(page, METRICS_TYPE, headers)
+}
+
+fn packed(page: Vec<u8>, content_type: &'static str, headers: &HeaderMap) -> Reply {
     let zipped = if accepts_gzip(headers) {
         gzip(&page)
     } else {
         None
     };
     let encoded = zipped.is_some();
-    let mut reply = typed(StatusCode::OK, METRICS_TYPE, zipped.unwrap_or(page));
+    let mut reply = typed(StatusCode::OK, content_type, zipped.unwrap_or(page));
     reply
         .headers_mut()
         .insert(VARY, HeaderValue::from_static("accept-encoding"));
@@ -74,6 +86,45 @@ async fn metrics(state: Arc<State>, headers: &HeaderMap) -> Reply {
             .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     reply
+}
+
+/// The figures of the business, as the last durable snapshot has them.
+fn business(state: &State, headers: &HeaderMap) -> Reply {
+    let figures = &state.business;
+    let Some(exported) = figures.exported() else {
+        return if figures.is_configured() {
+            let body = "what was counted could not be written yet; the agent's log says why\n";
+            text(StatusCode::SERVICE_UNAVAILABLE, body)
+        } else {
+            let body = "no business figures are configured; add them under business:\n";
+            text(StatusCode::NOT_FOUND, body)
+        };
+    };
+    let (form, content_type) = if accepts_openmetrics(headers) {
+        (Form::OpenMetrics, OPENMETRICS_TYPE)
+    } else {
+        (Form::Text, METRICS_TYPE)
+    };
+    packed(page::page(&exported, form), content_type, headers)
+}
+
+/// Prometheus asks for what it prefers first; everybody else gets the plain text.
+fn accepts_openmetrics(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|part| {
+            let mut words = part.split(';').map(str::trim);
+            let is_it = words.next() == Some("application/openmetrics-text");
+            is_it
+                && words.all(|word| match word.split_once('=') {
+                    Some(("q", weight)) => weight.parse().is_ok_and(|weight: f64| weight > 0.0),
+                    Some(("version", version)) => version == "1.0.0",
+                    _ => true,
+                })
+        })
 }
 
 async fn application(state: &State, name: &str, headers: &HeaderMap) -> Reply {

@@ -10,6 +10,8 @@ use super::ledger::Ledger;
 use super::queue::{NotTaken, Part, Queue};
 use super::wire::Malformed;
 use super::{json, split, walk};
+use crate::business::Figures;
+use crate::business::spans::Hits;
 
 /// How long a sender should wait before it tries again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -105,6 +107,8 @@ pub enum Encoding {
 pub struct Intake<'a> {
     pub queue: &'a Queue,
     pub ledger: &'a Ledger,
+    /// What its spans are counted in.
+    pub figures: &'a Figures,
     /// Bytes of an unpacked request at most.
     pub limit: usize,
     /// A request with more spans is sent on in pieces.
@@ -131,6 +135,7 @@ impl Intake<'_> {
             return Ok(()); // an empty envelope is a success and travels nowhere
         }
         let received = Instant::now();
+        let hits = Hits::of(self.figures, &request);
         let parts = split::split(request, spans, self.batch_spans)
             .into_iter()
             .map(|(bytes, spans)| Part {
@@ -140,7 +145,10 @@ impl Intake<'_> {
             })
             .collect();
         match self.queue.offer(transport, parts) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                hits.count(self.figures);
+                Ok(())
+            }
             Err(NotTaken::Full) => refused(Refusal::Full, spans),
             Err(NotTaken::Closed) => refused(Refusal::Ending, spans),
         }

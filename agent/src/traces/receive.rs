@@ -126,6 +126,7 @@ fn take(
     Intake {
         queue: &lane.queue,
         ledger: &lane.ledger,
+        figures: &lane.figures,
         limit: lane.request_limit,
         batch_spans: lane.settings().batch_spans.into(),
     }

@@ -19,6 +19,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "state",
             "logs",
             "traces",
+            "business",
             "gate",
         ],
     ),
@@ -110,6 +111,19 @@ pub const KEYS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "business",
+        &["metrics", "teams", "startAtZeroMs", "maxSeries"],
+    ),
+    ("business.metrics", &[]),
+    ("business.metrics.*", &["help", "unit", "labels", "from"]),
+    (
+        "business.metrics.*.from.*",
+        &["source", "metric", "service", "where", "add", "labels"],
+    ),
+    ("business.metrics.*.labels", &[]),
+    ("business.metrics.*.from.*.labels", &[]),
+    ("business.teams", &[]),
+    (
         "gate",
         &["prometheus", "alertmanager", "elasticsearch", "services"],
     ),
@@ -190,9 +204,9 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::agent_config::{
-        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth,
-        LogContainer, LogFormat, LogSource, LogStart, Logs, Multiline, Privacy, Pseudonymise,
-        Redact, TraceLanguage, Traces, VERSION,
+        AgentConfig, Business, BusinessFigure, BusinessRule, COLLECTORS, Elasticsearch, Gate,
+        GateServer, GateService, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs,
+        Multiline, Privacy, Pseudonymise, Redact, RuleSource, TraceLanguage, Traces, VERSION,
     };
 
     #[test]
@@ -299,7 +313,7 @@ mod tests {
                     },
                 )]
                 .into(),
-                elasticsearch: elasticsearch.clone(),
+                elasticsearch: Some(elasticsearch.clone()),
                 privacy: Some(Privacy {
                     redact: Redact::ALL.to_vec().into(),
                     pseudonymise: Some(Pseudonymise {
@@ -319,6 +333,28 @@ mod tests {
                 memory_bytes: 1,
                 batch_spans: 1,
                 batch_delay_ms: 1,
+            }),
+            business: Some(Business {
+                metrics: [(
+                    "m_total".to_owned(),
+                    BusinessFigure {
+                        help: "h".into(),
+                        unit: "u".into(),
+                        labels: [("l".to_owned(), 1)].into(),
+                        from: vec![BusinessRule {
+                            source: RuleSource::Metric,
+                            metric: Some("m".into()),
+                            service: Some("s".into()),
+                            condition: Some("a == 1".into()),
+                            add: Some("a".into()),
+                            labels: [("l".to_owned(), "f".to_owned())].into(),
+                        }],
+                    },
+                )]
+                .into(),
+                teams: [("s".to_owned(), "t".to_owned())].into(),
+                start_at_zero_ms: 1,
+                max_series: 1,
             }),
             gate: Some(Gate {
                 prometheus: Some(server.clone()),
@@ -373,6 +409,8 @@ mod tests {
             &["logs", "privacy", "pseudonymise"],
             &["logs", "elasticsearch"],
             &["traces"],
+            &["business"],
+            &["business", "metrics", "m_total"],
             &["gate"],
             &["gate", "prometheus"],
             &["gate", "alertmanager"],
@@ -382,6 +420,11 @@ mod tests {
             let found = path.iter().fold(&value, |value, name| &value[*name]);
             assert_eq!(keys(found), listed(path));
         }
+        let rule = &value["business"]["metrics"]["m_total"]["from"][0];
+        assert_eq!(
+            keys(rule),
+            listed(&["business", "metrics", "m_total", "from", "0"])
+        );
     }
 
     #[test]

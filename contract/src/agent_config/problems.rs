@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
+mod business;
 mod gate;
 mod logs;
 
@@ -49,6 +50,7 @@ impl AgentConfig {
         applications(self, &mut found);
         rotate(self, &mut found);
         logs::check(self, &mut found);
+        business::check(self, &mut found);
         if let Some(traces) = &self.traces {
             traces.problems(&self.listen, &mut found);
         }

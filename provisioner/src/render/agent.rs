@@ -112,6 +112,7 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         state: logs.is_some().then(|| layout.root.join(STATE)),
         logs,
         traces: traces(stack),
+        business: None,
         gate: (!gate.services.is_empty()).then_some(gate),
     }
 }

@@ -74,6 +74,7 @@ fn config(disable: Vec<String>) -> AgentConfig {
         state: None,
         logs: None,
         traces: None,
+        business: None,
         gate: None,
     }
 }
@@ -253,11 +254,11 @@ mod tests {
         config.state = Some(STATE.into());
         config.logs = Some(Logs {
             sources: std::collections::BTreeMap::new(),
-            elasticsearch: Elasticsearch {
+            elasticsearch: Some(Elasticsearch {
                 endpoints: vec!["http://h".into()],
                 auth: None,
                 ca_file: None,
-            },
+            }),
             privacy: None,
             memory_bytes: 1,
             dead_letter_bytes: 1,
