@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::config::ConfigError;
 use crate::http::{self, AdminSocket, Listener, admin, pages};
 use crate::reload::{self, Reloader, Trigger};
+use crate::settle::settle;
 use crate::state::State;
 use crate::{check, logs, rotate, traces};
 
@@ -119,6 +120,7 @@ async fn serve(state: Arc<State>) -> Result<(), RunError> {
     let first = Arc::clone(&state);
     tokio::spawn(async move {
         first.metrics_page(None).await;
+        settle().await;
     });
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

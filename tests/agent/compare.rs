@@ -53,10 +53,10 @@ fn collectors() -> impl Iterator<Item = &'static str> {
 /// Opt-ins that show the same on both.
 const ENABLED: [&str; 2] = ["cgroups", "processes"];
 
-/// And one for which theirs asks this machine's kernel, whatever the roots.
-const ENABLED_HERE: [&str; 3] = ["cgroups", "processes", "tcpstat"];
+/// And those for which theirs asks this machine's kernel, whatever the roots.
+const ENABLED_HERE: [&str; 4] = ["cgroups", "ethtool", "processes", "tcpstat"];
 
-struct NodeExporter {
+pub struct NodeExporter {
     child: Child,
     address: String,
 }
@@ -64,6 +64,16 @@ struct NodeExporter {
 impl NodeExporter {
     /// `None`, said aloud, if there is no binary.
     fn start(enabled: &[&'static str], more: &[String]) -> Option<Self> {
+        let all: Vec<_> = collectors().chain(enabled.iter().copied()).collect();
+        Self::start_with(&all, more, &[])
+    }
+
+    /// With these collectors only, and these variables in its environment.
+    pub fn start_with(
+        enabled: &[&'static str],
+        more: &[String],
+        environment: &[(&str, &str)],
+    ) -> Option<Self> {
         let names = ["node_exporter", "prometheus-node-exporter"];
         let Some(binary) = find("KAI_NODE_EXPORTER", &names) else {
             println!("not run: no node_exporter (set KAI_NODE_EXPORTER or have it on the PATH)");
@@ -79,11 +89,8 @@ impl NodeExporter {
                 "--web.disable-exporter-metrics",
                 "--collector.disable-defaults",
             ])
-            .args(
-                collectors()
-                    .chain(enabled.iter().copied())
-                    .map(|name| format!("--collector.{name}")),
-            )
+            .args(enabled.iter().map(|name| format!("--collector.{name}")))
+            .envs(environment.iter().copied())
             // Debian's package has other defaults.
             .arg(format!(
                 "--collector.filesystem.mount-points-exclude={MOUNT_POINTS}"
@@ -167,6 +174,16 @@ fn enabled(names: &[&str], more: &str) -> String {
 
 /// Compares and prints a summary; panics with all the differences.
 fn compare(title: &str, agent: &Agent, exporter: &NodeExporter) {
+    compare_some(title, agent, exporter, is_shared);
+}
+
+/// The same for some families only.
+pub fn compare_some(
+    title: &str,
+    agent: &Agent,
+    exporter: &NodeExporter,
+    is_shared: impl Fn(&str) -> bool + Copy,
+) {
     let mut differences = BTreeSet::new();
     let mut known = BTreeSet::new();
     let (mut families, mut equal, mut moved) = (0, BTreeSet::new(), BTreeSet::new());
@@ -174,7 +191,7 @@ fn compare(title: &str, agent: &Agent, exporter: &NodeExporter) {
         let before = ours(agent);
         let theirs = exporter.metrics();
         let after = ours(agent);
-        differences = shapes(&after, &theirs);
+        differences = shapes(&after, &theirs, is_shared);
         families = after.families.keys().filter(|name| is_shared(name)).count();
         for (series, value) in theirs.series.iter().filter(|(series, _)| is_shared(series)) {
             if equal.contains(series) {
@@ -241,7 +258,11 @@ fn apart(a: &str, b: &str) -> f64 {
 }
 
 /// Families, help, types and series that only one side has.
-fn shapes(ours: &Metrics, theirs: &Metrics) -> BTreeSet<String> {
+fn shapes(
+    ours: &Metrics,
+    theirs: &Metrics,
+    is_shared: impl Fn(&str) -> bool + Copy,
+) -> BTreeSet<String> {
     let shared = |metrics: &Metrics| -> BTreeSet<String> {
         let families = metrics.families.iter().filter(|(name, _)| is_shared(name));
         families

@@ -12,6 +12,7 @@ mod admin;
 mod cli;
 mod collectors;
 mod compare;
+mod dbus;
 mod gate;
 mod golden;
 mod http;
