@@ -19,5 +19,6 @@ mod http;
 mod logs;
 mod passthrough;
 mod reload;
+mod spoiled;
 mod support;
 mod traces;
