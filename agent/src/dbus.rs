@@ -238,7 +238,7 @@ impl Connection {
     ) -> io::Result<Option<T>> {
         let mut found = None;
         self.properties(service, &[question], |_, value| {
-            found = value.and_then(&read)
+            found = value.and_then(&read);
         })?;
         Ok(found)
     }

@@ -13,7 +13,7 @@ pub async fn settle() {
     match done {
         Ok(Ok(bytes)) => tracing::debug!(bytes, "code that is not in use was given back"),
         Ok(Err(error)) => {
-            tracing::debug!(%error, "code cannot be given back; memory stays as it is")
+            tracing::debug!(%error, "code cannot be given back; memory stays as it is");
         }
         Err(error) => tracing::debug!(%error, "giving back code was cut off"),
     }

@@ -89,7 +89,9 @@ impl Node for Watched {
 }
 
 /// How a file is spoiled.
-const SPOILT: [(&str, fn(&[u8]) -> Vec<u8>); 5] = [
+type Spoil = (&'static str, fn(&[u8]) -> Vec<u8>);
+
+const SPOILT: [Spoil; 5] = [
     ("corrupted", |sound| {
         let mut text = sound.to_vec();
         let middle = text.len() / 2;

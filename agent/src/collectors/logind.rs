@@ -62,7 +62,7 @@ impl Collector for Logind {
         logind
             .call(SERVICE, MANAGER, "ListSeats", |message| {
                 message.rows("a(so)", |row| {
-                    seats.extend(row[0].text().map(str::to_owned))
+                    seats.extend(row[0].text().map(str::to_owned));
                 })
             })
             .map_err(|refused| ask("logind for its seats", refused))?;
