@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 mod gate;
 mod keys;
 mod logs;
+mod privacy;
 mod problems;
 mod traces;
 
@@ -16,7 +17,11 @@ pub use gate::{
     Gate, GateServer, GateService, fill_in as fill_in_query,
     unknown_placeholder as unknown_in_query,
 };
-pub use logs::{Elasticsearch, HttpAuth, LogFormat, LogSource, LogStart, Logs};
+pub use logs::{
+    Elasticsearch, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs, Multiline,
+    TraceLanguage,
+};
+pub use privacy::{Privacy, Pseudonymise, Redact, Redacted};
 pub use traces::{Traces, judge_otlp_endpoint};
 
 pub use keys::{KEYS, allowed_keys, nearest};
