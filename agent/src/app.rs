@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::config::ConfigError;
 use crate::http::{self, AdminSocket, Listener, admin, pages};
 use crate::reload::{self, Reloader, Trigger};
+use crate::settle::settle;
 use crate::state::State;
 use crate::{business, check, logs, rotate, traces};
 
@@ -121,6 +122,7 @@ async fn serve(state: Arc<State>) -> Result<(), RunError> {
     let first = Arc::clone(&state);
     tokio::spawn(async move {
         first.metrics_page(None).await;
+        settle().await;
     });
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
