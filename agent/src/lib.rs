@@ -19,6 +19,7 @@ pub mod passthrough;
 pub mod process;
 pub mod procfs;
 pub mod reload;
+pub mod remote_write;
 pub mod rotate;
 pub mod samples;
 pub mod scheduler;

@@ -22,7 +22,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod walk;
-mod wire;
+pub(crate) mod wire;
 
 use std::net::TcpListener;
 use std::sync::Arc;

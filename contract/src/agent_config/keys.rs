@@ -5,7 +5,7 @@ const AUTH: &[&str] = &["apiKeyFile", "tokenFile", "basic"];
 const BASIC: &[&str] = &["username", "passwordFile"];
 
 /// Allowed keys by path; `*` stands for any one name or list index.
-pub const KEYS: [(&str, &[&str]); 26] = [
+pub const KEYS: [(&str, &[&str]); 33] = [
     (
         "",
         &[
@@ -20,6 +20,7 @@ pub const KEYS: [(&str, &[&str]); 26] = [
             "logs",
             "traces",
             "gate",
+            "remoteWrite",
         ],
     ),
     ("admin", &["socket"]),
@@ -111,6 +112,19 @@ pub const KEYS: [(&str, &[&str]); 26] = [
     ("gate.elasticsearch", &["endpoints", "auth", "caFile"]),
     ("gate.elasticsearch.auth", AUTH),
     ("gate.elasticsearch.auth.basic", BASIC),
+    (
+        "remoteWrite",
+        &["endpoints", "externalLabels", "memoryBytes", "batchSamples"],
+    ),
+    ("remoteWrite.endpoints", &[]),
+    (
+        "remoteWrite.endpoints.*",
+        &["url", "protocol", "auth", "caFile", "headers", "timeoutMs"],
+    ),
+    ("remoteWrite.endpoints.*.auth", AUTH),
+    ("remoteWrite.endpoints.*.auth.basic", BASIC),
+    ("remoteWrite.endpoints.*.headers", &[]),
+    ("remoteWrite.externalLabels", &[]),
     ("gate.services", &[]),
     (
         "gate.services.*",
@@ -179,7 +193,7 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::agent_config::{
-        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth, LogFormat,
+        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth, LogFormat, RemoteEndpoint, RemoteWrite,
         LogSource, LogStart, Logs, Traces, VERSION,
     };
 
@@ -311,6 +325,21 @@ mod tests {
                 )]
                 .into(),
             }),
+            remote_write: Some(RemoteWrite {
+                external_labels: [("cluster".to_owned(), "c".to_owned())].into(),
+                ..RemoteWrite::to(
+                    [(
+                        "central".to_owned(),
+                        RemoteEndpoint {
+                            auth: Some(HttpAuth::TokenFile("/t".into())),
+                            ca_file: Some("/ca.pem".into()),
+                            headers: [("X-Scope-OrgID".to_owned(), "kai".to_owned())].into(),
+                            ..RemoteEndpoint::at("http://h/api/v1/write".into())
+                        },
+                    )]
+                    .into(),
+                )
+            }),
         };
         let value = serde_json::to_value(&full).unwrap();
         let keys = |value: &serde_json::Value| {
@@ -346,6 +375,8 @@ mod tests {
             &["gate", "alertmanager"],
             &["gate", "elasticsearch"],
             &["gate", "services", "booking"],
+            &["remoteWrite"],
+            &["remoteWrite", "endpoints", "central"],
         ] {
             let found = path.iter().fold(&value, |value, name| &value[*name]);
             assert_eq!(keys(found), listed(path));

@@ -8,6 +8,7 @@ use std::path::Path;
 
 mod gate;
 mod logs;
+mod remote_write;
 
 use super::keys::nearest;
 use super::{AgentConfig, COLLECTORS, IPVS_LABELS, OLDEST_VERSION, VERSION};
@@ -51,6 +52,9 @@ impl AgentConfig {
         logs::check(self, &mut found);
         if let Some(traces) = &self.traces {
             traces.problems(&self.listen, &mut found);
+        }
+        if let Some(remote_write) = &self.remote_write {
+            remote_write::check(remote_write, &mut found);
         }
         found.extend(self.gate.iter().flat_map(super::Gate::problems));
         found
