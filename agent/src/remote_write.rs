@@ -22,7 +22,7 @@ mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kai_contract::agent_config::RemoteWrite;
 use tokio::runtime::Builder;
@@ -213,7 +213,7 @@ impl Lane {
 
     fn take(&mut self, scraped: &Scraped) {
         let versions = self.versions();
-        let outcome = self.targets.scraped(scraped, versions);
+        let outcome = self.targets.scraped(scraped, Instant::now(), versions);
         if outcome.not_newer {
             self.ledger.unread(Unread::OutOfOrder);
         }
@@ -227,7 +227,9 @@ impl Lane {
         }
         for endpoint in &self.endpoints {
             endpoint.queue.refuse(Loss::Duplicate, outcome.duplicates);
-            endpoint.queue.refuse(Loss::OutOfOrder, outcome.out_of_order);
+            endpoint
+                .queue
+                .refuse(Loss::OutOfOrder, outcome.out_of_order);
         }
         self.ledger.series(self.targets.series());
         self.queue(outcome.batches);
@@ -243,7 +245,8 @@ impl Lane {
     }
 
     fn look(&mut self) {
-        let batches = self.targets.end_silent(now(), self.versions());
+        let versions = self.versions();
+        let batches = self.targets.end_silent(Instant::now(), now(), versions);
         self.queue(batches);
     }
 

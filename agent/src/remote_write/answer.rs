@@ -118,10 +118,16 @@ mod tests {
         assert_eq!(judge(2, 200, &wrote, 5, 0), Verdict::Taken { samples: 5 });
         assert_eq!(judge(2, 415, &none, 10, 0), Verdict::OnlyOne);
         assert_eq!(judge(1, 415, &none, 10, 0), Verdict::Refused { written: 0 });
-        assert_eq!(judge(2, 400, &wrote, 10, 0), Verdict::Refused { written: 8 });
+        assert_eq!(
+            judge(2, 400, &wrote, 10, 0),
+            Verdict::Refused { written: 8 }
+        );
         assert_eq!(judge(1, 302, &none, 10, 0), Verdict::Refused { written: 0 });
         for status in [429, 500, 503, 599] {
-            assert_eq!(judge(2, status, &none, 1, 0), Verdict::Later { after: None });
+            assert_eq!(
+                judge(2, status, &none, 1, 0),
+                Verdict::Later { after: None }
+            );
         }
         let later = |text: &str| match judge(1, 429, &headers(&[("retry-after", text)]), 1, 0) {
             Verdict::Later { after } => after,

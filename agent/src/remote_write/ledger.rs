@@ -256,9 +256,7 @@ impl Ledger {
             remote_name: name.to_owned(),
             url: url.to_owned(),
         };
-        self.queue_limit
-            .get_or_create(&to)
-            .set(queue_limit as i64);
+        self.queue_limit.get_or_create(&to).set(queue_limit as i64);
         let account = Account {
             received: self.received.get_or_create(&to).clone(),
             acked: self

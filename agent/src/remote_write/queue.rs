@@ -104,8 +104,4 @@ impl Queue {
     pub fn account(&self) -> &Account {
         &self.account
     }
-
-    pub fn bytes(&self) -> u64 {
-        self.lock().bytes
-    }
 }

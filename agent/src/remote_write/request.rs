@@ -258,7 +258,9 @@ impl Two {
         }
         let hash = self.hasher.hash_one(text);
         if let Some((number, start, length)) = self.table.get(&hash)
-            && self.symbols.get(*start as usize..(*start + *length) as usize)
+            && self
+                .symbols
+                .get(*start as usize..(*start + *length) as usize)
                 == Some(text.as_bytes())
         {
             return *number;
@@ -272,7 +274,10 @@ impl Two {
         number
     }
 
-    fn references(&mut self, labels: impl Iterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> Vec<u8> {
+    fn references(
+        &mut self,
+        labels: impl Iterator<Item = (impl AsRef<str>, impl AsRef<str>)>,
+    ) -> Vec<u8> {
         let mut packed = Vec::with_capacity(32);
         for (name, value) in labels {
             let name = self.symbol(name.as_ref());
@@ -294,9 +299,13 @@ impl Two {
                 (self.references(labels), exemplar)
             })
             .collect();
-        let metadata = row
-            .family
-            .map(|family| (number(family.kind), self.symbol(&family.help), self.symbol(&family.unit)));
+        let metadata = row.family.map(|family| {
+            (
+                number(family.kind),
+                self.symbol(&family.help),
+                self.symbol(&family.unit),
+            )
+        });
         put_message(&mut self.series, 5, |out| {
             put_bytes(out, 1, &labels);
             // Where the 2.0 of today's receivers wants it (6 of the series) and where that of

@@ -159,7 +159,11 @@ async fn deliver(endpoint: &Endpoint, batch: &Batch, said: &mut Said) {
         let version = endpoint.protocol();
         let Some(body) = body_of(batch, version) else {
             account.dropped(Loss::Encoding, samples);
-            return said.loss(endpoint, samples, "it cannot be written as remote write 1.0");
+            return said.loss(
+                endpoint,
+                samples,
+                "it cannot be written as remote write 1.0",
+            );
         };
         let length = body.len() as u64;
         account.attempt(batch);
@@ -184,7 +188,11 @@ async fn deliver(endpoint: &Endpoint, batch: &Batch, said: &mut Said) {
                 account.acked(written, length, batch.newest);
                 account.dropped(Loss::NotWritten, samples - written);
                 if written < samples {
-                    said.loss(endpoint, samples - written, "it says that it did not write them");
+                    said.loss(
+                        endpoint,
+                        samples - written,
+                        "it says that it did not write them",
+                    );
                 }
                 return;
             }

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::labels::{Around, about, join};
 use super::request::{Batch, Builder, Point, Row, Same, Versions};
@@ -19,8 +20,8 @@ pub type Read = fn(&Page, &mut dyn FnMut(&Series<'_>)) -> Result<(), String>;
 const METADATA_EVERY_MS: i64 = 60_000;
 
 /// A target of which nothing was heard for so many of its intervals is no more.
-const SILENT_INTERVALS: i64 = 3;
-const SHORTEST_SILENCE_MS: i64 = 60_000;
+const SILENT_INTERVALS: u32 = 3;
+const SHORTEST_SILENCE: Duration = Duration::from_mins(1);
 
 /// What a page came to.
 #[derive(Debug, Default)]
@@ -49,7 +50,9 @@ pub struct Targets {
 struct Known {
     target: Arc<Target>,
     at: i64,
-    interval: i64,
+    /// When it was told, by a clock that does not jump.
+    heard: Instant,
+    interval: Duration,
     /// The series that the last page had, without those that carry a time of their own.
     series: HashSet<u64, Same>,
     /// The last page, compressed.
@@ -77,8 +80,8 @@ impl Targets {
         self.known.values().map(|known| known.series.len()).sum()
     }
 
-    /// The requests that a scrape comes to.
-    pub fn scraped(&mut self, scraped: &Scraped, versions: Versions) -> Outcome {
+    /// The requests that a scrape comes to, which was told just now.
+    pub fn scraped(&mut self, scraped: &Scraped, heard: Instant, versions: Versions) -> Outcome {
         self.builder.versions(versions);
         let name = &scraped.target.name;
         let mut outcome = Outcome::default();
@@ -91,14 +94,15 @@ impl Targets {
             Some(known) if known.target.labels != scraped.target.labels => {
                 // Another target under the same name; the old one's series end.
                 self.end(&known, scraped.at - 1, &mut outcome);
-                Known::new(scraped)
+                Known::new(scraped, heard)
             }
             Some(known) => known,
-            None => Known::new(scraped),
+            None => Known::new(scraped, heard),
         };
         if known.at > 0 {
-            known.interval = scraped.at - known.at;
+            known.interval = heard.saturating_duration_since(known.heard);
         }
+        known.heard = heard;
         match &scraped.page {
             Ok(page) => self.page(page, scraped, &mut known, &mut outcome),
             Err(_) => self.failed(scraped, &mut known, &mut outcome),
@@ -109,13 +113,7 @@ impl Targets {
         outcome
     }
 
-    fn page(
-        &mut self,
-        page: &Page,
-        scraped: &Scraped,
-        known: &mut Known,
-        outcome: &mut Outcome,
-    ) {
+    fn page(&mut self, page: &Page, scraped: &Scraped, known: &mut Known, outcome: &mut Outcome) {
         let around = Around {
             target: &scraped.target.labels,
             external: &self.external,
@@ -184,7 +182,10 @@ impl Targets {
         outcome.batches = batches;
         outcome.duplicates = duplicates;
         outcome.out_of_order = out_of_order;
-        let added = now.iter().filter(|hash| !known.series.contains(hash)).count();
+        let added = now
+            .iter()
+            .filter(|hash| !known.series.contains(hash))
+            .count();
         let gone: HashSet<u64, Same> = known
             .series
             .iter()
@@ -216,13 +217,7 @@ impl Targets {
     }
 
     /// Marks those of the last page's series as ended that are in `gone`.
-    fn mark(
-        &mut self,
-        known: &Known,
-        gone: &HashSet<u64, Same>,
-        at: i64,
-        outcome: &mut Outcome,
-    ) {
+    fn mark(&mut self, known: &Known, gone: &HashSet<u64, Same>, at: i64, outcome: &mut Outcome) {
         if gone.is_empty() {
             return;
         }
@@ -338,10 +333,10 @@ impl Targets {
 
     /// Ends the targets of which nothing was heard for long: they were taken out of the
     /// configuration, or are not discovered any more.
-    pub fn end_silent(&mut self, now: i64, versions: Versions) -> Vec<Batch> {
+    pub fn end_silent(&mut self, heard: Instant, now: i64, versions: Versions) -> Vec<Batch> {
         let silent = |known: &Known| {
-            let patience = (known.interval * SILENT_INTERVALS).max(SHORTEST_SILENCE_MS);
-            now - known.at > patience
+            let patience = (known.interval * SILENT_INTERVALS).max(SHORTEST_SILENCE);
+            heard.saturating_duration_since(known.heard) > patience
         };
         self.end_those(silent, now, versions)
     }
@@ -389,11 +384,12 @@ const ABOUT: [(&str, &str); 5] = [
 ];
 
 impl Known {
-    fn new(scraped: &Scraped) -> Self {
+    fn new(scraped: &Scraped, heard: Instant) -> Self {
         Self {
             target: Arc::clone(&scraped.target),
             at: 0,
-            interval: 0,
+            heard,
+            interval: Duration::ZERO,
             series: HashSet::default(),
             page: Vec::new(),
             format: Format::Text,

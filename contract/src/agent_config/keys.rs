@@ -193,8 +193,8 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::agent_config::{
-        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth, LogFormat, RemoteEndpoint, RemoteWrite,
-        LogSource, LogStart, Logs, Traces, VERSION,
+        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth, LogFormat,
+        LogSource, LogStart, Logs, RemoteEndpoint, RemoteWrite, Traces, VERSION,
     };
 
     #[test]

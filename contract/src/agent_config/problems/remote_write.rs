@@ -54,7 +54,13 @@ pub(super) fn check(config: &RemoteWrite, found: &mut Vec<Problem>) {
             ));
         }
     };
-    range("memoryBytes", config.memory_bytes, 1 << 20, 1 << 34, "bytes");
+    range(
+        "memoryBytes",
+        config.memory_bytes,
+        1 << 20,
+        1 << 34,
+        "bytes",
+    );
     range(
         "batchSamples",
         config.batch_samples.into(),
