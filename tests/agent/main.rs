@@ -18,5 +18,6 @@ mod http;
 mod logs;
 mod passthrough;
 mod reload;
+mod remote_write;
 mod support;
 mod traces;
