@@ -15,6 +15,7 @@ pub mod http;
 pub mod logging;
 pub mod logs;
 pub mod node;
+pub mod otlp_metrics;
 pub mod passthrough;
 pub mod process;
 pub mod procfs;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 mod gate;
 mod keys;
 mod logs;
+mod otlp_metrics;
 mod problems;
 mod remote_write;
 mod traces;
@@ -18,6 +19,7 @@ pub use gate::{
     unknown_placeholder as unknown_in_query,
 };
 pub use logs::{Elasticsearch, HttpAuth, LogFormat, LogSource, LogStart, Logs};
+pub use otlp_metrics::OtlpMetrics;
 pub use remote_write::{RemoteEndpoint, RemoteWrite};
 pub use traces::{Traces, judge_otlp_endpoint};
 
@@ -130,6 +132,9 @@ pub struct AgentConfig {
     pub traces: Option<Traces>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
+    /// No metrics are taken by OTLP without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otlp_metrics: Option<OtlpMetrics>,
     /// Nothing is written anywhere without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_write: Option<RemoteWrite>,

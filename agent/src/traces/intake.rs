@@ -158,7 +158,7 @@ impl Intake<'_> {
             Packing::Gzip => gunzip(&body, self.limit)?,
         };
         if encoding == Encoding::Json {
-            request = json::to_protobuf(&request)?;
+            request = json::to_protobuf(&request, &super::schema::REQUEST)?;
         }
         let spans = walk::spans(&request)?;
         // What waits is charged by its length, so it must not have more room than that.

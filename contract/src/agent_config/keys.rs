@@ -5,7 +5,7 @@ const AUTH: &[&str] = &["apiKeyFile", "tokenFile", "basic"];
 const BASIC: &[&str] = &["username", "passwordFile"];
 
 /// Allowed keys by path; `*` stands for any one name or list index.
-pub const KEYS: [(&str, &[&str]); 33] = [
+pub const KEYS: [(&str, &[&str]); 34] = [
     (
         "",
         &[
@@ -20,6 +20,7 @@ pub const KEYS: [(&str, &[&str]); 33] = [
             "logs",
             "traces",
             "gate",
+            "otlpMetrics",
             "remoteWrite",
         ],
     ),
@@ -113,6 +114,10 @@ pub const KEYS: [(&str, &[&str]); 33] = [
     ("gate.elasticsearch.auth", AUTH),
     ("gate.elasticsearch.auth.basic", BASIC),
     (
+        "otlpMetrics",
+        &["seriesPerService", "services", "staleSeconds"],
+    ),
+    (
         "remoteWrite",
         &["endpoints", "externalLabels", "memoryBytes", "batchSamples"],
     ),
@@ -194,7 +199,7 @@ mod tests {
     use super::*;
     use crate::agent_config::{
         AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth, LogFormat,
-        LogSource, LogStart, Logs, RemoteEndpoint, RemoteWrite, Traces, VERSION,
+        LogSource, LogStart, Logs, OtlpMetrics, RemoteEndpoint, RemoteWrite, Traces, VERSION,
     };
 
     #[test]
@@ -325,6 +330,7 @@ mod tests {
                 )]
                 .into(),
             }),
+            otlp_metrics: Some(OtlpMetrics::default()),
             remote_write: Some(RemoteWrite {
                 external_labels: [("cluster".to_owned(), "c".to_owned())].into(),
                 ..RemoteWrite::to(
@@ -375,6 +381,7 @@ mod tests {
             &["gate", "alertmanager"],
             &["gate", "elasticsearch"],
             &["gate", "services", "booking"],
+            &["otlpMetrics"],
             &["remoteWrite"],
             &["remoteWrite", "endpoints", "central"],
         ] {

@@ -53,6 +53,9 @@ impl AgentConfig {
         if let Some(traces) = &self.traces {
             traces.problems(&self.listen, &mut found);
         }
+        if let Some(otlp_metrics) = &self.otlp_metrics {
+            otlp_metrics.problems(self, &mut found);
+        }
         if let Some(remote_write) = &self.remote_write {
             remote_write::check(remote_write, &mut found);
         }

@@ -75,6 +75,7 @@ fn config(disable: Vec<String>) -> AgentConfig {
         logs: None,
         traces: None,
         gate: None,
+        otlp_metrics: None,
         remote_write: None,
     }
 }
