@@ -159,12 +159,19 @@ fn trace_lane(
         now.unwrap_or_else(|| config.clone())
     };
     let ledger = state.metrics.traces.clone();
-    traces::start(listeners, Box::new(settings), ledger, shutdown.clone())
-        .map(Some)
-        .map_err(|source| RunError::System {
-            what: "start the trace lane",
-            source,
-        })
+    let metrics = state.otlp_metrics.clone();
+    traces::start(
+        listeners,
+        Box::new(settings),
+        ledger,
+        metrics,
+        shutdown.clone(),
+    )
+    .map(Some)
+    .map_err(|source| RunError::System {
+        what: "start the trace lane",
+        source,
+    })
 }
 
 async fn listen(address: &str) -> Result<TcpListener, RunError> {

@@ -61,6 +61,8 @@ pub struct State {
     pub clients: Clients,
     /// What became of the lines that were read.
     pub logs: Arc<Ledger>,
+    /// What services pushed; `None` where no metrics are taken by OTLP.
+    pub otlp_metrics: Option<Arc<crate::otlp_metrics::Store>>,
     /// The collectors' outcomes in the last scrape; `None` before the first.
     pub last_scrape: ArcSwapOption<Vec<Outcome>>,
     pub last_reload: ArcSwapOption<LastReload>,
@@ -71,6 +73,12 @@ impl State {
     pub fn new(file: PathBuf, loaded: Loaded) -> Self {
         let metrics = SelfMetrics::new();
         metrics.config_accepted(&loaded.hash);
+        let otlp_metrics = loaded.config.otlp_metrics.as_ref().map(|config| {
+            Arc::new(crate::otlp_metrics::open(
+                config,
+                metrics.otlp_metrics.clone(),
+            ))
+        });
         Self {
             file,
             started: Instant::now(),
@@ -80,6 +88,7 @@ impl State {
             metrics,
             clients: Clients::default(),
             logs: Arc::default(),
+            otlp_metrics,
             last_scrape: ArcSwapOption::empty(),
             last_reload: ArcSwapOption::from_pointee(LastReload {
                 ok: true,

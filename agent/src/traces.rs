@@ -35,12 +35,14 @@ use tokio::task::JoinSet;
 
 pub use ledger::Ledger;
 
+use crate::otlp_metrics::Store;
 use crate::shutdown::ended;
 use ledger::Loss;
 use queue::{Limits, Queue};
 use send::Sender;
 
 const EXPORT_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const METRICS_EXPORT_PATH: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
 /// OTLP's recommended limit of a request.
 const LARGEST_REQUEST: u64 = 64 << 20;
@@ -57,6 +59,8 @@ struct Lane {
     ledger: Ledger,
     sender: Sender,
     settings: Settings,
+    /// Where metrics go that come to the same addresses; none are taken without it.
+    metrics: Option<Arc<Store>>,
     /// Bytes of requests that are being read.
     room: Arc<Semaphore>,
     request_limit: usize,
@@ -65,7 +69,7 @@ struct Lane {
 impl Lane {
     /// A quarter of the memory is for requests that are being read (one of them may take all of
     /// it), the rest for spans in flight.
-    fn new(settings: Settings, ledger: Ledger) -> Self {
+    fn new(settings: Settings, ledger: Ledger, metrics: Option<Arc<Store>>) -> Self {
         let memory = settings().memory_bytes;
         let reading = memory / 4;
         let queue_limit = memory - reading;
@@ -75,6 +79,7 @@ impl Lane {
             ledger,
             sender: Sender::default(),
             settings,
+            metrics,
             room: Arc::new(Semaphore::new(reading as usize)),
             request_limit: reading.min(LARGEST_REQUEST) as usize,
         }
@@ -99,6 +104,7 @@ pub fn start(
     listeners: Vec<TcpListener>,
     settings: Settings,
     ledger: Ledger,
+    metrics: Option<Arc<Store>>,
     shutdown: watch::Receiver<bool>,
 ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     for listener in &listeners {
@@ -109,7 +115,7 @@ pub fn start(
     std::thread::Builder::new()
         .name("traces".to_owned())
         .spawn(move || {
-            let lane = Arc::new(Lane::new(settings, ledger));
+            let lane = Arc::new(Lane::new(settings, ledger, metrics));
             if let Err(error) = runtime.block_on(run(lane, listeners, shutdown)) {
                 tracing::error!(%error, "the trace lane ended");
             }

@@ -2,17 +2,20 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
+use std::time::Instant;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue,
+    VARY,
 };
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
 use super::{Reply, json, text, typed};
+use crate::otlp_metrics;
 use crate::passthrough::scrape_timeout;
 use crate::self_metrics::AppScrape;
 use crate::state::State;
@@ -23,10 +26,14 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub async fn handle(state: Arc<State>, request: Request<Incoming>) -> Reply {
     let path = request.uri().path();
     let app = path.strip_prefix("/metrics/app/");
-    let known = app.is_some() || matches!(path, "/" | "/metrics" | "/live" | "/ready");
+    let otlp = path.strip_prefix("/metrics/otlp/");
+    let known = app.is_some()
+        || otlp.is_some()
+        || matches!(path, "/" | "/metrics" | "/live" | "/ready" | "/sd/otlp");
     if !known {
         let body = format!(
-            "there is no page {path}; the pages are /metrics, /metrics/app/<name>, /live, /ready\n"
+            "there is no page {path}; the pages are /metrics, /metrics/app/<name>, \
+             /metrics/otlp/<service>, /sd/otlp, /live, /ready\n"
         );
         return text(StatusCode::NOT_FOUND, body);
     }
@@ -39,7 +46,11 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>) -> Reply {
             .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return reply;
     }
+    if let Some(name) = otlp {
+        return pushed(&state, name, request.headers());
+    }
     match (path, app) {
+        ("/sd/otlp", _) => pushed_targets(&state, request.headers()),
         (_, Some(name)) => application(&state, name, request.headers()).await,
         ("/metrics", _) => metrics(state, request.headers()).await,
         ("/live", _) => text(StatusCode::OK, "live\n"),
@@ -118,6 +129,52 @@ async fn application(state: &State, name: &str, headers: &HeaderMap) -> Reply {
     };
     state.metrics.app_scrapes.get_or_create(&labels).inc();
     reply
+}
+
+/// What a service pushed by OTLP, as a page.
+fn pushed(state: &State, name: &str, headers: &HeaderMap) -> Reply {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = otlp_metrics::page::negotiate(accept.unwrap_or_default());
+    let body = state.otlp_metrics.as_ref().and_then(|store| {
+        let name = otlp_metrics::decode_name(name)?;
+        store.with(&name, Instant::now(), |service| {
+            otlp_metrics::page::write(service, format)
+        })
+    });
+    let Some(body) = body else {
+        return text(
+            StatusCode::NOT_FOUND,
+            "no service of this name has pushed metrics of late; /sd/otlp lists those that have\n",
+        );
+    };
+    let zipped = if accepts_gzip(headers) {
+        gzip(&body)
+    } else {
+        None
+    };
+    let encoded = zipped.is_some();
+    let kind = otlp_metrics::page::content_type(format);
+    let mut reply = typed(StatusCode::OK, kind, zipped.unwrap_or(body));
+    let vary = HeaderValue::from_static("accept, accept-encoding");
+    reply.headers_mut().insert(VARY, vary);
+    if encoded {
+        let gzip = HeaderValue::from_static("gzip");
+        reply.headers_mut().insert(CONTENT_ENCODING, gzip);
+    }
+    reply
+}
+
+fn pushed_targets(state: &State, headers: &HeaderMap) -> Reply {
+    // Prometheus asked for this page here, so it reaches the others here, too.
+    let address = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let address = address
+        .unwrap_or(&state.in_force.load().config.listen)
+        .to_owned();
+    let targets = match &state.otlp_metrics {
+        Some(store) => otlp_metrics::targets(store, &address),
+        None => json!([]),
+    };
+    json(StatusCode::OK, &targets)
 }
 
 fn ready(state: &State) -> Reply {
