@@ -16,6 +16,7 @@ mod gate;
 mod golden;
 mod http;
 mod logs;
+mod otlp_metrics;
 mod passthrough;
 mod reload;
 mod remote_write;

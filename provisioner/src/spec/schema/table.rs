@@ -5,6 +5,7 @@ mod agent;
 mod alerts;
 mod components;
 mod kubernetes;
+mod remote_write;
 mod routing;
 mod services;
 mod systems;
