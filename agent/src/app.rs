@@ -164,11 +164,13 @@ fn trace_lane(
     };
     let ledger = state.metrics.traces.clone();
     let figures = Arc::clone(&state.business);
+    let metrics = state.otlp_metrics.clone();
     traces::start(
         listeners,
         Box::new(settings),
         ledger,
         figures,
+        metrics,
         shutdown.clone(),
     )
     .map(Some)

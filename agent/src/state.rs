@@ -64,6 +64,8 @@ pub struct State {
     pub logs: Arc<Ledger>,
     /// What business rules counted.
     pub business: Arc<Figures>,
+    /// What services pushed; `None` where no metrics are taken by OTLP.
+    pub otlp_metrics: Option<Arc<crate::otlp_metrics::Store>>,
     /// The collectors' outcomes in the last scrape; `None` before the first.
     pub last_scrape: ArcSwapOption<Vec<Outcome>>,
     pub last_reload: ArcSwapOption<LastReload>,
@@ -74,6 +76,12 @@ impl State {
     pub fn new(file: PathBuf, loaded: Loaded) -> Self {
         let metrics = SelfMetrics::new();
         metrics.config_accepted(&loaded.hash);
+        let otlp_metrics = loaded.config.otlp_metrics.as_ref().map(|config| {
+            Arc::new(crate::otlp_metrics::open(
+                config,
+                metrics.otlp_metrics.clone(),
+            ))
+        });
         Self {
             file,
             started: Instant::now(),
@@ -84,6 +92,7 @@ impl State {
             clients: Clients::default(),
             logs: Arc::default(),
             business: Arc::default(),
+            otlp_metrics,
             last_scrape: ArcSwapOption::empty(),
             last_reload: ArcSwapOption::from_pointee(LastReload {
                 ok: true,

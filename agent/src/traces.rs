@@ -23,7 +23,7 @@ mod status;
 mod tests;
 pub mod view;
 mod walk;
-mod wire;
+pub(crate) mod wire;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -37,12 +37,14 @@ use tokio::task::JoinSet;
 pub use ledger::Ledger;
 
 use crate::business::Figures;
+use crate::otlp_metrics::Store;
 use crate::shutdown::ended;
 use ledger::Loss;
 use queue::{Limits, Queue};
 use send::Sender;
 
 const EXPORT_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const METRICS_EXPORT_PATH: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
 /// OTLP's recommended limit of a request.
 const LARGEST_REQUEST: u64 = 64 << 20;
@@ -60,6 +62,8 @@ struct Lane {
     sender: Sender,
     settings: Settings,
     figures: Arc<Figures>,
+    /// Where metrics go that come to the same addresses; none are taken without it.
+    metrics: Option<Arc<Store>>,
     /// Bytes of requests that are being read.
     room: Arc<Semaphore>,
     request_limit: usize,
@@ -68,7 +72,12 @@ struct Lane {
 impl Lane {
     /// A quarter of the memory is for requests that are being read (one of them may take all of
     /// it), the rest for spans in flight.
-    fn new(settings: Settings, ledger: Ledger, figures: Arc<Figures>) -> Self {
+    fn new(
+        settings: Settings,
+        ledger: Ledger,
+        figures: Arc<Figures>,
+        metrics: Option<Arc<Store>>,
+    ) -> Self {
         let memory = settings().memory_bytes;
         let reading = memory / 4;
         let queue_limit = memory - reading;
@@ -79,6 +88,7 @@ impl Lane {
             sender: Sender::default(),
             settings,
             figures,
+            metrics,
             room: Arc::new(Semaphore::new(reading as usize)),
             request_limit: reading.min(LARGEST_REQUEST) as usize,
         }
@@ -104,6 +114,7 @@ pub fn start(
     settings: Settings,
     ledger: Ledger,
     figures: Arc<Figures>,
+    metrics: Option<Arc<Store>>,
     shutdown: watch::Receiver<bool>,
 ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     for listener in &listeners {
@@ -114,7 +125,7 @@ pub fn start(
     std::thread::Builder::new()
         .name("traces".to_owned())
         .spawn(move || {
-            let lane = Arc::new(Lane::new(settings, ledger, figures));
+            let lane = Arc::new(Lane::new(settings, ledger, figures, metrics));
             if let Err(error) = runtime.block_on(run(lane, listeners, shutdown)) {
                 tracing::error!(%error, "the trace lane ended");
             }

@@ -10,8 +10,10 @@ mod business;
 mod gate;
 mod keys;
 mod logs;
+mod otlp_metrics;
 mod privacy;
 mod problems;
+mod remote_write;
 mod traces;
 
 pub use business::{Business, Figure as BusinessFigure, Rule as BusinessRule, RuleSource};
@@ -23,7 +25,9 @@ pub use logs::{
     Elasticsearch, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs, Multiline,
     TraceLanguage,
 };
+pub use otlp_metrics::OtlpMetrics;
 pub use privacy::{Privacy, Pseudonymise, Redact, Redacted};
+pub use remote_write::{RemoteEndpoint, RemoteWrite};
 pub use traces::{Traces, judge_otlp_endpoint};
 
 pub use keys::{KEYS, allowed_keys, nearest};
@@ -149,6 +153,12 @@ pub struct AgentConfig {
     pub business: Option<Business>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
+    /// No metrics are taken by OTLP without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otlp_metrics: Option<OtlpMetrics>,
+    /// Nothing is written anywhere without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_write: Option<RemoteWrite>,
 }
 
 /// The admin socket: drills and reloads, for the owner of the socket only (mode 0600).

@@ -21,6 +21,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "traces",
             "business",
             "gate",
+            "otlpMetrics",
+            "remoteWrite",
         ],
     ),
     ("admin", &["socket"]),
@@ -144,6 +146,23 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("gate.elasticsearch", &["endpoints", "auth", "caFile"]),
     ("gate.elasticsearch.auth", AUTH),
     ("gate.elasticsearch.auth.basic", BASIC),
+    (
+        "otlpMetrics",
+        &["seriesPerService", "services", "staleSeconds"],
+    ),
+    (
+        "remoteWrite",
+        &["endpoints", "externalLabels", "memoryBytes", "batchSamples"],
+    ),
+    ("remoteWrite.endpoints", &[]),
+    (
+        "remoteWrite.endpoints.*",
+        &["url", "protocol", "auth", "caFile", "headers", "timeoutMs"],
+    ),
+    ("remoteWrite.endpoints.*.auth", AUTH),
+    ("remoteWrite.endpoints.*.auth.basic", BASIC),
+    ("remoteWrite.endpoints.*.headers", &[]),
+    ("remoteWrite.externalLabels", &[]),
     ("gate.services", &[]),
     (
         "gate.services.*",
@@ -214,7 +233,8 @@ mod tests {
     use crate::agent_config::{
         AgentConfig, Business, BusinessFigure, BusinessRule, COLLECTORS, Elasticsearch, Gate,
         GateServer, GateService, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs,
-        Multiline, Privacy, Pseudonymise, Redact, RuleSource, TraceLanguage, Traces, VERSION,
+        Multiline, OtlpMetrics, Privacy, Pseudonymise, Redact, RemoteEndpoint, RemoteWrite,
+        RuleSource, TraceLanguage, Traces, VERSION,
     };
 
     #[test]
@@ -392,6 +412,22 @@ mod tests {
                 )]
                 .into(),
             }),
+            otlp_metrics: Some(OtlpMetrics::default()),
+            remote_write: Some(RemoteWrite {
+                external_labels: [("cluster".to_owned(), "c".to_owned())].into(),
+                ..RemoteWrite::to(
+                    [(
+                        "central".to_owned(),
+                        RemoteEndpoint {
+                            auth: Some(HttpAuth::TokenFile("/t".into())),
+                            ca_file: Some("/ca.pem".into()),
+                            headers: [("X-Scope-OrgID".to_owned(), "kai".to_owned())].into(),
+                            ..RemoteEndpoint::at("http://h/api/v1/write".into())
+                        },
+                    )]
+                    .into(),
+                )
+            }),
         };
         let value = serde_json::to_value(&full).unwrap();
         let keys = |value: &serde_json::Value| {
@@ -432,6 +468,9 @@ mod tests {
             &["gate", "alertmanager"],
             &["gate", "elasticsearch"],
             &["gate", "services", "booking"],
+            &["otlpMetrics"],
+            &["remoteWrite"],
+            &["remoteWrite", "endpoints", "central"],
         ] {
             let found = path.iter().fold(&value, |value, name| &value[*name]);
             assert_eq!(keys(found), listed(path));

@@ -76,6 +76,8 @@ fn config(disable: Vec<String>) -> AgentConfig {
         traces: None,
         business: None,
         gate: None,
+        otlp_metrics: None,
+        remote_write: None,
     }
 }
 
@@ -230,6 +232,7 @@ mod tests {
             agent_image: "kai-agent:1".into(),
             prometheus_image: None,
             alertmanager_image: None,
+            kube_state_image: None,
             pull_secrets: Vec::new(),
             storage_class: None,
         }
