@@ -78,6 +78,9 @@ fn leading_time(text: &[u8], zone: Option<&TimeZone>, now: i64) -> Option<(i64, 
     if !head.iter().take(10).any(u8::is_ascii_digit) {
         return None;
     }
+    if let Some(found) = rfc3339(text, zone, now) {
+        return Some(found);
+    }
     let mut found = None;
     for (at, byte) in head.iter().chain([&b' ']).enumerate() {
         let ends = match byte {
@@ -107,6 +110,29 @@ fn leading_time(text: &[u8], zone: Option<&TimeZone>, now: i64) -> Option<(i64, 
         }
     }
     found
+}
+
+/// The form of most lines, without a search: ten bytes of a date, a `T` or a space, a clock, and what
+/// belongs to it up to the next blank; then perhaps a zone of its own.
+fn rfc3339(text: &[u8], zone: Option<&TimeZone>, now: i64) -> Option<(i64, usize)> {
+    if text.get(4) != Some(&b'-') || text.get(7) != Some(&b'-') || text.get(13) != Some(&b':') {
+        return None;
+    }
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'|' | b']' | b';');
+    let rest = text.get(19..text.len().min(LONGEST_TIME))?;
+    let end = 19 + rest.iter().position(blank).unwrap_or(rest.len());
+    // ` +0700` is a part of it.
+    let with_zone = text
+        .get(end + 1)
+        .is_some_and(|byte| matches!(byte, b'+' | b'-'));
+    let end = if with_zone {
+        let more = text.get(end + 1..text.len().min(end + 8))?;
+        end + 1 + more.iter().position(blank).unwrap_or(more.len())
+    } else {
+        end
+    };
+    let time = time::read(&text[..end], zone, now)?;
+    Some((time.millis, end))
 }
 
 #[cfg(test)]
