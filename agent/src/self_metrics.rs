@@ -220,6 +220,7 @@ impl SelfMetrics {
             return page;
         }
         to_text_format(text, &mut page);
+        self.traces.write_latency(&mut page);
         page
     }
 
