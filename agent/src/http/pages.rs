@@ -7,17 +7,20 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
 };
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
 use super::{Reply, json, text, typed};
+use crate::exposition::open_metrics;
 use crate::passthrough::scrape_timeout;
 use crate::self_metrics::AppScrape;
 use crate::state::State;
 
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const OPEN_METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Answers one request.
 pub async fn handle(state: Arc<State>, request: Request<Incoming>) -> Reply {
@@ -58,16 +61,21 @@ async fn metrics(state: Arc<State>, headers: &HeaderMap) -> Reply {
             "the scrape ended unexpectedly; the agent's log says more\n",
         );
     };
+    let (page, kind) = if wants_open_metrics(headers) {
+        (open_metrics::from_text(&page), OPEN_METRICS_TYPE)
+    } else {
+        (page, METRICS_TYPE)
+    };
     let zipped = if accepts_gzip(headers) {
         gzip(&page)
     } else {
         None
     };
     let encoded = zipped.is_some();
-    let mut reply = typed(StatusCode::OK, METRICS_TYPE, zipped.unwrap_or(page));
+    let mut reply = typed(StatusCode::OK, kind, zipped.unwrap_or(page));
     reply
         .headers_mut()
-        .insert(VARY, HeaderValue::from_static("accept-encoding"));
+        .insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
     if encoded {
         reply
             .headers_mut()
@@ -161,6 +169,28 @@ fn gzip(page: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(page.len() / 6), Compression::fast());
     encoder.write_all(page).ok()?;
     encoder.finish().ok()
+}
+
+/// Whether the client takes OpenMetrics and not the text format. One that takes both, as Prometheus
+/// does, gets the text format, as from node_exporter, in which every type is node_exporter's.
+fn wants_open_metrics(headers: &HeaderMap) -> bool {
+    let mut open_metrics = false;
+    for value in headers.get_all(ACCEPT) {
+        for range in value.to_str().unwrap_or_default().split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let refused = parts.any(|part| {
+                part.strip_prefix("q=")
+                    .is_some_and(|q| q.parse() == Ok(0.0))
+            });
+            match &*kind {
+                "text/plain" | "text/*" | "*/*" if !refused => return false,
+                "application/openmetrics-text" if !refused => open_metrics = true,
+                _ => {}
+            }
+        }
+    }
+    open_metrics
 }
 
 /// Whether the client takes gzip: named, or covered by `*`, and not with `q=0` (RFC 9110).
