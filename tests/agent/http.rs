@@ -193,7 +193,7 @@ fn parsers_of_both_formats_accept_what_many_get_at_once() {
                     let kind = reply.headers["content-type"].clone();
                     assert_eq!(kind.contains("openmetrics"), format == "open", "{kind}");
                     let mut page = Vec::new();
-                    if reply.headers.get("content-encoding").is_some() {
+                    if reply.headers.contains_key("content-encoding") {
                         flate2::read::GzDecoder::new(&reply.body[..])
                             .read_to_end(&mut page)
                             .unwrap();
