@@ -3,6 +3,7 @@
 //! parts are wired.
 
 pub mod app;
+pub mod business;
 pub mod check;
 pub mod cli;
 pub mod collectors;
@@ -17,11 +18,13 @@ pub mod latency;
 pub mod logging;
 pub mod logs;
 pub mod node;
+pub mod otlp_metrics;
 pub mod passthrough;
 pub mod privacy;
 pub mod process;
 pub mod procfs;
 pub mod reload;
+pub mod remote_write;
 pub mod rotate;
 pub mod samples;
 pub mod scheduler;

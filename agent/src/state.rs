@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use kai_contract::agent_config::AgentConfig;
 use serde::Serialize;
 
+use crate::business::Figures;
 use crate::config::{Loaded, Located};
 use crate::drills::Drills;
 use crate::facts::Facts;
@@ -61,6 +62,10 @@ pub struct State {
     pub clients: Clients,
     /// What became of the lines that were read.
     pub logs: Arc<Ledger>,
+    /// What business rules counted.
+    pub business: Arc<Figures>,
+    /// What services pushed; `None` where no metrics are taken by OTLP.
+    pub otlp_metrics: Option<Arc<crate::otlp_metrics::Store>>,
     /// The collectors' outcomes in the last scrape; `None` before the first.
     pub last_scrape: ArcSwapOption<Vec<Outcome>>,
     pub last_reload: ArcSwapOption<LastReload>,
@@ -71,6 +76,12 @@ impl State {
     pub fn new(file: PathBuf, loaded: Loaded) -> Self {
         let metrics = SelfMetrics::new();
         metrics.config_accepted(&loaded.hash);
+        let otlp_metrics = loaded.config.otlp_metrics.as_ref().map(|config| {
+            Arc::new(crate::otlp_metrics::open(
+                config,
+                metrics.otlp_metrics.clone(),
+            ))
+        });
         Self {
             file,
             started: Instant::now(),
@@ -80,6 +91,8 @@ impl State {
             metrics,
             clients: Clients::default(),
             logs: Arc::default(),
+            business: Arc::default(),
+            otlp_metrics,
             last_scrape: ArcSwapOption::empty(),
             last_reload: ArcSwapOption::from_pointee(LastReload {
                 ok: true,
@@ -98,7 +111,11 @@ impl State {
     pub async fn metrics_page(&self, limit: Option<Duration>) -> Vec<u8> {
         let in_force = self.in_force.load_full();
         let drills = self.drills().active(Instant::now());
-        let own = [self.metrics.page(&drills), self.logs.page()];
+        let own = [
+            self.metrics.page(&drills),
+            self.logs.page(),
+            self.business.own_page(),
+        ];
         let limit = limit.map_or(in_force.settings.timeout, |l| {
             l.min(in_force.settings.timeout)
         });

@@ -6,13 +6,17 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+mod business;
 mod gate;
 mod keys;
 mod logs;
+mod otlp_metrics;
 mod privacy;
 mod problems;
+mod remote_write;
 mod traces;
 
+pub use business::{Business, Figure as BusinessFigure, Rule as BusinessRule, RuleSource};
 pub use gate::{
     Gate, GateServer, GateService, fill_in as fill_in_query,
     unknown_placeholder as unknown_in_query,
@@ -21,7 +25,9 @@ pub use logs::{
     Elasticsearch, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs, Multiline,
     TraceLanguage,
 };
+pub use otlp_metrics::OtlpMetrics;
 pub use privacy::{Privacy, Pseudonymise, Redact, Redacted};
+pub use remote_write::{RemoteEndpoint, RemoteWrite};
 pub use traces::{Traces, judge_otlp_endpoint};
 
 pub use keys::{KEYS, allowed_keys, nearest};
@@ -142,8 +148,17 @@ pub struct AgentConfig {
     /// No trace lane without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traces: Option<Traces>,
+    /// No business figures without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub business: Option<Business>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
+    /// No metrics are taken by OTLP without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otlp_metrics: Option<OtlpMetrics>,
+    /// Nothing is written anywhere without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_write: Option<RemoteWrite>,
 }
 
 /// The admin socket: drills and reloads, for the owner of the socket only (mode 0600).

@@ -67,6 +67,7 @@ pub struct Kubernetes {
     /// `None`: the vendor's own, at the version of the spec.
     pub prometheus_image: Option<String>,
     pub alertmanager_image: Option<String>,
+    pub kube_state_image: Option<String>,
     pub pull_secrets: Vec<String>,
     /// `None`: the cluster's default class.
     pub storage_class: Option<String>,
@@ -171,6 +172,7 @@ pub struct Systems {
     pub jaeger: Option<Jaeger>,
     pub grafana: Option<Grafana>,
     pub kibana: Option<Kibana>,
+    pub kube_state: Option<KubeState>,
 }
 
 impl Systems {
@@ -315,6 +317,23 @@ pub struct Alertmanager {
     pub resources: Resources,
 }
 
+/// kube-state-metrics, and with it kubelets and cAdvisor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KubeState {
+    pub job: String,
+    pub placement: KubeStatePlacement,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum KubeStatePlacement {
+    Managed {
+        version: Option<String>,
+        resources: Resources,
+    },
+    /// Its metrics page.
+    External(String),
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inbox {}
 
@@ -380,7 +399,21 @@ impl Default for ComponentPolicy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agent {
     pub disable_collectors: Vec<String>,
+    /// By name.
+    pub remote_write: BTreeMap<String, RemoteWrite>,
+    /// Series that one service may push by OTLP; `None`: none are taken.
+    pub otlp_series: Option<u32>,
     pub resources: Resources,
+}
+
+/// A receiver of what the agent scrapes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RemoteWrite {
+    pub url: String,
+    pub protocol: u8,
+    pub auth: Option<Auth>,
+    pub ca_file: Option<PathBuf>,
+    pub headers: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod business;
 mod cli;
 mod collectors;
 mod compare;
@@ -17,8 +18,10 @@ mod gate;
 mod golden;
 mod http;
 mod logs;
+mod otlp_metrics;
 mod passthrough;
 mod reload;
+mod remote_write;
 mod spoiled;
 mod support;
 mod traces;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use kai_contract::agent_config::LogFormat;
+use kai_contract::expression::Scalar;
 use regex::bytes::Regex;
 
 use super::json::{self, Kind};
@@ -136,6 +137,14 @@ pub struct Shaper {
     added: Vec<Box<[u8]>>,
     /// All of `added`.
     added_all: Vec<u8>,
+    /// Bits of the names in `added`.
+    added_bits: u64,
+    /// Bits of the fields that somebody else looks at, in his order.
+    watched: Vec<usize>,
+    /// Of values of watched fields that have escapes in them, the bit and where in `plain` they
+    /// stand without.
+    escaped: Vec<(usize, Range<usize>)>,
+    plain: Vec<u8>,
     found: Vec<Value>,
     /// Bits of the names that the line has, each with its place in `found`.
     present: u64,
@@ -145,13 +154,29 @@ pub struct Shaper {
 }
 
 impl Shaper {
-    pub fn new(form: Form, fields: &BTreeMap<String, String>) -> Self {
-        let names: Vec<Box<[u8]>> = KNOWN
+    /// `watched`: fields that are looked for in each line for somebody else.
+    pub fn new(form: Form, fields: &BTreeMap<String, String>, watched: &[String]) -> Self {
+        let mut names: Vec<Box<[u8]>> = KNOWN
             .iter()
             .copied()
             .chain(fields.keys().map(String::as_str))
             .take(MOST)
             .map(|name| name.as_bytes().into())
+            .collect();
+        let added_bits = (KNOWN.len()..names.len()).fold(0, |bits, bit| bits | 1 << bit);
+        let watched = watched
+            .iter()
+            .map(|name| {
+                let known = names.iter().position(|known| **known == *name.as_bytes());
+                known.unwrap_or_else(|| {
+                    // Beyond the last bit it is never found; the configuration is judged for that.
+                    if names.len() < MOST {
+                        names.push(name.as_bytes().into());
+                        return names.len() - 1;
+                    }
+                    MOST
+                })
+            })
             .collect();
         let mut by_first = Box::new([0; 256]);
         for (bit, name) in names.iter().enumerate() {
@@ -187,6 +212,10 @@ impl Shaper {
             by_first,
             added_all: added.concat(),
             added,
+            added_bits,
+            watched,
+            escaped: Vec::new(),
+            plain: Vec::new(),
             present: 0,
             blocked: 0,
             edits: Vec::new(),
@@ -195,6 +224,16 @@ impl Shaper {
 
     /// Appends the line's document, without an end of line.
     pub fn shape(&mut self, out: &mut Vec<u8>, line: &Line<'_>) -> Taken {
+        self.shape_and_tell(out, line, |_| {})
+    }
+
+    /// The same, and shows the line's watched fields.
+    pub fn shape_and_tell(
+        &mut self,
+        out: &mut Vec<u8>,
+        line: &Line<'_>,
+        tell: impl FnOnce(&Fields<'_>),
+    ) -> Taken {
         let mut taken = Taken::default();
         let repaired = match std::str::from_utf8(line.text) {
             Ok(_) => None,
@@ -213,7 +252,21 @@ impl Shaper {
         let mut clean = std::mem::take(&mut self.clean);
         parsed.clear();
         clean.clear();
-        self.shape_text(out, line, text, &mut parsed, &mut clean, &mut taken);
+        let mut tell = Some(tell);
+        let mut once = |fields: &Fields<'_>| {
+            if let Some(tell) = tell.take() {
+                tell(fields);
+            }
+        };
+        self.shape_text(
+            out,
+            line,
+            text,
+            &mut parsed,
+            &mut clean,
+            &mut taken,
+            &mut once,
+        );
         // A huge line must not keep its memory for ever.
         parsed.shrink_to(KEPT);
         clean.shrink_to(KEPT);
@@ -221,6 +274,10 @@ impl Shaper {
         taken
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of `shape`, split for its borrows"
+    )]
     fn shape_text(
         &mut self,
         out: &mut Vec<u8>,
@@ -229,6 +286,7 @@ impl Shaper {
         parsed: &mut Vec<u8>,
         clean: &mut Vec<u8>,
         taken: &mut Taken,
+        tell: &mut dyn FnMut(&Fields<'_>),
     ) {
         let zone = self.form.zone.as_ref();
         let is_object = match (line.cut, self.form.format) {
@@ -260,6 +318,14 @@ impl Shaper {
                 object = clean;
             }
             if let Some(place) = self.find(object) {
+                if !self.watched.is_empty() {
+                    self.unescape(object);
+                    tell(&Fields {
+                        shaper: self,
+                        text: object,
+                        object: true,
+                    });
+                }
                 taken.bad_timestamp = self.splice(out, object, place, line);
                 return;
             }
@@ -271,7 +337,37 @@ impl Shaper {
         {
             text = clean;
         }
+        if !self.watched.is_empty() {
+            tell(&Fields {
+                shaper: self,
+                text,
+                object: false,
+            });
+        }
         self.wrap(out, text, line);
+    }
+
+    /// Texts of watched fields without their escapes, as far as they have any.
+    fn unescape(&mut self, text: &[u8]) {
+        self.escaped.clear();
+        self.plain.clear();
+        for bit in &self.watched {
+            if *bit >= MOST || self.present & (1 << bit) == 0 {
+                continue;
+            }
+            let value = &self.found[*bit];
+            if value.kind != Kind::String {
+                continue;
+            }
+            let quoted = &text[value.at.clone()];
+            if memchr::memchr(b'\\', quoted).is_some()
+                && let Ok(plain) = serde_json::from_slice::<String>(quoted)
+            {
+                let start = self.plain.len();
+                self.plain.extend_from_slice(plain.as_bytes());
+                self.escaped.push((*bit, start..self.plain.len()));
+            }
+        }
     }
 
     /// Checks the line and finds the names in it; the object's place.
@@ -382,7 +478,7 @@ impl Shaper {
                 out.push(b'"');
             }
         }
-        if (self.present | self.blocked) >> KNOWN.len() == 0 {
+        if (self.present | self.blocked) & self.added_bits == 0 {
             out.extend_from_slice(&self.added_all);
         } else {
             for (index, added) in self.added.iter().enumerate() {
@@ -478,6 +574,45 @@ impl Shaper {
         out.extend_from_slice(line.path);
         write_offset(out, line.offset);
         out.push(b'}');
+    }
+}
+
+/// The watched fields of one line. Of a line that is no JSON object there is `message`.
+pub struct Fields<'a> {
+    shaper: &'a Shaper,
+    text: &'a [u8],
+    object: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// What a field holds, by its place among the watched ones.
+    pub fn get(&self, index: usize) -> Option<Scalar<'a>> {
+        let shaper = self.shaper;
+        let bit = *shaper.watched.get(index)?;
+        if !self.object {
+            let is_message = shaper
+                .names
+                .get(bit)
+                .is_some_and(|name| **name == *b"message");
+            return is_message.then_some(Scalar::Text(self.text));
+        }
+        if bit >= MOST {
+            return None;
+        }
+        let value = shaper.has(bit)?;
+        match value.kind {
+            Kind::String => {
+                let escaped = shaper.escaped.iter().find(|(of, _)| *of == bit);
+                Some(Scalar::Text(escaped.map_or(
+                    &self.text[value.at.start + 1..value.at.end - 1],
+                    |(_, range)| &shaper.plain[range.clone()],
+                )))
+            }
+            Kind::Number => Some(Scalar::Number(&self.text[value.at.clone()])),
+            Kind::Bool => Some(Scalar::Bool(self.text[value.at.start] == b't')),
+            Kind::Object | Kind::Array => Some(Scalar::Other),
+            Kind::Null => None,
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Outcome {
     /// With the reason.
     Dropped(&'static str),
     Returned,
+    /// Read for business rules alone; there is no Elasticsearch to send it to.
+    Counted,
 }
 
 impl Outcome {
@@ -28,6 +30,7 @@ impl Outcome {
             Self::DeadLettered => ("dead_lettered", ""),
             Self::Dropped(reason) => ("dropped", reason),
             Self::Returned => ("returned", ""),
+            Self::Counted => ("counted", ""),
         }
     }
 }

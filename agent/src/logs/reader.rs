@@ -20,6 +20,7 @@ use super::ledger::{Ledger, ReadCount};
 use super::places::{Place, Places, Start};
 use super::source::Source;
 use super::wake::Wake;
+use crate::business::Figures;
 
 mod folders;
 mod tail;
@@ -54,6 +55,7 @@ pub struct Reader {
     pub out: mpsc::UnboundedSender<Batch>,
     pub stop: Arc<AtomicBool>,
     pub max_line: usize,
+    pub figures: Arc<Figures>,
     files: Files,
 }
 
@@ -91,6 +93,7 @@ impl Reader {
         out: mpsc::UnboundedSender<Batch>,
         stop: Arc<AtomicBool>,
         max_line: usize,
+        figures: Arc<Figures>,
     ) -> Self {
         Self {
             sources,
@@ -101,6 +104,7 @@ impl Reader {
             out,
             stop,
             max_line,
+            figures,
             files: Files {
                 open: std::iter::repeat_with(|| None).take(streams).collect(),
                 ..Files::default()
@@ -387,6 +391,7 @@ impl Reader {
                 tail.suspect_below = resumed.suspect_below;
                 tail.since = Some(resumed.since);
                 tail.id = Some(resumed.file);
+                self.count_from(tail, resumed.epoch);
             }
             Err(others) => {
                 for place in others {
@@ -395,7 +400,7 @@ impl Reader {
                 tail.prefix = tail.first_bytes()?;
                 tail.seek(tail.offset.min(tail.size))?;
                 let source = &self.sources[tail.source];
-                let (file, _) = self.places.start(Start {
+                let (file, epoch) = self.places.start(Start {
                     source: Arc::clone(&source.name),
                     path: tail.path.clone(),
                     device: tail.key.0,
@@ -406,9 +411,16 @@ impl Reader {
                     stream,
                 });
                 tail.id = Some(file);
+                self.count_from(tail, epoch);
             }
         }
         Ok(())
+    }
+
+    /// Where the counting of a file's lines goes on, if they are counted.
+    fn count_from(&self, tail: &mut Tail, epoch: Epoch) {
+        let counted = self.sources[tail.source].rules.is_some();
+        tail.counted = counted.then(|| self.figures.file(epoch));
     }
 
     /// The file's content is another one now.
@@ -478,9 +490,15 @@ impl Reader {
     ) -> bool {
         let data = &buffer[start..end];
         let source = &mut self.sources[tail.source];
+        let rules = source.rules.clone();
+        let counting = rules
+            .as_deref()
+            .zip(tail.counted)
+            .map(|(rules, file)| self.figures.counting(rules, &source.name, file));
         let mut taking = Taking {
             batch,
             shaper: &mut source.shaper,
+            counting,
             epoch,
             base: tail.offset,
             path: &tail.member,
@@ -521,7 +539,7 @@ impl Reader {
             taking.line(at, rest, false);
             at = data.len();
         }
-        let mut count = taking.count;
+        let mut count = taking.finish(tail.offset + at as u64);
         count.bytes = at as u64;
         let exhausted = !full && !filled;
         tail.exhausted = exhausted.then_some(tail.offset.max(tail.size));

@@ -15,6 +15,7 @@ use super::document::{Form, Shaper};
 use super::join::traces::Language;
 use super::join::{self, Joiner, Rule, Wrapper};
 use super::reader::Globs;
+use crate::business::rules::RuleSet;
 use crate::privacy::{Key, Redactor};
 
 /// Memory that a compiled expression may take.
@@ -26,6 +27,8 @@ pub struct Source {
     pub stream: usize,
     pub globs: Globs,
     pub shaper: Shaper,
+    /// What its lines are counted by.
+    pub rules: Option<Arc<RuleSet>>,
     /// Only where events can have several lines.
     pub joiner: Option<Joiner>,
     /// How long a file is quiet before its last event is taken as whole.
@@ -40,6 +43,7 @@ impl Source {
         stream: usize,
         host: Option<&str>,
         redactor: Option<Arc<Redactor>>,
+        rules: Option<Arc<RuleSet>>,
     ) -> Result<Self, String> {
         let mut fields = config.fields.clone();
         if let Some(host) = host {
@@ -60,7 +64,12 @@ impl Source {
             name: name.into(),
             stream,
             globs: Globs::new(config)?,
-            shaper: Shaper::new(form, &fields),
+            shaper: Shaper::new(
+                form,
+                &fields,
+                rules.as_ref().map_or(&[], |rules| &rules.fields),
+            ),
+            rules,
             pause: joiner.is_some().then_some(pause),
             joiner,
             from_end: config.start == LogStart::End,

@@ -19,7 +19,10 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "state",
             "logs",
             "traces",
+            "business",
             "gate",
+            "otlpMetrics",
+            "remoteWrite",
         ],
     ),
     ("admin", &["socket"]),
@@ -118,6 +121,19 @@ pub const KEYS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "business",
+        &["metrics", "teams", "startAtZeroMs", "maxSeries"],
+    ),
+    ("business.metrics", &[]),
+    ("business.metrics.*", &["help", "unit", "labels", "from"]),
+    (
+        "business.metrics.*.from.*",
+        &["source", "metric", "service", "where", "add", "labels"],
+    ),
+    ("business.metrics.*.labels", &[]),
+    ("business.metrics.*.from.*.labels", &[]),
+    ("business.teams", &[]),
+    (
         "gate",
         &["prometheus", "alertmanager", "elasticsearch", "services"],
     ),
@@ -130,6 +146,23 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("gate.elasticsearch", &["endpoints", "auth", "caFile"]),
     ("gate.elasticsearch.auth", AUTH),
     ("gate.elasticsearch.auth.basic", BASIC),
+    (
+        "otlpMetrics",
+        &["seriesPerService", "services", "staleSeconds"],
+    ),
+    (
+        "remoteWrite",
+        &["endpoints", "externalLabels", "memoryBytes", "batchSamples"],
+    ),
+    ("remoteWrite.endpoints", &[]),
+    (
+        "remoteWrite.endpoints.*",
+        &["url", "protocol", "auth", "caFile", "headers", "timeoutMs"],
+    ),
+    ("remoteWrite.endpoints.*.auth", AUTH),
+    ("remoteWrite.endpoints.*.auth.basic", BASIC),
+    ("remoteWrite.endpoints.*.headers", &[]),
+    ("remoteWrite.externalLabels", &[]),
     ("gate.services", &[]),
     (
         "gate.services.*",
@@ -198,9 +231,10 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::agent_config::{
-        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth,
-        LogContainer, LogFormat, LogSource, LogStart, Logs, Multiline, Privacy, Pseudonymise,
-        Redact, TraceLanguage, Traces, VERSION,
+        AgentConfig, Business, BusinessFigure, BusinessRule, COLLECTORS, Elasticsearch, Gate,
+        GateServer, GateService, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs,
+        Multiline, OtlpMetrics, Privacy, Pseudonymise, Redact, RemoteEndpoint, RemoteWrite,
+        RuleSource, TraceLanguage, Traces, VERSION,
     };
 
     #[test]
@@ -315,7 +349,7 @@ mod tests {
                     },
                 )]
                 .into(),
-                elasticsearch: elasticsearch.clone(),
+                elasticsearch: Some(elasticsearch.clone()),
                 privacy: Some(Privacy {
                     redact: Redact::ALL.to_vec().into(),
                     pseudonymise: Some(Pseudonymise {
@@ -336,6 +370,28 @@ mod tests {
                 batch_spans: 1,
                 batch_delay_ms: 1,
             }),
+            business: Some(Business {
+                metrics: [(
+                    "m_total".to_owned(),
+                    BusinessFigure {
+                        help: "h".into(),
+                        unit: "u".into(),
+                        labels: [("l".to_owned(), 1)].into(),
+                        from: vec![BusinessRule {
+                            source: RuleSource::Metric,
+                            metric: Some("m".into()),
+                            service: Some("s".into()),
+                            condition: Some("a == 1".into()),
+                            add: Some("a".into()),
+                            labels: [("l".to_owned(), "f".to_owned())].into(),
+                        }],
+                    },
+                )]
+                .into(),
+                teams: [("s".to_owned(), "t".to_owned())].into(),
+                start_at_zero_ms: 1,
+                max_series: 1,
+            }),
             gate: Some(Gate {
                 prometheus: Some(server.clone()),
                 alertmanager: Some(server),
@@ -355,6 +411,22 @@ mod tests {
                     },
                 )]
                 .into(),
+            }),
+            otlp_metrics: Some(OtlpMetrics::default()),
+            remote_write: Some(RemoteWrite {
+                external_labels: [("cluster".to_owned(), "c".to_owned())].into(),
+                ..RemoteWrite::to(
+                    [(
+                        "central".to_owned(),
+                        RemoteEndpoint {
+                            auth: Some(HttpAuth::TokenFile("/t".into())),
+                            ca_file: Some("/ca.pem".into()),
+                            headers: [("X-Scope-OrgID".to_owned(), "kai".to_owned())].into(),
+                            ..RemoteEndpoint::at("http://h/api/v1/write".into())
+                        },
+                    )]
+                    .into(),
+                )
             }),
         };
         let value = serde_json::to_value(&full).unwrap();
@@ -389,15 +461,25 @@ mod tests {
             &["logs", "privacy", "pseudonymise"],
             &["logs", "elasticsearch"],
             &["traces"],
+            &["business"],
+            &["business", "metrics", "m_total"],
             &["gate"],
             &["gate", "prometheus"],
             &["gate", "alertmanager"],
             &["gate", "elasticsearch"],
             &["gate", "services", "booking"],
+            &["otlpMetrics"],
+            &["remoteWrite"],
+            &["remoteWrite", "endpoints", "central"],
         ] {
             let found = path.iter().fold(&value, |value, name| &value[*name]);
             assert_eq!(keys(found), listed(path));
         }
+        let rule = &value["business"]["metrics"]["m_total"]["from"][0];
+        assert_eq!(
+            keys(rule),
+            listed(&["business", "metrics", "m_total", "from", "0"])
+        );
     }
 
     #[test]

@@ -12,7 +12,9 @@ pub struct Logs {
     /// What is read, by name; the name is the label `source` of the lane's metrics.
     #[serde(default)]
     pub sources: BTreeMap<String, LogSource>,
-    pub elasticsearch: Elasticsearch,
+    /// Without it lines are read for business rules only, and go nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elasticsearch: Option<Elasticsearch>,
     /// What must not leave the node in the clear.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy: Option<super::Privacy>,

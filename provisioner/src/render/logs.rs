@@ -70,7 +70,7 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
     );
     Some(Logs {
         sources,
-        elasticsearch,
+        elasticsearch: Some(elasticsearch),
         privacy: privacy(stack, secrets),
         memory_bytes: MEMORY_BYTES,
         dead_letter_bytes: DEAD_LETTER_BYTES,

@@ -13,10 +13,11 @@ use super::tree::Node;
 use super::view::View;
 use crate::model::{
     Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
-    Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, Kubernetes, LeftOut, LogContainer,
-    LogFormat, Multiline, Owner, Placement, Ports, Privacy, Prometheus, Pseudonymise, Resources,
-    Routing, RuleOverride, Run, RunsOn, SecretRef, SecretSource, Service, ServiceGate, ServiceLogs,
-    Severity, Smtp, SourceKind, Stack, Systems, Team,
+    Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, KubeState, KubeStatePlacement,
+    Kubernetes, LeftOut, LogContainer, LogFormat, Multiline, Owner, Placement, Ports, Privacy,
+    Prometheus, Pseudonymise, RemoteWrite, Resources, Routing, RuleKind, RuleOverride, Run, RunsOn,
+    SecretRef, SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind, Stack,
+    Systems, Team,
 };
 
 /// What the tree cannot say.
@@ -78,6 +79,12 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
         components: components(spec.child("components"), base_dir),
         agent: Agent {
             disable_collectors: spec.child("agent").child("collectors").texts("disable"),
+            remote_write: remote_write(spec.child("agent"), base_dir),
+            otlp_series: {
+                let otlp = spec.child("agent").child("otlpMetrics");
+                otlp.boolean("accept")
+                    .then(|| otlp.integer("seriesPerService"))
+            },
             resources: resources(spec.child("agent"), "50m", "128Mi"),
         },
         services,
@@ -149,7 +156,88 @@ fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
             placement,
             space: view.text("space"),
         }),
+        kube_state: kube_state(systems.child("kubeState")),
     }
+}
+
+/// Where kube-state-metrics' own manifests put it.
+const KUBE_STATE_URL: &str = "http://kube-state-metrics.kube-system.svc:8080/metrics";
+
+fn kube_state(view: View<'_>) -> Option<KubeState> {
+    let placement = match view.text("mode").as_deref() {
+        Some("managed") => KubeStatePlacement::Managed {
+            version: view.text("version"),
+            resources: resources(view, "50m", "256Mi"),
+        },
+        Some("external") => KubeStatePlacement::External(
+            view.text("url")
+                .unwrap_or_else(|| KUBE_STATE_URL.to_owned()),
+        ),
+        _ => return None,
+    };
+    Some(KubeState {
+        job: view.text("job").unwrap_or_default(),
+        placement,
+    })
+}
+
+/// Rules on series that only kube-state-metrics and kubelets have are active where there are such;
+/// elsewhere they would never fire and never say so.
+pub fn without_rules_on_kube_state(stack: &mut Stack) {
+    if stack.systems.kube_state.is_some() {
+        return;
+    }
+    for file in &mut stack.alerts.files {
+        let mut names = Vec::new();
+        for group in &mut file.groups {
+            group.rules.retain(|rule| {
+                let reads = reads_kube_state(&rule.expr);
+                if reads {
+                    let (RuleKind::Alert(name) | RuleKind::Record(name)) = &rule.kind;
+                    names.push(name.clone());
+                }
+                !reads
+            });
+        }
+        if !names.is_empty() {
+            file.groups.retain(|group| !group.rules.is_empty());
+            stack.left_out.push(LeftOut {
+                key: format!("alerts.rules {}", file.name),
+                why: format!(
+                    "{} read series of kube-state-metrics or kubelets, and `systems.kubeState` is \
+                     off",
+                    names.join(", ")
+                ),
+            });
+        }
+    }
+    stack.alerts.files.retain(|file| !file.groups.is_empty());
+}
+
+/// Is a metric's name in it that begins with `kube_` or `kubelet_`?
+fn reads_kube_state(expr: &str) -> bool {
+    ["kube_", "kubelet_"].iter().any(|prefix| {
+        expr.match_indices(prefix).any(|(at, _)| {
+            let before = expr[..at].chars().next_back();
+            !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+        })
+    })
+}
+
+fn remote_write(agent: View<'_>, base_dir: &Path) -> BTreeMap<String, RemoteWrite> {
+    let receivers = agent.children("remoteWrite").into_iter();
+    receivers
+        .map(|(name, view)| {
+            let receiver = RemoteWrite {
+                url: view.text("url").unwrap_or_default(),
+                protocol: view.integer("protocol") as u8,
+                auth: auth(view.child("auth"), base_dir),
+                ca_file: view.text("caFile").map(|file| base_dir.join(file)),
+                headers: view.text_map("headers"),
+            };
+            (name.to_owned(), receiver)
+        })
+        .collect()
 }
 
 /// Takes out what this build does not render for a cluster and nobody asked for in so many words;
@@ -213,6 +301,7 @@ fn kubernetes(view: View<'_>) -> Kubernetes {
         agent_image: images.text("agent").unwrap_or_default(),
         prometheus_image: images.text("prometheus"),
         alertmanager_image: images.text("alertmanager"),
+        kube_state_image: images.text("kubeState"),
         pull_secrets: view.texts("imagePullSecrets"),
         storage_class: view.text("storageClass"),
     }

@@ -17,7 +17,7 @@ fn fields() -> BTreeMap<String, String> {
 }
 
 fn shape_as(format: LogFormat, text: &[u8], cut: bool) -> (String, Taken) {
-    let mut shaper = Shaper::new(Form::new(format), &fields());
+    let mut shaper = Shaper::new(Form::new(format), &fields(), &[]);
     let mut out = Vec::new();
     let line = Line {
         text,

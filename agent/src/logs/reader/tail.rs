@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use rustix::fs::OFlags;
 
+use crate::business::figures::FileKey;
 use crate::logs::batch::Since;
 use crate::logs::document;
 use crate::logs::places::{FileId, Place, Print};
@@ -47,6 +48,8 @@ pub struct Tail {
     pub skipping: bool,
     pub suspect_below: u64,
     pub since: Option<Since>,
+    /// What its lines are counted under, if they are.
+    pub counted: Option<FileKey>,
     /// Last change of its content, as last seen.
     pub modified: (i64, i64),
     pub grew: Instant,
@@ -91,6 +94,7 @@ impl Tail {
             skipping: false,
             suspect_below: 0,
             since: None,
+            counted: None,
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             grew: Instant::now(),
             gone: None,
@@ -191,6 +195,7 @@ impl Tail {
         self.skipping = false;
         self.suspect_below = 0;
         self.since = None;
+        self.counted = None;
     }
 
     /// Fills a buffer as far as the file goes.

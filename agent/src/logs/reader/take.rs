@@ -6,6 +6,7 @@ use super::super::id::Epoch;
 use super::super::join::Joiner;
 use super::super::ledger::ReadCount;
 use super::super::time;
+use crate::business::figures::Counting;
 
 /// What is not waited for any longer.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +21,8 @@ pub struct Last {
 pub struct Taking<'a> {
     pub batch: &'a mut Batch,
     pub shaper: &'a mut Shaper,
+    /// What the lines are counted for.
+    pub counting: Option<Counting<'a>>,
     pub epoch: Epoch,
     /// Where the part begins in its file.
     pub base: u64,
@@ -96,10 +99,26 @@ impl Taking<'_> {
         at + taken
     }
 
+    /// What was taken; `upto` is where in the file it ends.
+    pub fn finish(self, upto: u64) -> ReadCount {
+        // Before the lines can be acknowledged.
+        if let Some(counting) = self.counting {
+            counting.done(upto);
+        }
+        self.count
+    }
+
     /// `last` is where the event's last line begins, which its id tells of.
     fn document(&mut self, last: usize, line: &Line<'_>) {
         self.batch.begin(self.epoch, self.base + last as u64);
-        let taken = self.shaper.shape(&mut self.batch.body, line);
+        let offset = self.base + last as u64;
+        let counting = &mut self.counting;
+        let body = &mut self.batch.body;
+        let taken = self.shaper.shape_and_tell(body, line, |fields| {
+            if let Some(counting) = counting {
+                counting.line(offset, fields);
+            }
+        });
         self.batch.end();
         let count = &mut self.count;
         count.lines += 1;

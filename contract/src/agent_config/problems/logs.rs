@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::{Problem, without_userinfo};
-use crate::agent_config::{AgentConfig, Elasticsearch, HttpAuth, LogFormat, LogSource, Logs};
+use crate::agent_config::{
+    AgentConfig, Elasticsearch, HttpAuth, LogFormat, LogSource, Logs, RuleSource,
+};
 
 /// The least memory with which lines still move in batches.
 const LEAST_MEMORY: u64 = 1 << 20;
@@ -26,9 +28,30 @@ pub(super) fn check(config: &AgentConfig, found: &mut Vec<Problem>) {
     for (name, source) in &logs.sources {
         check_source(name, source, found);
     }
-    elasticsearch(&logs.elasticsearch, found);
+    match &logs.elasticsearch {
+        Some(cluster) => elasticsearch(cluster, found),
+        None => for_rules_only(config, logs, found),
+    }
     privacy(logs, found);
     sizes(logs, found);
+}
+
+/// Lines that go nowhere must at least be counted.
+fn for_rules_only(config: &AgentConfig, logs: &Logs, found: &mut Vec<Problem>) {
+    for name in logs.sources.keys() {
+        let counted = config.business.as_ref().is_some_and(|business| {
+            business
+                .rules(RuleSource::Log)
+                .any(|(_, _, rule)| rule.service.as_ref() == Some(name))
+        });
+        if !counted {
+            found.push(Problem::new(
+                format!("logs.sources.{name}"),
+                "its lines would be read for nothing: there is no logs.elasticsearch to send them \
+                 to, and no business rule looks at them",
+            ));
+        }
+    }
 }
 
 fn absolute(at: &str, path: &Path, found: &mut Vec<Problem>) {

@@ -6,6 +6,7 @@ mod alerts;
 mod components;
 mod kubernetes;
 mod logs;
+mod remote_write;
 mod routing;
 mod services;
 mod systems;
