@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 pub mod float;
+pub mod open_metrics;
 
 /// `# TYPE` of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

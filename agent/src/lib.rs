@@ -14,6 +14,7 @@ pub mod exposition;
 pub mod facts;
 pub mod gate;
 pub mod http;
+pub mod latency;
 pub mod logging;
 pub mod logs;
 pub mod node;

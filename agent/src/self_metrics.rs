@@ -228,6 +228,7 @@ impl SelfMetrics {
             return page;
         }
         to_text_format(text, &mut page);
+        self.traces.write_latency(&mut page);
         page
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::{Agent, Metrics, wait_for};
@@ -151,4 +152,80 @@ fn sigterm_ends_it_cleanly() {
     assert!(!socket.exists(), "the socket's file is left behind");
     assert!(TcpStream::connect(&agent.address).is_err());
     drop(idle);
+}
+
+/// Python's `prometheus_client` (`pip install prometheus-client` into the interpreter that `KAI_PYTHON`
+/// names) reads what several clients get at the same time, with gzip and without, in both formats.
+#[test]
+fn parsers_of_both_formats_accept_what_many_get_at_once() {
+    const READ: &str = "import sys\n\
+        if sys.argv[1] == 'open':\n    from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n\
+        else:\n    from prometheus_client.parser import text_string_to_metric_families as parse\n\
+        print(sum(len(family.samples) for family in parse(sys.stdin.buffer.read().decode())))\n";
+    let python = std::env::var_os("KAI_PYTHON").unwrap_or_else(|| "python3".into());
+    let there = Command::new(&python)
+        .args(["-c", "import prometheus_client"])
+        .stderr(Stdio::null())
+        .status();
+    if !there.is_ok_and(|status| status.success()) {
+        println!("not run: no Python with prometheus_client (set KAI_PYTHON)");
+        return;
+    }
+    let agent =
+        Agent::start("collectors:\n  enable: [cgroups, containers, ethtool, processes, tcpstat]\n");
+    let formats = [
+        ("open", "application/openmetrics-text; version=1.0.0"),
+        (
+            "text",
+            "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+        ),
+    ];
+    let pages: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|number| {
+                let (agent, (format, accept)) = (&agent, formats[number % 2]);
+                scope.spawn(move || {
+                    let mut headers = vec![("accept", accept)];
+                    if number % 4 < 2 {
+                        headers.push(("accept-encoding", "gzip"));
+                    }
+                    let reply = agent.request("GET", "/metrics", &headers, "");
+                    let kind = reply.headers["content-type"].clone();
+                    assert_eq!(kind.contains("openmetrics"), format == "open", "{kind}");
+                    let mut page = Vec::new();
+                    if reply.headers.contains_key("content-encoding") {
+                        flate2::read::GzDecoder::new(&reply.body[..])
+                            .read_to_end(&mut page)
+                            .unwrap();
+                    } else {
+                        page.clone_from(&reply.body);
+                    }
+                    (format, page)
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    for (format, page) in pages {
+        let mut child = Command::new(&python)
+            .args(["-c", READ, format])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(&page).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{format}");
+        let samples: usize = String::from_utf8(output.stdout)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        let lines = String::from_utf8(page).unwrap();
+        let lines = lines.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(samples, lines, "{format}");
+    }
 }

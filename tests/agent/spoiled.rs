@@ -142,7 +142,9 @@ fn what_is_spoiled_is_read_or_refused_by_name() {
             let before = fs::read(file).unwrap();
             for (how, spoil) in SPOILT {
                 // Of an attribute only the first bytes are read, however long it is.
-                if how == "made enormous" && !whole.contains(file) {
+                if how == "made enormous"
+                    && !(whole.contains(file) && file.starts_with(tree.join("proc")))
+                {
                     continue;
                 }
                 fs::write(file, spoil(&before)).unwrap();
@@ -183,7 +185,6 @@ fn what_is_spoiled_is_read_or_refused_by_name() {
         "entropy",
         "filefd",
         "filesystem",
-        "ipvs",
         "loadavg",
         "meminfo",
         "netdev",

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::{Reply, json, text, typed};
 use crate::business::page::{self, Form};
+use crate::exposition::open_metrics;
 use crate::otlp_metrics;
 use crate::passthrough::scrape_timeout;
 use crate::self_metrics::AppScrape;
@@ -88,6 +89,9 @@ async fn metrics(state: Arc<State>, headers: &HeaderMap) -> Reply {
             "the scrape ended unexpectedly; the agent's log says more\n",
         );
     };
+    if wants_open_metrics(headers) {
+        return packed(open_metrics::from_text(&page), OPENMETRICS_TYPE, headers);
+    }
     packed(page, METRICS_TYPE, headers)
 }
 
@@ -101,7 +105,7 @@ fn packed(page: Vec<u8>, content_type: &'static str, headers: &HeaderMap) -> Rep
     let mut reply = typed(StatusCode::OK, content_type, zipped.unwrap_or(page));
     reply
         .headers_mut()
-        .insert(VARY, HeaderValue::from_static("accept-encoding"));
+        .insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
     if encoded {
         reply
             .headers_mut()
@@ -280,6 +284,28 @@ fn gzip(page: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(page.len() / 6), Compression::fast());
     encoder.write_all(page).ok()?;
     encoder.finish().ok()
+}
+
+/// Whether the client takes OpenMetrics and not the text format. One that takes both, as Prometheus
+/// does, gets the text format, as from node_exporter, in which every type is node_exporter's.
+fn wants_open_metrics(headers: &HeaderMap) -> bool {
+    let mut open_metrics = false;
+    for value in headers.get_all(ACCEPT) {
+        for range in value.to_str().unwrap_or_default().split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let refused = parts.any(|part| {
+                part.strip_prefix("q=")
+                    .is_some_and(|q| q.parse() == Ok(0.0))
+            });
+            match &*kind {
+                "text/plain" | "text/*" | "*/*" if !refused => return false,
+                "application/openmetrics-text" if !refused => open_metrics = true,
+                _ => {}
+            }
+        }
+    }
+    open_metrics
 }
 
 /// Whether the client takes gzip: named, or covered by `*`, and not with `q=0` (RFC 9110).

@@ -36,6 +36,8 @@ pub struct Run {
     /// The oldest write index that its lines may have reached; with the number of the observation,
     /// 0 for one from before the agent's start.
     pub since: Option<Since>,
+    /// When the file was last written to when these were read, seconds and nanoseconds since 1970.
+    pub written: (i64, i64),
 }
 
 /// A write index as observed; the empty name stands for "before the first".
@@ -289,6 +291,7 @@ mod tests {
             source: "s".into(),
             suspect_below: 2,
             since: None,
+            written: (0, 0),
         });
         let epoch = Epoch::new();
         for offset in 0..count {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::places::Places;
 use crate::exposition::{Kind, Page};
+use crate::latency::{self, Histogram};
 use crate::privacy::Counts;
 
 /// What a line ended as.
@@ -46,6 +47,7 @@ struct Source {
     redacted: BTreeMap<&'static str, u64>,
     lost: BTreeMap<&'static str, u64>,
     unreadable: u64,
+    latency: Histogram,
 }
 
 #[derive(Debug, Default)]
@@ -149,6 +151,13 @@ impl Ledger {
             let lines = std::mem::take(&mut entry.in_flight);
             *entry.outcomes.entry(Outcome::Returned).or_default() += lines;
         }
+    }
+
+    /// How long ago the file was written to, of lines that are acknowledged now.
+    pub fn acked_after(&self, source: &Arc<str>, seconds: f64, lines: u64) {
+        let mut inner = self.lock();
+        let entry = inner.sources.entry(Arc::clone(source)).or_default();
+        entry.latency.observe(seconds, lines);
     }
 
     /// Lines that were acknowledged because they were there already.
@@ -281,6 +290,15 @@ impl Inner {
             "Files that match and cannot be opened.",
             Gauge,
             |s| s.unreadable,
+        );
+        latency::write(
+            page,
+            "kai_agent_log_latency_seconds",
+            "Seconds from the write to a file, as seen when its lines were read, to their acknowledgement.",
+            "source",
+            self.sources
+                .iter()
+                .map(|(name, source)| (&**name, &source.latency)),
         );
         let mut family = page.family(
             "kai_agent_log_events_total",

@@ -562,6 +562,7 @@ impl Reader {
                         source: Arc::clone(&source.name),
                         suspect_below: tail.suspect_below,
                         since,
+                        written: tail.modified,
                     });
                 }
             }

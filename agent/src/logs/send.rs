@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use hyper::body::Bytes;
 use tokio::sync::{Semaphore, mpsc};
@@ -510,9 +510,18 @@ impl Sender {
                 by_run[item.run as usize] += 1;
             }
         }
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64());
         for (run, lines) in batch.runs.iter().zip(by_run) {
             if lines > 0 {
                 self.ledger.end(&run.source, outcome, lines as u64);
+                if outcome == Outcome::Acked {
+                    let (seconds, nanoseconds) = run.written;
+                    let written = seconds as f64 + nanoseconds as f64 / 1e9;
+                    self.ledger
+                        .acked_after(&run.source, now - written, lines as u64);
+                }
                 self.places.done(run.file, run.segment, lines);
             }
         }

@@ -12,6 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::intake::{Refusal, Transport};
+use crate::exposition::Page;
+use crate::latency::{self, Histogram};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct By {
@@ -80,6 +82,7 @@ pub struct Ledger {
     queue_limit: Family<Alone, Gauge>,
     oldest_age: Family<Alone, Gauge<f64, AtomicU64>>,
     oldest: Oldest,
+    latency: Arc<Mutex<Histogram>>,
 }
 
 impl Ledger {
@@ -208,6 +211,26 @@ impl Ledger {
         self.batches.get_or_create(&Alone {}).inc();
         self.sent_bytes.get_or_create(&Alone {}).inc_by(bytes);
         self.in_flight.get_or_create(&Alone {}).dec_by(spans as i64);
+    }
+
+    /// How long ago spans were taken over that are acked now.
+    pub fn acked_after(&self, seconds: f64, spans: u64) {
+        let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        latency.observe(seconds, spans);
+    }
+
+    /// Adds the histogram of it, if the lane runs.
+    pub fn write_latency(&self, page: &mut Page) {
+        if self.in_flight.get(&Alone {}).is_some() {
+            let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+            latency::write(
+                page,
+                "kai_agent_trace_latency_seconds",
+                "Seconds from a span's arrival to its acknowledgement by the endpoint.",
+                "",
+                [("", &*latency)].into_iter(),
+            );
+        }
     }
 
     pub fn dropped(&self, loss: Loss, spans: u64) {

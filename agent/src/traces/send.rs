@@ -70,6 +70,10 @@ async fn deliver(lane: &Lane, batch: Batch) {
                 let rejected = rejected.min(spans);
                 let bytes = parts.iter().map(|part| part.bytes.len() as u64).sum();
                 lane.ledger.acked(spans - rejected, bytes);
+                for part in parts {
+                    let seconds = part.received.elapsed().as_secs_f64();
+                    lane.ledger.acked_after(seconds, part.spans);
+                }
                 if rejected > 0 {
                     lane.ledger.dropped(Loss::Rejected, rejected);
                     lane.sender.say_loss(rejected, "partial success", &message);

@@ -73,6 +73,16 @@ fn compare_with_node_exporter_on_its_own_fixtures() {
     );
 }
 
+/// Any other tree: `KAI_COMPARE_TREE` names it, `bench/node/compare FOLDER` sets it.
+#[test]
+fn compare_with_node_exporter_on_a_given_tree() {
+    let Some(tree) = std::env::var_os("KAI_COMPARE_TREE") else {
+        println!("not run: no tree given (KAI_COMPARE_TREE)");
+        return;
+    };
+    both("the given tree", Path::new(&tree), &[], "");
+}
+
 /// The settings of their end-to-end test, and patterns that include and exclude.
 #[test]
 fn compare_with_node_exporter_under_settings() {
