@@ -17,6 +17,7 @@ pub mod logs;
 pub mod node;
 pub mod otlp_metrics;
 pub mod passthrough;
+pub mod privacy;
 pub mod process;
 pub mod procfs;
 pub mod reload;

@@ -21,14 +21,17 @@ pub mod batch;
 pub mod cluster;
 pub mod document;
 pub mod id;
+pub mod join;
 pub mod json;
 pub mod ledger;
 pub mod letters;
 pub mod level;
+pub mod parse;
 pub mod places;
 pub mod reader;
 pub mod reply;
 pub mod send;
+pub mod source;
 pub mod time;
 pub mod wake;
 
@@ -37,8 +40,9 @@ use cluster::Cluster;
 use ledger::Ledger;
 use letters::Letters;
 use places::{Places, disk};
-use reader::{Reader, Source};
+use reader::Reader;
 use send::{Sender, Stream};
+use source::Source;
 use wake::Wake;
 
 /// Time for lines in flight when the agent ends or the lane's configuration changes; what has no
@@ -137,6 +141,8 @@ impl Lane {
             format!("cannot use the state folder {}: {error}", state.display())
         };
         let (folder, lock) = disk::claim(state).map_err(in_state)?;
+        // Without the key for its pseudonyms nothing is read: nothing leaves in the clear.
+        let redactor = source::redactor(&config.privacy)?;
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
         let mut streams = Vec::new();
         let mut sources = Vec::new();
@@ -145,7 +151,7 @@ impl Lane {
                 streams.push(Stream::new(&source.data_stream));
                 streams.len() - 1
             });
-            let source = Source::new(name, source, stream, host)
+            let source = Source::new(name, source, stream, host, redactor.clone())
                 .map_err(|error| format!("logs.sources.{name}: {error}"))?;
             ledger.add_source(&source.name);
             sources.push(source);

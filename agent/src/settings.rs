@@ -6,7 +6,7 @@ use std::time::Duration;
 use kai_contract::agent_config::{AgentConfig, IPVS_LABELS, OPT_IN, Problem};
 use regex::bytes::{Regex, RegexBuilder};
 
-use crate::logs::reader;
+use crate::logs::source;
 
 /// node_exporter's own defaults; Debian's package has another for the mount points.
 const MOUNT_POINTS: &str =
@@ -179,7 +179,7 @@ impl Settings {
         };
         patterns
             .problems
-            .extend(config.logs.iter().flat_map(reader::bad_globs));
+            .extend(config.logs.iter().flat_map(source::problems));
         if patterns.problems.is_empty() {
             Ok(settings)
         } else {

@@ -10,6 +10,7 @@ mod gate;
 mod keys;
 mod logs;
 mod otlp_metrics;
+mod privacy;
 mod problems;
 mod remote_write;
 mod traces;
@@ -18,8 +19,12 @@ pub use gate::{
     Gate, GateServer, GateService, fill_in as fill_in_query,
     unknown_placeholder as unknown_in_query,
 };
-pub use logs::{Elasticsearch, HttpAuth, LogFormat, LogSource, LogStart, Logs};
+pub use logs::{
+    Elasticsearch, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs, Multiline,
+    TraceLanguage,
+};
 pub use otlp_metrics::OtlpMetrics;
+pub use privacy::{Privacy, Pseudonymise, Redact, Redacted};
 pub use remote_write::{RemoteEndpoint, RemoteWrite};
 pub use traces::{Traces, judge_otlp_endpoint};
 

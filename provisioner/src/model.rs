@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use kai_contract::agent_config::{LogContainer, LogFormat, Multiline, Redacted};
+
 /// One stack in one environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stack {
@@ -26,6 +28,7 @@ pub struct Stack {
     pub agent: Agent,
     pub services: BTreeMap<String, Service>,
     pub teams: BTreeMap<String, Team>,
+    pub privacy: Privacy,
     pub smtp: Option<Smtp>,
     pub routing: Routing,
     pub alerts: Alerts,
@@ -445,13 +448,23 @@ pub struct ServiceLogs {
     /// Absolute globs, or beginning with `${data}`, the folder that the stack gives the service.
     pub paths: Vec<String>,
     pub format: LogFormat,
+    pub pattern: Option<String>,
+    pub container: Option<LogContainer>,
+    pub multiline: Option<Multiline>,
+    pub time_zone: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    Auto,
-    Json,
-    Plain,
+/// `privacy:`, what must not leave a node in the clear.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Privacy {
+    pub redact: Redacted,
+    pub pseudonymise: Option<Pseudonymise>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pseudonymise {
+    pub fields: Vec<String>,
+    pub key: SecretRef,
 }
 
 /// A service that the stack starts.

@@ -7,3 +7,4 @@ mod files;
 mod promise;
 mod proxy;
 mod runner;
+mod shape;

@@ -5,7 +5,7 @@ const AUTH: &[&str] = &["apiKeyFile", "tokenFile", "basic"];
 const BASIC: &[&str] = &["username", "passwordFile"];
 
 /// Allowed keys by path; `*` stands for any one name or list index.
-pub const KEYS: [(&str, &[&str]); 34] = [
+pub const KEYS: &[(&str, &[&str])] = &[
     (
         "",
         &[
@@ -68,6 +68,7 @@ pub const KEYS: [(&str, &[&str]); 34] = [
         &[
             "sources",
             "elasticsearch",
+            "privacy",
             "memoryBytes",
             "deadLetterBytes",
             "maxLineBytes",
@@ -81,11 +82,21 @@ pub const KEYS: [(&str, &[&str]); 34] = [
             "paths",
             "exclude",
             "format",
+            "pattern",
+            "container",
+            "multiline",
+            "timeZone",
             "dataStream",
             "fields",
             "start",
         ],
     ),
+    (
+        "logs.sources.*.multiline",
+        &["begins", "continues", "traces", "maxLines", "pauseMs"],
+    ),
+    ("logs.privacy", &["redact", "pseudonymise"]),
+    ("logs.privacy.pseudonymise", &["fields", "keyFile"]),
     ("logs.elasticsearch", &["endpoints", "auth", "caFile"]),
     ("logs.elasticsearch.auth", AUTH),
     ("logs.elasticsearch.auth.basic", BASIC),
@@ -198,8 +209,9 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::agent_config::{
-        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth, LogFormat,
-        LogSource, LogStart, Logs, OtlpMetrics, RemoteEndpoint, RemoteWrite, Traces, VERSION,
+        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth,
+        LogContainer, LogFormat, LogSource, LogStart, Logs, Multiline, OtlpMetrics, Privacy,
+        Pseudonymise, Redact, RemoteEndpoint, RemoteWrite, TraceLanguage, Traces, VERSION,
     };
 
     #[test]
@@ -289,7 +301,17 @@ mod tests {
                     LogSource {
                         paths: vec!["/l/*.log".into()],
                         exclude: vec!["/l/x.log".into()],
-                        format: LogFormat::Auto,
+                        format: LogFormat::Pattern,
+                        pattern: Some("(?<a>.)".into()),
+                        container: Some(LogContainer::Cri),
+                        multiline: Some(Multiline {
+                            begins: Some("^a".into()),
+                            continues: Some("^b".into()),
+                            traces: Some(TraceLanguage::Java),
+                            max_lines: 1,
+                            pause_ms: 1,
+                        }),
+                        time_zone: Some("UTC".into()),
                         data_stream: "logs-kai.booking-local".into(),
                         fields: [("service.name".to_owned(), "booking".to_owned())].into(),
                         start: LogStart::Beginning,
@@ -297,6 +319,13 @@ mod tests {
                 )]
                 .into(),
                 elasticsearch: elasticsearch.clone(),
+                privacy: Some(Privacy {
+                    redact: Redact::ALL.to_vec().into(),
+                    pseudonymise: Some(Pseudonymise {
+                        fields: vec!["a.b".into()],
+                        key_file: "/k".into(),
+                    }),
+                }),
                 memory_bytes: 1,
                 dead_letter_bytes: 1,
                 max_line_bytes: 1,
@@ -374,6 +403,9 @@ mod tests {
         for path in [
             &["logs"][..],
             &["logs", "sources", "booking"],
+            &["logs", "sources", "booking", "multiline"],
+            &["logs", "privacy"],
+            &["logs", "privacy", "pseudonymise"],
             &["logs", "elasticsearch"],
             &["traces"],
             &["gate"],

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use kai_contract::agent_config::{Redact, TraceLanguage};
 use sha2::{Digest, Sha256};
 
 use super::schema::table;
@@ -13,9 +14,10 @@ use super::view::View;
 use crate::model::{
     Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
     Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, KubeState, KubeStatePlacement,
-    Kubernetes, LeftOut, LogFormat, Owner, Placement, Ports, Prometheus, RemoteWrite, Resources,
-    Routing, RuleKind, RuleOverride, Run, RunsOn, SecretRef, SecretSource, Service, ServiceGate,
-    ServiceLogs, Severity, Smtp, SourceKind, Stack, Systems, Team,
+    Kubernetes, LeftOut, LogContainer, LogFormat, Multiline, Owner, Placement, Ports, Privacy,
+    Prometheus, Pseudonymise, RemoteWrite, Resources, Routing, RuleKind, RuleOverride, Run, RunsOn,
+    SecretRef, SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind, Stack,
+    Systems, Team,
 };
 
 /// What the tree cannot say.
@@ -89,6 +91,7 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
         smtp: spec
             .given("smtp")
             .map(|_| smtp(spec.child("smtp"), base_dir)),
+        privacy: privacy(spec.child("privacy"), base_dir),
         routing: routing(spec.child("routing"), &teams, base_dir),
         teams,
         alerts: Alerts {
@@ -415,8 +418,56 @@ fn service_logs(view: View<'_>, base_dir: &Path) -> ServiceLogs {
         format: match view.text("format").as_deref() {
             Some("json") => LogFormat::Json,
             Some("plain") => LogFormat::Plain,
+            Some("logfmt") => LogFormat::Logfmt,
+            Some("access") => LogFormat::Access,
+            Some("syslog") => LogFormat::Syslog,
+            Some("pattern") => LogFormat::Pattern,
             _ => LogFormat::Auto,
         },
+        pattern: view.text("pattern"),
+        container: match view.text("container").as_deref() {
+            Some("cri") => Some(LogContainer::Cri),
+            Some("docker") => Some(LogContainer::Docker),
+            Some("auto") => Some(LogContainer::Auto),
+            _ => None,
+        },
+        multiline: view
+            .given("multiline")
+            .map(|_| multiline(view.child("multiline"))),
+        time_zone: view.text("timeZone"),
+    }
+}
+
+fn multiline(view: View<'_>) -> Multiline {
+    Multiline {
+        begins: view.text("begins"),
+        continues: view.text("continues"),
+        traces: match view.text("traces").as_deref() {
+            Some("java") => Some(TraceLanguage::Java),
+            Some("python") => Some(TraceLanguage::Python),
+            Some("go") => Some(TraceLanguage::Go),
+            Some("rust") => Some(TraceLanguage::Rust),
+            Some("node") => Some(TraceLanguage::Node),
+            _ => None,
+        },
+        max_lines: view.integer("maxLines") as usize,
+        pause_ms: u64::try_from(view.duration("pause").as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+fn privacy(view: View<'_>, base_dir: &Path) -> Privacy {
+    let named = view.texts("redact");
+    let kinds = Redact::ALL.into_iter();
+    let pseudonymise = view.child("pseudonymise");
+    Privacy {
+        redact: kinds
+            .filter(|kind| named.iter().any(|name| name == kind.as_str()))
+            .collect::<Vec<_>>()
+            .into(),
+        pseudonymise: secret(pseudonymise.given("key"), base_dir).map(|key| Pseudonymise {
+            fields: pseudonymise.texts("fields"),
+            key,
+        }),
     }
 }
 

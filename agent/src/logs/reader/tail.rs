@@ -41,6 +41,8 @@ pub struct Tail {
     pub size: u64,
     /// The size at which nothing whole was left to read.
     pub exhausted: Option<u64>,
+    /// The size at which its last event was not waited for any longer.
+    pub flushed: Option<u64>,
     /// In the middle of a line of which enough was taken.
     pub skipping: bool,
     pub suspect_below: u64,
@@ -85,6 +87,7 @@ impl Tail {
             prefix: Print::default(),
             size: metadata.len(),
             exhausted: None,
+            flushed: None,
             skipping: false,
             suspect_below: 0,
             since: None,
@@ -184,6 +187,7 @@ impl Tail {
         self.before.clear();
         self.prefix = Print::default();
         self.exhausted = None;
+        self.flushed = None;
         self.skipping = false;
         self.suspect_below = 0;
         self.since = None;

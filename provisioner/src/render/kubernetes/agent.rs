@@ -260,6 +260,7 @@ mod tests {
                 auth: None,
                 ca_file: None,
             },
+            privacy: None,
             memory_bytes: 1,
             dead_letter_bytes: 1,
             max_line_bytes: 1,
