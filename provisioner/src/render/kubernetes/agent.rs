@@ -231,6 +231,7 @@ mod tests {
             agent_image: "kai-agent:1".into(),
             prometheus_image: None,
             alertmanager_image: None,
+            kube_state_image: None,
             pull_secrets: Vec::new(),
             storage_class: None,
         }
