@@ -16,9 +16,10 @@ use tokio::task::JoinSet;
 use crate::config::ConfigError;
 use crate::http::{self, AdminSocket, Listener, admin, pages};
 use crate::reload::{self, Reloader, Trigger};
+use crate::samples::{self, Follower};
 use crate::settle::settle;
 use crate::state::State;
-use crate::{business, check, logs, rotate, traces};
+use crate::{business, check, logs, otlp_metrics, remote_write, rotate, traces};
 
 /// Requests are few and short, and what may take long runs elsewhere (the collectors on threads of
 /// their own, files on the blocking pool). A second thread would be woken by every scrape.
@@ -40,6 +41,8 @@ pub enum RunError {
     },
     #[error("{0}")]
     Socket(String),
+    #[error("cannot start remote write: {reason}")]
+    RemoteWrite { reason: String },
     #[error("cannot {what}: {source}")]
     System {
         what: &'static str,
@@ -117,6 +120,11 @@ async fn serve(state: Arc<State>) -> Result<(), RunError> {
     if let Some(lane) = trace_lane(&state, &shutdown)? {
         parts.spawn(lane);
     }
+    let followers = followers(&state, &shutdown, &mut parts)?;
+    if let Some(store) = &state.otlp_metrics {
+        let store = Arc::clone(store);
+        parts.spawn(otlp_metrics::follow(store, followers, shutdown.clone()));
+    }
     parts.spawn(rotate::run(Arc::clone(&state), shutdown));
     // The first run of the collectors, so that the agent becomes ready without being asked.
     let first = Arc::clone(&state);
@@ -178,6 +186,23 @@ fn trace_lane(
         what: "start the trace lane",
         source,
     })
+}
+
+/// Who is told of what the agent scrapes and is pushed; their lanes are started.
+fn followers(
+    state: &Arc<State>,
+    shutdown: &watch::Receiver<bool>,
+    parts: &mut JoinSet<()>,
+) -> Result<Vec<Arc<dyn Follower>>, RunError> {
+    let mut out: Vec<Arc<dyn Follower>> = Vec::new();
+    if let Some(config) = &state.in_force.load().config.remote_write {
+        let ledger = state.metrics.remote_write.clone();
+        let (inbox, lane) = remote_write::start(config, samples::read, ledger, shutdown.clone())
+            .map_err(|reason| RunError::RemoteWrite { reason })?;
+        parts.spawn(lane);
+        out.push(Arc::new(inbox));
+    }
+    Ok(out)
 }
 
 async fn listen(address: &str) -> Result<TcpListener, RunError> {

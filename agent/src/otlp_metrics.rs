@@ -75,7 +75,8 @@ pub fn targets(store: &Store, address: &str) -> serde_json::Value {
         serde_json::json!({
             "targets": [address],
             "labels": {
-                "__metrics_path__": format!("/metrics/otlp/{}", encode(name)),
+                // As it is meant: Prometheus encodes it.
+                "__metrics_path__": format!("/metrics/otlp/{name}"),
                 "job": name,
             },
         })

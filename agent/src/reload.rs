@@ -135,6 +135,21 @@ impl Reloader {
             loaded.config.traces.as_ref(),
             &mut |path, old, new| problems.push(restart(path, old, new)),
         );
+        // The threads and the stores are made once.
+        for (path, changed) in [
+            (
+                "otlpMetrics",
+                before.config.otlp_metrics != loaded.config.otlp_metrics,
+            ),
+            (
+                "remoteWrite",
+                before.config.remote_write != loaded.config.remote_write,
+            ),
+        ] {
+            if changed {
+                problems.push(restart(path, "what is in force", "another"));
+            }
+        }
         let (old, new) = (&before.config.state, &loaded.config.state);
         if old != new {
             problems.push(restart("state", &shown(old), &shown(new)));

@@ -34,6 +34,8 @@ pub struct Stack {
     pub alerts: Alerts,
     /// Things the spec asks for that this build leaves out, each said once to the user.
     pub left_out: Vec<LeftOut>,
+    /// Rules that speak of a cluster, in a stack that is in none: nothing is missing without them.
+    pub not_active: Vec<LeftOut>,
 }
 
 /// Whose things these are: the spec's random id and the environment.

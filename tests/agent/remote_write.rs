@@ -11,8 +11,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kai_agent::remote_write::{Inbox, Ledger, start};
 use kai_agent::samples::{
-    Exemplar, Family, Follower as _, Format, Kind, Label, NativeHistogram, Page, Scraped, Series,
-    Span, Target, Value,
+    Exemplar, Family, Follower as _, Format, Kind, Label, NativeHistogram, Page, ReadError,
+    Scraped, Series, Span, Target, Value,
 };
 use kai_contract::agent_config::{RemoteEndpoint, RemoteWrite};
 use serde_json::Value as Json;
@@ -109,7 +109,7 @@ impl Prometheus {
 
     /// Results of an instant query; the text is percent-encoded here.
     fn query(&self, query: &str, at: Option<i64>) -> Vec<Json> {
-        let encoded: String = query.bytes().map(|b| format!("%{b:02X}")).collect();
+        let encoded = kai_agent::otlp_metrics::encode(query);
         let time = at.map_or(String::new(), |at| {
             format!("&time={}.{:03}", at / 1000, at % 1000)
         });
@@ -141,13 +141,12 @@ fn family(name: &'static str, kind: Kind) -> Family<'static> {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands for samples::read")]
 /// Each word of a page is a series of a kind of its own; `n` the number that they are made of.
-fn read(page: &Page, each: &mut dyn FnMut(&Series<'_>)) -> Result<(), String> {
-    let text = std::str::from_utf8(&page.body).map_err(|error| error.to_string())?;
-    let (n, words) = text.split_once(':').ok_or("no number")?;
-    let n: i64 = n
-        .parse()
-        .map_err(|error: std::num::ParseIntError| error.to_string())?;
+fn read(_: Format, body: &[u8], each: &mut dyn FnMut(&Series<'_>)) -> Result<(), ReadError> {
+    let text = std::str::from_utf8(body).unwrap();
+    let (n, words) = text.split_once(':').unwrap();
+    let n: i64 = n.parse().unwrap();
     let mut send = |family: &Family<'_>,
                     name: &str,
                     labels: &[Label<'_>],

@@ -376,7 +376,10 @@ fn exemplar(mut reader: Reader<'_>) -> Result<Option<Exemplar>, Malformed> {
 }
 
 fn hexadecimal(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    id.iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 /// An attribute with its value as text; `None` for one without a key.

@@ -140,14 +140,16 @@ fn suffixes(unit: &str) -> (&str, String) {
             .map(|(_, word)| *word)
     };
     let main = main.trim();
-    let main = match main.contains(['{', '}']) {
-        true => "",
-        false => known(main, &UNITS).unwrap_or(main),
+    let main = if main.contains(['{', '}']) {
+        ""
+    } else {
+        known(main, &UNITS).unwrap_or(main)
     };
     let per = per.trim();
-    let per = match per.is_empty() || per.contains(['{', '}']) {
-        true => String::new(),
-        false => format!("per_{}", known(per, &PER).unwrap_or(per)),
+    let per = if per.is_empty() || per.contains(['{', '}']) {
+        String::new()
+    } else {
+        format!("per_{}", known(per, &PER).unwrap_or(per))
     };
     (main, per)
 }

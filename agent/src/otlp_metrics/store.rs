@@ -190,7 +190,7 @@ impl Visitor for Taking<'_> {
         };
         self.around.clear();
         self.target_info.clear();
-        self.service = "unknown".to_owned();
+        "unknown".clone_into(&mut self.service);
         if let Some(name) = get("service.name") {
             let job = match get("service.namespace") {
                 Some(space) => format!("{space}/{name}"),

@@ -31,6 +31,7 @@ struct RemoteReason {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[expect(clippy::struct_field_names, reason = "the fields are the labels")]
 struct Outcome {
     remote_name: String,
     outcome: &'static str,

@@ -208,10 +208,7 @@ async fn deliver(endpoint: &Endpoint, batch: &Batch, said: &mut Said) {
                 account.dropped(Loss::Refused(status.unwrap_or(0)), samples - written);
                 return said.loss(endpoint, samples - written, &trouble);
             }
-            Verdict::OnlyOne if version == 2 => {
-                endpoint.only_one();
-                continue;
-            }
+            Verdict::OnlyOne if version == 2 => endpoint.only_one(),
             Verdict::OnlyOne => return account.dropped(Loss::Refused(415), samples),
             Verdict::Later { after } => {
                 account.retried(samples);

@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use super::labels::{Around, about, join};
 use super::request::{Batch, Builder, Point, Row, Same, Versions};
-use crate::samples::{Exemplar, Family, Format, Kind, Page, Scraped, Series, Target, Value};
+use crate::samples::{
+    Exemplar, Family, Format, Kind, Page, ReadError, Scraped, Series, Target, Value,
+};
 
-/// Calls its second argument for each series of a page.
-pub type Read = fn(&Page, &mut dyn FnMut(&Series<'_>)) -> Result<(), String>;
+/// Calls its last argument for each series of a page: [`crate::samples::read`].
+pub type Read = fn(Format, &[u8], &mut dyn FnMut(&Series<'_>)) -> Result<(), ReadError>;
 
 /// How often 1.0 is told the types and help texts again, as Prometheus does.
 const METADATA_EVERY_MS: i64 = 60_000;
@@ -129,7 +131,7 @@ impl Targets {
         let mut batches = Vec::new();
         let (mut duplicates, mut out_of_order, mut samples) = (0, 0, 0_u64);
         let mut told = String::new();
-        let result = (self.read)(page, &mut |series| {
+        let result = (self.read)(page.format, &page.body, &mut |series| {
             samples += 1;
             let owned = join(series, around);
             let hash = hash(hasher, owned.iter().map(|(n, v)| (n.as_ref(), v.as_ref())));
@@ -176,7 +178,7 @@ impl Targets {
         if let Err(reason) = result {
             // As Prometheus: a page that is half sound is not half written.
             drop(self.builder.take());
-            outcome.malformed = Some(reason);
+            outcome.malformed = Some(reason.to_string());
             return self.failed(scraped, known, outcome);
         }
         outcome.batches = batches;
@@ -221,12 +223,8 @@ impl Targets {
         if gone.is_empty() {
             return;
         }
-        let page = match snap::raw::Decoder::new().decompress_vec(&known.page) {
-            Ok(body) => Page {
-                format: known.format,
-                body: body.into(),
-            },
-            Err(_) => return, // our own bytes
+        let Ok(body) = snap::raw::Decoder::new().decompress_vec(&known.page) else {
+            return; // our own bytes
         };
         let around = Around {
             target: &known.target.labels,
@@ -235,7 +233,7 @@ impl Targets {
         let (builder, hasher, most) = (&mut self.builder, &self.hasher, self.batch_samples);
         let batches = &mut outcome.batches;
         let mut left = gone.clone();
-        let _ = (self.read)(&page, &mut |series| {
+        let _ = (self.read)(known.format, &body, &mut |series| {
             let owned = join(series, around);
             let labels: Vec<(&str, &str)> = owned
                 .iter()

@@ -15,8 +15,8 @@ use super::targets::Targets;
 use super::wire::STALE;
 use super::{Inbox, Ledger, start, transcode};
 use crate::samples::{
-    Exemplar, Family, Follower as _, Format, Kind, Label, NativeHistogram, Page, Scraped, Series,
-    Span, Target, Value,
+    Exemplar, Family, Follower as _, Format, Kind, Label, NativeHistogram, Page, ReadError,
+    Scraped, Series, Span, Target, Value,
 };
 use crate::traces::wire::{Reader, Value as Wire};
 
@@ -26,10 +26,13 @@ const BOTH: Versions = Versions {
 };
 
 /// Lines of `name label=value … value [@time]`; `!` cannot be read.
-fn read(page: &Page, each: &mut dyn FnMut(&Series<'_>)) -> Result<(), String> {
-    for line in std::str::from_utf8(&page.body).unwrap().lines() {
+fn read(_: Format, body: &[u8], each: &mut dyn FnMut(&Series<'_>)) -> Result<(), ReadError> {
+    for line in std::str::from_utf8(body).unwrap().lines() {
         if line.starts_with('!') {
-            return Err("not a page".to_owned());
+            return Err(ReadError::Protobuf {
+                byte: 7,
+                message: "not a page".to_owned(),
+            });
         }
         let mut words: Vec<&str> = line.split(' ').collect();
         let timestamp = words.last().and_then(|word| word.strip_prefix('@'));
@@ -185,7 +188,7 @@ fn a_page_that_breaks_off_is_not_half_written() {
     let mut targets = targets();
     targets.scraped(&scraped(1000, Ok("a 1")), Instant::now(), BOTH);
     let bad = targets.scraped(&scraped(2000, Ok("a 2\nb 1\nc 1\n!")), Instant::now(), BOTH);
-    assert_eq!(bad.malformed.as_deref(), Some("not a page"));
+    assert_eq!(bad.malformed.as_deref(), Some("byte 7: not a page"));
     assert_eq!(all(&bad.batches), ["a stale @2000", "up 0 @2000"]);
 }
 
@@ -226,10 +229,12 @@ fn a_silent_target_ends() {
 /// How the receiver answers: status and headers.
 type Script = Box<dyn Fn(usize) -> (u16, &'static str) + Send>;
 
+type Got = (String, Vec<u8>, u16);
+
 struct Fake {
     url: String,
     /// Version, content type, body of each request, with the status given.
-    got: Arc<Mutex<Vec<(String, Vec<u8>, u16)>>>,
+    got: Arc<Mutex<Vec<Got>>>,
 }
 
 impl Fake {
@@ -455,9 +460,8 @@ fn an_outage_costs_bounded_memory_and_the_oldest_samples() {
     let account = lane.account();
     let pages = 400;
     for at in 1..=pages {
-        let page: String = (0..100)
-            .map(|n| format!("s n={} {}\n", n * at * 7919, at * n))
-            .collect();
+        let lines = (0..100).map(|n| format!("s n={} {}", n * at * 7919, at * n));
+        let page = lines.collect::<Vec<_>>().join("\n");
         lane.inbox.scraped(&scraped(at * 1000, Ok(&page)));
         let held = &lane.inbox.held;
         eventually("room", || {

@@ -83,7 +83,7 @@ pub fn to_one(two: &[u8]) -> Result<Bytes, Malformed> {
     Ok(compress(&out))
 }
 
-fn read_series<'a>(mut reader: Reader<'a>) -> Result<Series<'a>, Malformed> {
+fn read_series(mut reader: Reader<'_>) -> Result<Series<'_>, Malformed> {
     let mut series = Series::default();
     while let Some((number, value)) = reader.field()? {
         match (number, value) {

@@ -154,7 +154,7 @@ mod tests {
     fn a_nan_of_a_page_is_never_the_mark_of_the_end() {
         assert!(STALE.is_nan());
         assert_eq!(plain(STALE).to_bits(), NORMAL_NAN.to_bits());
-        assert_eq!(plain(1.5), 1.5);
+        assert_eq!(plain(1.5).to_bits(), 1.5_f64.to_bits());
         assert_eq!(
             [zigzag(0), zigzag(-1), zigzag(1), zigzag(i64::MIN)],
             [0, 1, 2, u64::MAX]

@@ -145,7 +145,7 @@ impl OneField<'_> {
             Kind::Sint32 => {
                 let value = value as i32;
                 put_key(self.out, number, 0);
-                put_varint(self.out, ((value << 1) ^ (value >> 31)) as u32 as u64);
+                put_varint(self.out, u64::from(((value << 1) ^ (value >> 31)) as u32));
             }
             Kind::Uint64 => {
                 put_key(self.out, number, 0);

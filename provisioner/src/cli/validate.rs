@@ -22,7 +22,7 @@ pub fn run(args: &ValidateArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> {
         stack.name,
         stack.environment
     ));
-    for left in &stack.left_out {
+    for left in stack.left_out.iter().chain(&stack.not_active) {
         ui.line(&format!("  {} is left out: {}", left.key, left.why));
     }
     ui.json(&json!({ "valid": true, "diagnostics": [] }));

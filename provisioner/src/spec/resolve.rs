@@ -99,6 +99,7 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
             overrides: overrides(spec.child("alerts")),
         },
         left_out,
+        not_active: Vec::new(),
     }
 }
 
@@ -201,12 +202,16 @@ pub fn without_rules_on_kube_state(stack: &mut Stack) {
         }
         if !names.is_empty() {
             file.groups.retain(|group| !group.rules.is_empty());
-            stack.left_out.push(LeftOut {
+            let list = match stack.runs_on {
+                RunsOn::Kubernetes(_) => &mut stack.left_out,
+                RunsOn::Local => &mut stack.not_active,
+            };
+            list.push(LeftOut {
                 key: format!("alerts.rules {}", file.name),
                 why: format!(
-                    "{} read series of kube-state-metrics or kubelets, and `systems.kubeState` is \
-                     off",
-                    names.join(", ")
+                    "{} alerts that read kube-state-metrics or kubelets, and `systems.kubeState` \
+                     is off",
+                    names.len()
                 ),
             });
         }

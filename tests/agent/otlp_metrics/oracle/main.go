@@ -43,13 +43,18 @@ func (s *sink) Append(_ storage.SeriesRef, l labels.Labels, _ int64, v float64) 
 }
 
 func (s *sink) AppendHistogram(_ storage.SeriesRef, l labels.Labels, _ int64, h *histogram.Histogram, _ *histogram.FloatHistogram) (storage.SeriesRef, error) {
-	buckets := []string{}
-	for it := h.ToFloat(nil).AllBucketIterator(); it.Next(); {
+	buckets := ""
+	for it := h.PositiveBucketIterator(); it.Next(); {
 		if b := it.At(); b.Count != 0 {
-			buckets = append(buckets, fmt.Sprintf("%.6g..%.6g=%g", b.Lower, b.Upper, b.Count))
+			buckets += fmt.Sprintf(" p%d=%d", b.Index, b.Count)
 		}
 	}
-	s.lines[key(l)] = fmt.Sprintf("schema=%d count=%d sum=%g zero=%d/%g %s", h.Schema, h.Count, h.Sum, h.ZeroCount, h.ZeroThreshold, strings.Join(buckets, " "))
+	for it := h.NegativeBucketIterator(); it.Next(); {
+		if b := it.At(); b.Count != 0 {
+			buckets += fmt.Sprintf(" n%d=%d", b.Index, b.Count)
+		}
+	}
+	s.lines[key(l)] = fmt.Sprintf("schema=%d count=%d sum=%g zero=%d/%g%s", h.Schema, h.Count, h.Sum, h.ZeroCount, h.ZeroThreshold, buckets)
 	return 1, nil
 }
 
