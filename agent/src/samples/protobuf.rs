@@ -130,6 +130,7 @@ fn family<'a>(
         help: "",
         unit: "",
     };
+    let mut unknown = None;
     let mut found = Vec::new();
     let mut wire = Wire {
         body,
@@ -149,15 +150,40 @@ fn family<'a>(
                     3 => Kind::Unknown,
                     4 => Kind::Histogram,
                     5 => Kind::GaugeHistogram,
-                    _ => return wire.wrong(field.start, format!("{kind} is not a type")),
+                    // Wrong only if there are metrics.
+                    _ => {
+                        unknown = Some((field.start, *kind));
+                        Kind::Unknown
+                    }
                 }
             }
             (4, Field::Bytes(at)) => found.push((field.start, at.clone())),
+            (1..=5, _) => return wire.misfit(&field),
             _ => {}
         }
     }
-    if family.name.is_empty() {
+    if family.name.is_empty() && !found.is_empty() {
         return wire.wrong(start, "a family without a name".into());
+    }
+    if let Some((at, kind)) = unknown.filter(|_| !found.is_empty()) {
+        return wire.wrong(at, format!("{kind} is not a type"));
+    }
+    if !found.is_empty() && !family.unit.is_empty() {
+        let counter = family.kind == Kind::Counter;
+        let base = match family.name.strip_suffix("_total") {
+            Some(base) if counter => base,
+            _ => family.name,
+        };
+        let before = base.strip_suffix(family.unit);
+        if !before.is_some_and(|before| before.ends_with('_')) {
+            return wire.wrong(
+                start,
+                format!(
+                    "the unit {:?} is not the end of the name {:?}",
+                    family.unit, family.name
+                ),
+            );
+        }
     }
     for (start, at) in found {
         metrics.push(metric(body, start, at, family.kind)?);
@@ -192,27 +218,38 @@ fn metric(
             (1, Field::Bytes(at)) => metric.labels.push(pair(body, at.clone())?),
             (6, Field::Varint(millis)) => metric.timestamp = Some(*millis as i64),
             (2 | 3 | 5, Field::Bytes(at)) => {
-                metric.value = number(body, at.clone(), field.number == 3)?;
-                has_value = true;
+                let value = number(body, at.clone(), field.number == 3)?;
+                let fits = match kind {
+                    Kind::Counter => field.number == 3,
+                    Kind::Gauge => field.number == 2,
+                    Kind::Unknown => field.number == 5,
+                    _ => false,
+                };
+                if fits {
+                    metric.value = value;
+                    has_value = true;
+                }
             }
             (4, Field::Bytes(at)) => {
-                metric.value = summary(body, at.clone())?;
-                has_value = true;
+                let value = summary(body, at.clone())?;
+                if kind == Kind::Summary {
+                    metric.value = value;
+                    has_value = true;
+                }
             }
             (7, Field::Bytes(at)) => {
                 let gauge = kind == Kind::GaugeHistogram;
-                metric.value = Value::Histogram(Box::new(histogram(body, at.clone(), gauge)?));
-                has_value = true;
+                let value = histogram(body, at.clone(), gauge)?;
+                if gauge || kind == Kind::Histogram {
+                    metric.value = Value::Histogram(Box::new(value));
+                    has_value = true;
+                }
             }
+            (1..=7, _) => return wire.misfit(&field),
             _ => {}
         }
     }
-    let fits = match kind {
-        Kind::Summary => matches!(metric.value, Value::Summary { .. }),
-        Kind::Histogram | Kind::GaugeHistogram => matches!(metric.value, Value::Histogram(_)),
-        _ => matches!(metric.value, Value::Number { .. }),
-    };
-    if !has_value || !fits {
+    if !has_value {
         return wire.wrong(
             start,
             "a metric without a value of its family's type".into(),
@@ -232,6 +269,7 @@ fn pair(body: &[u8], at: Range<usize>) -> Result<(&str, &str), ReadError> {
         match (field.number, &field.value) {
             (1, Field::Bytes(at)) => name = wire.text(at)?,
             (2, Field::Bytes(at)) => value = wire.text(at)?,
+            (1 | 2, _) => return wire.misfit(&field),
             _ => {}
         }
     }
@@ -250,6 +288,8 @@ fn number(body: &[u8], at: Range<usize>, counter: bool) -> Result<Value<'_>, Rea
             (1, Field::Double(given)) => value = *given,
             (2, Field::Bytes(at)) if counter => exemplar = Some(self::exemplar(body, at.clone())?),
             (3, Field::Bytes(at)) if counter => created = Some(time(body, at.clone())?),
+            (1, _) => return wire.misfit(&field),
+            (2 | 3, _) if counter => return wire.misfit(&field),
             _ => {}
         }
     }
@@ -274,6 +314,7 @@ fn summary(body: &[u8], at: Range<usize>) -> Result<Value<'_>, ReadError> {
             (2, Field::Double(given)) => sum = *given,
             (3, Field::Bytes(at)) => quantiles.push(two_doubles(body, at.clone())?),
             (4, Field::Bytes(at)) => created = Some(time(body, at.clone())?),
+            (1..=4, _) => return wire.misfit(&field),
             _ => {}
         }
     }
@@ -296,6 +337,7 @@ fn two_doubles(body: &[u8], at: Range<usize>) -> Result<(f64, f64), ReadError> {
         match (field.number, &field.value) {
             (1, Field::Double(given)) => first = *given,
             (2, Field::Double(given)) => second = *given,
+            (1 | 2, _) => return wire.misfit(&field),
             _ => {}
         }
     }
@@ -308,7 +350,7 @@ fn histogram(body: &[u8], at: Range<usize>, gauge: bool) -> Result<Histogram<'_>
         gauge,
         ..NativeHistogram::default()
     };
-    let (mut is_native, mut float_count) = (false, 0.0);
+    let (mut is_native, mut float_count, mut zero_float) = (false, 0.0, 0.0);
     let (mut negative, mut positive) = (Vec::new(), Vec::new());
     let mut wire = Wire {
         body,
@@ -332,17 +374,14 @@ fn histogram(body: &[u8], at: Range<usize>, gauge: bool) -> Result<Histogram<'_>
                 native.zero_count = *count as f64;
                 is_native |= *count > 0;
             }
-            (8, Field::Double(count)) if *count > 0.0 => {
-                native.zero_count = *count;
-                native.float = true;
-                is_native = true;
-            }
+            (8, Field::Double(count)) => zero_float = *count,
             (9, Field::Bytes(at)) => native.negative_spans.push(span(body, at.clone())?),
             (12, Field::Bytes(at)) => native.positive_spans.push(span(body, at.clone())?),
             (10, value) => wire.deltas(value, field.start, &mut negative)?,
             (13, value) => wire.deltas(value, field.start, &mut positive)?,
             (11, value) => wire.doubles(value, field.start, &mut native.negative_counts)?,
             (14, value) => wire.doubles(value, field.start, &mut native.positive_counts)?,
+            (1..=16, _) => return wire.misfit(&field),
             _ => {}
         }
     }
@@ -350,16 +389,20 @@ fn histogram(body: &[u8], at: Range<usize>, gauge: bool) -> Result<Histogram<'_>
         histogram.count = float_count;
         native.float = true;
     }
+    native.float |= zero_float > 0.0;
     is_native |= !native.negative_spans.is_empty() || !native.positive_spans.is_empty();
     if is_native {
+        let integers = !negative.is_empty() || !positive.is_empty();
+        let floats = !native.negative_counts.is_empty() || !native.positive_counts.is_empty();
+        native.float |= floats && !integers;
         for (deltas, counts) in [
             (negative, &mut native.negative_counts),
             (positive, &mut native.positive_counts),
         ] {
-            native.float |= deltas.is_empty() && !counts.is_empty();
-            if !deltas.is_empty() {
-                counts.clear();
+            if native.float {
+                continue;
             }
+            counts.clear();
             let mut absolute = 0_i64;
             for delta in deltas {
                 absolute = absolute.wrapping_add(delta);
@@ -367,6 +410,9 @@ fn histogram(body: &[u8], at: Range<usize>, gauge: bool) -> Result<Histogram<'_>
             }
         }
         (native.count, native.sum) = (histogram.count, histogram.sum);
+        if native.float {
+            (native.count, native.zero_count) = (float_count, zero_float);
+        }
         check_spans(&native).map_err(|message| ReadError::Protobuf {
             byte: at.start,
             message,
@@ -404,6 +450,7 @@ fn span(body: &[u8], at: Range<usize>) -> Result<Span, ReadError> {
         match (field.number, &field.value) {
             (1, Field::Varint(offset)) => span.offset = zigzag(*offset) as i32,
             (2, Field::Varint(length)) => span.length = *length as u32,
+            (1 | 2, _) => return wire.misfit(&field),
             _ => {}
         }
     }
@@ -412,6 +459,7 @@ fn span(body: &[u8], at: Range<usize>) -> Result<Span, ReadError> {
 
 fn bucket(body: &[u8], at: Range<usize>) -> Result<Bucket<'_>, ReadError> {
     let mut bucket = Bucket::default();
+    let mut integer = 0.0;
     let mut wire = Wire {
         body,
         at: at.start,
@@ -419,14 +467,16 @@ fn bucket(body: &[u8], at: Range<usize>) -> Result<Bucket<'_>, ReadError> {
     };
     while let Some(field) = wire.field()? {
         match (field.number, &field.value) {
-            (1, Field::Varint(count)) if bucket.cumulative == 0.0 => {
-                bucket.cumulative = *count as f64;
-            }
-            (4, Field::Double(count)) if *count > 0.0 => bucket.cumulative = *count,
+            (1, Field::Varint(count)) => integer = *count as f64,
+            (4, Field::Double(count)) => bucket.cumulative = *count,
             (2, Field::Double(bound)) => bucket.upper_bound = *bound,
             (3, Field::Bytes(at)) => bucket.exemplar = Some(exemplar(body, at.clone())?),
+            (1..=4, _) => return wire.misfit(&field),
             _ => {}
         }
+    }
+    if bucket.cumulative == 0.0 {
+        bucket.cumulative = integer;
     }
     Ok(bucket)
 }
@@ -443,6 +493,7 @@ fn exemplar(body: &[u8], at: Range<usize>) -> Result<Exemplar<'_>, ReadError> {
             (1, Field::Bytes(at)) => exemplar.labels.push(pair(body, at.clone())?),
             (2, Field::Double(value)) => exemplar.value = *value,
             (3, Field::Bytes(at)) => exemplar.timestamp = Some(time(body, at.clone())?),
+            (1..=3, _) => return wire.misfit(&field),
             _ => {}
         }
     }
@@ -460,7 +511,8 @@ fn time(body: &[u8], at: Range<usize>) -> Result<i64, ReadError> {
     while let Some(field) = wire.field()? {
         match (field.number, &field.value) {
             (1, Field::Varint(given)) => seconds = *given as i64,
-            (2, Field::Varint(given)) => nanos = *given as i64,
+            (2, Field::Varint(given)) => nanos = i64::from(*given as i32),
+            (1 | 2, _) => return wire.misfit(&field),
             _ => {}
         }
     }
@@ -499,6 +551,14 @@ impl<'a> Wire<'a> {
     #[expect(clippy::unused_self, reason = "reads as the parsers of text do")]
     fn wrong<T>(&self, byte: usize, message: String) -> Result<T, ReadError> {
         Err(ReadError::Protobuf { byte, message })
+    }
+
+    /// A field that is known, in another shape.
+    fn misfit<T>(&self, field: &Tagged) -> Result<T, ReadError> {
+        self.wrong(
+            field.start,
+            format!("field {} is not of the type that it has here", field.number),
+        )
     }
 
     fn varint(&mut self) -> Result<u64, ReadError> {
@@ -542,6 +602,9 @@ impl<'a> Wire<'a> {
         }
         let start = self.at;
         let tag = self.varint()?;
+        if tag >> 3 == 0 {
+            return self.wrong(start, "a field without a number".into());
+        }
         let value = match tag & 7 {
             0 => Field::Varint(self.varint()?),
             1 => Field::Double(f64::from_le_bytes(self.fixed()?)),

@@ -66,17 +66,23 @@ fn text_page(
         help: Cow::Borrowed(""),
         unit: Cow::Borrowed(""),
     };
+    // Of the last head: bounds are spelt by it, whatever the sample's name, as Prometheus does.
+    let mut above = Kind::Unknown;
     text::items(format, body, &mut |item| {
-        let Item::Sample {
-            name,
-            labels,
-            value,
-            timestamp,
-            exemplar,
-            ..
-        } = item
-        else {
-            return;
+        let (name, labels, value, timestamp, exemplar) = match item {
+            Item::Sample {
+                name,
+                labels,
+                value,
+                timestamp,
+                exemplar,
+                ..
+            } => (name, labels, value, timestamp, exemplar),
+            Item::Type { kind, .. } => {
+                above = kind;
+                return;
+            }
+            _ => return,
         };
         let family = match family_of(&families, &name, open) {
             Some(family) => family,
@@ -91,7 +97,7 @@ fn text_page(
             created.get(&identity(&family.name, labels)).copied()
         };
         let exemplars: Vec<Exemplar<'_>> = exemplar.into_iter().collect();
-        let normal = normalised(family.kind, labels);
+        let normal = normalised(above, labels);
         each(&Series {
             family,
             name: Cow::Borrowed(&name),
@@ -108,12 +114,12 @@ fn text_page(
 /// nothing changes.
 fn normalised<'a>(kind: Kind, labels: &[Label<'a>]) -> Option<Vec<Label<'a>>> {
     let wanted = match kind {
-        Kind::Histogram | Kind::GaugeHistogram => "le",
+        Kind::Histogram => "le",
         Kind::Summary => "quantile",
         _ => return None,
     };
     let at = labels.iter().position(|(name, _)| name == wanted)?;
-    let spelt = bound(labels[at].1.parse().ok()?);
+    let spelt = bound(text::float(&labels[at].1)?);
     if spelt == labels[at].1 {
         return None;
     }
@@ -231,7 +237,7 @@ fn protobuf_metric(family: &Family<'_>, metric: &Metric<'_>, each: &mut dyn FnMu
         }
         protobuf::Value::Histogram(histogram) => {
             if let Some(native) = &histogram.native {
-                let exemplars: Vec<_> = histogram.exemplars.iter().map(converted).collect();
+                let exemplars = native_exemplars(histogram);
                 let value = Value::Native(Box::new(native.clone()));
                 tell("", &labels, value, histogram.created, &exemplars);
             }
@@ -276,6 +282,20 @@ fn classic(histogram: &Histogram<'_>, labels: &mut Vec<Label<'_>>, tell: &mut Te
     );
 }
 
+/// Those with a time, of the histogram or, if it has none of its own, of its buckets, as Prometheus
+/// takes them.
+fn native_exemplars<'a>(histogram: &Histogram<'a>) -> Vec<Exemplar<'a>> {
+    let timed = |exemplar: &&protobuf::Exemplar<'_>| exemplar.timestamp.is_some();
+    if histogram.exemplars.is_empty() {
+        let buckets = histogram.buckets.iter();
+        let exemplars = buckets.filter_map(|bucket| bucket.exemplar.as_ref());
+        exemplars.filter(timed).map(converted).collect()
+    } else {
+        let exemplars = histogram.exemplars.iter();
+        exemplars.filter(timed).map(converted).collect()
+    }
+}
+
 fn converted<'a>(exemplar: &protobuf::Exemplar<'a>) -> Exemplar<'a> {
     Exemplar {
         labels: exemplar
@@ -299,5 +319,7 @@ fn bound(value: f64) -> String {
     text
 }
 
+#[cfg(test)]
+mod peer;
 #[cfg(test)]
 mod tests;

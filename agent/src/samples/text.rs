@@ -54,6 +54,10 @@ pub fn items(format: Format, body: &[u8], each: &mut dyn FnMut(Item<'_>)) -> Res
             ));
         }
     };
+    // Prometheus takes it for the end of the page in one place and refuses it in another.
+    if let Some(at) = memchr::memchr(0, body) {
+        return Err(error_at(body, at, "a NUL byte".into()));
+    }
     let open = format == Format::OpenMetrics;
     let mut labels = Vec::new();
     let mut start = 0;
@@ -61,7 +65,6 @@ pub fn items(format: Format, body: &[u8], each: &mut dyn FnMut(Item<'_>)) -> Res
     while start < text.len() {
         let newline = memchr::memchr(b'\n', &body[start..]);
         let end = newline.map_or(text.len(), |at| start + at);
-        let range = start..(end + 1).min(text.len());
         if ended {
             return Err(error_at(body, start, "there is more after # EOF".into()));
         }
@@ -70,17 +73,41 @@ pub fn items(format: Format, body: &[u8], each: &mut dyn FnMut(Item<'_>)) -> Res
             return Err(error_at(body, start, message.into()));
         }
         let mut line = Line {
+            page: text,
             text: &text[..end],
             at: start,
             open,
         };
         labels.clear();
-        let item = line
-            .item(range.clone(), &mut labels)
+        let found = line
+            .item(&mut labels)
             .map_err(|wrong| error_at(body, wrong.at, wrong.message))?;
+        let range = start..(line.text.len() + 1).min(text.len());
         // Only here are the labels whole.
-        let item = match item {
-            Found::Item(item) => item,
+        let item = match found {
+            Found::Head { family, what } => match what {
+                What::Type(kind) => Item::Type {
+                    range: range.clone(),
+                    family,
+                    kind,
+                },
+                What::Help(text) => Item::Help {
+                    range: range.clone(),
+                    family,
+                    text,
+                },
+                What::Unit(unit) => Item::Unit {
+                    range: range.clone(),
+                    family,
+                    unit: Cow::Borrowed(unit),
+                },
+            },
+            Found::Other => Item::Other {
+                range: range.clone(),
+            },
+            Found::End => Item::End {
+                range: range.clone(),
+            },
             Found::Sample(sample) => Item::Sample {
                 range: range.clone(),
                 name: sample.name,
@@ -121,8 +148,19 @@ struct Wrong {
 }
 
 enum Found<'a> {
-    Item(Item<'a>),
+    Head {
+        family: Cow<'a, str>,
+        what: What<'a>,
+    },
+    Other,
+    End,
     Sample(Sample<'a>),
+}
+
+enum What<'a> {
+    Type(Kind),
+    Help(Cow<'a, str>),
+    Unit(&'a str),
 }
 
 struct Sample<'a> {
@@ -133,8 +171,10 @@ struct Sample<'a> {
     exemplar: Option<Exemplar<'a>>,
 }
 
-/// A cursor in one line; `text` ends with the line, so that places are places of the page.
+/// A cursor in one line; `text` ends with the line, so that places are places of the page. A quoted
+/// text may go on in the next line.
 struct Line<'a> {
+    page: &'a str,
     text: &'a str,
     at: usize,
     open: bool,
@@ -142,7 +182,7 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     fn rest(&self) -> &'a str {
-        &self.text[self.at..]
+        self.text.get(self.at..).unwrap_or_default()
     }
 
     fn byte(&self) -> Option<u8> {
@@ -173,44 +213,39 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn item(
-        &mut self,
-        range: Range<usize>,
-        labels: &mut Vec<Label<'a>>,
-    ) -> Result<Found<'a>, Wrong> {
+    fn item(&mut self, labels: &mut Vec<Label<'a>>) -> Result<Found<'a>, Wrong> {
         self.blanks();
         match self.byte() {
-            Some(b'#') => self.comment(range).map(Found::Item),
+            Some(b'#') => self.comment(),
             None if self.open => self.wrong("an empty line; OpenMetrics has none"),
-            None => Ok(Found::Item(Item::Other { range })),
+            None => Ok(Found::Other),
             Some(_) => self.sample(labels).map(Found::Sample),
         }
     }
 
-    fn comment(&mut self, range: Range<usize>) -> Result<Item<'a>, Wrong> {
+    fn comment(&mut self) -> Result<Found<'a>, Wrong> {
         if self.open {
-            return self.open_comment(range);
+            return self.open_comment();
         }
         self.at += 1;
         let word = self.rest().trim_start_matches([' ', '\t']);
         if word.len() == self.rest().len() {
-            return Ok(Item::Other { range });
+            return Ok(Found::Other);
         }
         self.at = self.text.len() - word.len();
         let keyword = word.split([' ', '\t']).next().unwrap_or_default();
         if !matches!(keyword, "HELP" | "TYPE") || keyword.len() == word.len() {
-            return Ok(Item::Other { range });
+            return Ok(Found::Other);
         }
         self.at += keyword.len();
         self.blanks();
         let family = self.name()?;
-        self.blanks();
-        self.metadata(range, keyword, family)
+        self.metadata(keyword, family)
     }
 
-    fn open_comment(&mut self, range: Range<usize>) -> Result<Item<'a>, Wrong> {
+    fn open_comment(&mut self) -> Result<Found<'a>, Wrong> {
         if self.rest() == "# EOF" {
-            return Ok(Item::End { range });
+            return Ok(Found::End);
         }
         let rest = self.rest().strip_prefix("# ");
         let keyword = rest
@@ -228,22 +263,22 @@ impl<'a> Line<'a> {
                 self.seen()
             ));
         }
-        self.at += 1;
-        self.metadata(range, keyword, family)
+        self.metadata(keyword, family)
     }
 
-    fn metadata(
-        &mut self,
-        range: Range<usize>,
-        keyword: &str,
-        family: Cow<'a, str>,
-    ) -> Result<Item<'a>, Wrong> {
+    /// What stands behind a family's name.
+    fn metadata(&mut self, keyword: &str, family: Cow<'a, str>) -> Result<Found<'a>, Wrong> {
+        // Whatever sign parts them in the text format, Prometheus takes it.
+        match self.byte() {
+            Some(byte) if byte.is_ascii() => self.at += 1,
+            Some(_) => return self.wrong(format!("a space expected, not {}", self.seen())),
+            None => {}
+        }
         let text = self.rest();
         match keyword {
-            "HELP" => Ok(Item::Help {
-                range,
+            "HELP" => Ok(Found::Head {
                 family,
-                text: unescaped(text, self.open),
+                what: What::Help(unescaped(text, self.open)),
             }),
             "UNIT" => {
                 let fits = text.is_empty()
@@ -255,14 +290,13 @@ impl<'a> Line<'a> {
                         "the unit {text:?} is not the end of the name {family:?}"
                     ));
                 }
-                Ok(Item::Unit {
-                    range,
+                Ok(Found::Head {
                     family,
-                    unit: Cow::Borrowed(text),
+                    what: What::Unit(text),
                 })
             }
             _ => {
-                let kind = match (text.trim_end_matches([' ', '\t', '\r']), self.open) {
+                let kind = match (text, self.open) {
                     ("counter", _) => Kind::Counter,
                     ("gauge", _) => Kind::Gauge,
                     ("histogram", _) => Kind::Histogram,
@@ -273,10 +307,9 @@ impl<'a> Line<'a> {
                     ("stateset", true) => Kind::StateSet,
                     _ => return self.wrong(format!("{text:?} is not a type")),
                 };
-                Ok(Item::Type {
-                    range,
+                Ok(Found::Head {
                     family,
-                    kind,
+                    what: What::Type(kind),
                 })
             }
         }
@@ -285,7 +318,7 @@ impl<'a> Line<'a> {
     /// A metric's name, perhaps between quotes.
     fn name(&mut self) -> Result<Cow<'a, str>, Wrong> {
         if self.byte() == Some(b'"') {
-            return self.quoted();
+            return self.quoted(true);
         }
         let rest = self.rest();
         let length = rest
@@ -313,10 +346,12 @@ impl<'a> Line<'a> {
         Ok(Cow::Borrowed(&rest[..length]))
     }
 
-    /// What stands between the quotes that begin here.
-    fn quoted(&mut self) -> Result<Cow<'a, str>, Wrong> {
+    /// What stands between the quotes that begin here. `far`: it may go on in the next line, where
+    /// Prometheus lets it.
+    fn quoted(&mut self, far: bool) -> Result<Cow<'a, str>, Wrong> {
         let start = self.at + 1;
-        let bytes = self.text.as_bytes();
+        let text = if far { self.page } else { self.text };
+        let bytes = text.as_bytes();
         let mut at = start;
         let mut escaped = false;
         loop {
@@ -331,8 +366,12 @@ impl<'a> Line<'a> {
             escaped = true;
             at += 2;
         }
-        let inner = &self.text[start..at];
+        let inner = &text[start..at];
         self.at = at + 1;
+        if self.at > self.text.len() {
+            let end = memchr::memchr(b'\n', &bytes[self.at..]);
+            self.text = &self.page[..end.map_or(bytes.len(), |end| self.at + end)];
+        }
         Ok(if escaped {
             unescaped(inner, true)
         } else {
@@ -343,6 +382,9 @@ impl<'a> Line<'a> {
     fn sample(&mut self, labels: &mut Vec<Label<'a>>) -> Result<Sample<'a>, Wrong> {
         let start = self.at;
         let mut name = None;
+        if self.byte() == Some(b'"') {
+            return self.wrong("a sample's name between quotes stands within the braces");
+        }
         if self.byte() != Some(b'{') {
             name = Some(self.name()?);
             self.blanks();
@@ -369,14 +411,16 @@ impl<'a> Line<'a> {
             }
         } else if self.byte().is_some() {
             let word = self.word();
-            let Ok(millis) = word.parse() else {
-                return self.wrong(format!("{word:?} is not a time in milliseconds"));
+            // Prometheus takes no sign here.
+            let digits = word.bytes().all(|byte| byte.is_ascii_digit());
+            let Some(millis) = word.parse().ok().filter(|_| digits) else {
+                return self.wrong(format!("{word:?} is not a time in milliseconds since 1970"));
             };
             self.at += word.len();
             timestamp = Some(millis);
             self.blanks();
         }
-        if self.byte().is_some() && self.rest() != "\r" {
+        if self.byte().is_some() {
             return self.wrong(format!(
                 "the line should end here, not go on with {}",
                 self.seen()
@@ -408,7 +452,7 @@ impl<'a> Line<'a> {
             let begun = self.at;
             let is_quoted = self.byte() == Some(b'"');
             let key = if is_quoted {
-                self.quoted()?
+                self.quoted(!self.open || !exemplar)?
             } else {
                 self.label_name()?
             };
@@ -431,7 +475,7 @@ impl<'a> Line<'a> {
                         self.seen()
                     ));
                 }
-                let value = self.quoted()?;
+                let value = self.quoted(!self.open)?;
                 labels.push((key, value));
                 self.blanks();
             }
@@ -448,6 +492,9 @@ impl<'a> Line<'a> {
     /// `{…} value [time]` behind ` # `.
     fn exemplar(&mut self) -> Result<Exemplar<'a>, Wrong> {
         let mut labels = Vec::new();
+        if self.byte() != Some(b'{') {
+            return self.wrong(format!("an exemplar's {{ expected, not {}", self.seen()));
+        }
         self.labels(&mut labels, &mut None, true)?;
         let value = self.number("an exemplar's value")?;
         let timestamp = if self.byte() == Some(b' ') {
@@ -464,7 +511,7 @@ impl<'a> Line<'a> {
 
     fn word(&self) -> &'a str {
         let rest = self.rest();
-        let end = rest.find([' ', '\t', '\r']).unwrap_or(rest.len());
+        let end = rest.find([' ', '\t']).unwrap_or(rest.len());
         &rest[..end]
     }
 
@@ -497,13 +544,21 @@ impl<'a> Line<'a> {
             self.at = begun + 1;
             return self.wrong("a time has to be finite");
         }
-        Ok((seconds * 1000.0) as i64)
+        let millis = seconds * 1000.0;
+        if millis.abs() >= i64::MAX as f64 {
+            self.at = begun + 1;
+            return self.wrong("a time that no calendar has");
+        }
+        Ok(millis as i64)
     }
 }
 
 /// A number as Go reads it without `p` and `_`.
-fn float(word: &str) -> Option<f64> {
+pub(super) fn float(word: &str) -> Option<f64> {
     let value: f64 = word.parse().ok()?;
+    if value.is_nan() && word.len() > "nan".len() {
+        return None; // with a sign
+    }
     // Too large is an error to Go, infinity to Rust.
     let named = word.bytes().any(|byte| matches!(byte, b'i' | b'I'));
     (value.is_finite() || value.is_nan() || named).then_some(value)

@@ -83,7 +83,7 @@ fn a_native_histogram_is_read_whole() {
         ),
     ];
     let body = delimited(&[
-        field(1, b"h"),
+        field(1, b"h_seconds"),
         field(2, b"help"),
         count(3, 4),
         field(
@@ -101,7 +101,7 @@ fn a_native_histogram_is_read_whole() {
         seen += 1;
         assert_eq!(
             (family.name, family.help, family.unit),
-            ("h", "help", "seconds")
+            ("h_seconds", "help", "seconds")
         );
         assert_eq!(family.range, 0..body.len());
         let metric = &metrics[0];
@@ -144,7 +144,10 @@ fn what_is_wrong_is_named_with_its_place() {
             delimited(&[count(3, 1), gauge.clone()]),
             "a family without a name",
         ),
-        (delimited(&[field(1, b"g"), count(3, 9)]), "9 is not a type"),
+        (
+            delimited(&[field(1, b"g"), count(3, 9), gauge.clone()]),
+            "9 is not a type",
+        ),
         (
             delimited(&[field(1, b"g"), count(3, 4), gauge]),
             "without a value of its family's type",

@@ -73,7 +73,7 @@ fn labels(pairs: &[(&str, &str)]) -> Pairs {
 fn the_text_format_is_read() {
     let page = "# HELP a Help \\\\ \\n text\n# TYPE a counter\n# just a comment\n#no\n\n\
         a 1\n a{} +Inf 1395066363000\n\
-        a { b = \"x\\\"y\\\\z\\n\" , c=\"d,e}\", } 3e3\t-5 \n\
+        a { b = \"x\\\"y\\\\z\\n\" , c=\"d,e}\", } 3e3\t5 \n\
         {\"quoted.name\", \"l.x\"=\"1\"} NaN\nlast:one 0x";
     assert!(
         samples(Format::Text, page)
@@ -85,7 +85,7 @@ fn the_text_format_is_read() {
     assert_eq!(seen[1].timestamp, Some(1_395_066_363_000));
     assert_eq!(
         (seen[2].value.as_str(), seen[2].timestamp),
-        ("3000", Some(-5))
+        ("3000", Some(5))
     );
     assert_eq!(seen[2].labels, labels(&[("b", "x\"y\\z\n"), ("c", "d,e}")]));
     assert_eq!(seen[3].name, "quoted.name");
@@ -191,6 +191,16 @@ fn what_is_wrong_is_named_with_its_place() {
         ),
         (
             Format::OpenMetrics,
+            "a 1 # \n# EOF\n",
+            "line 1, column 5: \"#\" is not a number",
+        ),
+        (
+            Format::OpenMetrics,
+            "a 1 2 # \n# EOF\n",
+            "line 1, column 9: an exemplar's { expected, not the end of the line",
+        ),
+        (
+            Format::OpenMetrics,
             "# TYPE a untyped\n# EOF\n",
             "is not a type",
         ),
@@ -215,7 +225,7 @@ proptest! {
         name in "[a-zA-Z_:][a-zA-Z0-9_:]{0,8}",
         pairs in proptest::collection::vec(("[a-z_][a-z0-9_]{0,5}", any::<String>()), 0..4),
         value in any::<f64>(),
-        timestamp in proptest::option::of(any::<i64>()),
+        timestamp in proptest::option::of(0..=i64::MAX),
         open in any::<bool>(),
     ) {
         let inner: Vec<String> = pairs
