@@ -241,10 +241,7 @@ mod tests {
 
     #[test]
     fn the_shorter_patience_counts() {
-        let application = Application {
-            url: "http://h/".to_owned(),
-            timeout_ms: 4000,
-        };
+        let application = Application::new("http://h/".to_owned(), 4000);
         let with = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(TIMEOUT_HEADER, HeaderValue::from_static(value));

@@ -2,4 +2,5 @@
 
 pub mod agent_config;
 pub mod exit;
+pub mod go_regex;
 pub mod signals;

@@ -10,7 +10,7 @@ mod gate;
 mod logs;
 
 use super::keys::nearest;
-use super::{AgentConfig, COLLECTORS, IPVS_LABELS, OLDEST_VERSION, VERSION};
+use super::{AgentConfig, COLLECTORS, IPVS_LABELS, OLDEST_VERSION, VERSION, scrape};
 
 /// Longest name of an application.
 const MAX_NAME: usize = 63;
@@ -47,6 +47,7 @@ impl AgentConfig {
         paths(self, &mut found);
         collectors(self, &mut found);
         applications(self, &mut found);
+        scrape::check(self, &mut found);
         rotate(self, &mut found);
         logs::check(self, &mut found);
         if let Some(traces) = &self.traces {
