@@ -15,7 +15,6 @@ pub mod http;
 pub mod logging;
 pub mod logs;
 pub mod node;
-pub mod passthrough;
 pub mod process;
 pub mod procfs;
 pub mod reload;

@@ -14,8 +14,8 @@ use crate::drills::Drills;
 use crate::facts::Facts;
 use crate::logs::ledger::Ledger;
 use crate::node::{Machine, Node};
-use crate::passthrough::Clients;
 use crate::scheduler::{Outcome, Scheduler};
+use crate::scrape::Engine;
 use crate::self_metrics::SelfMetrics;
 use crate::settings::Settings;
 
@@ -58,7 +58,8 @@ pub struct State {
     pub in_force: ArcSwap<InForce>,
     pub scheduler: Scheduler,
     pub metrics: SelfMetrics,
-    pub clients: Clients,
+    /// Fetches applications' pages and holds them to their budgets.
+    pub scrape: Arc<Engine>,
     /// What became of the lines that were read.
     pub logs: Arc<Ledger>,
     /// The collectors' outcomes in the last scrape; `None` before the first.
@@ -78,7 +79,7 @@ impl State {
             in_force: ArcSwap::from_pointee(InForce::new(loaded)),
             scheduler: Scheduler::start(),
             metrics,
-            clients: Clients::default(),
+            scrape: Arc::default(),
             logs: Arc::default(),
             last_scrape: ArcSwapOption::empty(),
             last_reload: ArcSwapOption::from_pointee(LastReload {
@@ -98,7 +99,11 @@ impl State {
     pub async fn metrics_page(&self, limit: Option<Duration>) -> Vec<u8> {
         let in_force = self.in_force.load_full();
         let drills = self.drills().active(Instant::now());
-        let own = [self.metrics.page(&drills), self.logs.page()];
+        let own = [
+            self.metrics.page(&drills),
+            self.logs.page(),
+            self.scrape.budgets.page(),
+        ];
         let limit = limit.map_or(in_force.settings.timeout, |l| {
             l.min(in_force.settings.timeout)
         });

@@ -123,7 +123,7 @@ impl<'a> Labels<'a> {
             .map_or("", |entry| &entry.value)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.entries
             .iter()
             .map(|entry| (&*entry.name, &*entry.value))

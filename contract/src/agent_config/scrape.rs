@@ -255,6 +255,14 @@ impl Application {
     }
 }
 
+impl AgentConfig {
+    /// Series that each team's applications may have together.
+    pub fn team_series(&self) -> u64 {
+        let given = self.budgets.as_ref().and_then(|b| b.per_team.series);
+        given.unwrap_or(TEAM_SERIES_LIMIT)
+    }
+}
+
 /// Why the values of a label cannot be limited, if they cannot.
 pub fn unlimited_label(label: &str) -> Option<String> {
     match label {
