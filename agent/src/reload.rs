@@ -84,6 +84,11 @@ impl Reloader {
         self.remember(true, Vec::new());
         if changed {
             tracing::info!(hash = %loaded.hash, ?trigger, "configuration reloaded");
+            for gone in before.config.applications.keys() {
+                if !loaded.config.applications.contains_key(gone) {
+                    self.state.scrape.budgets.forget(gone);
+                }
+            }
             self.state.in_force.store(Arc::new(InForce::new(loaded)));
         } else {
             tracing::info!(?trigger, "configuration is unchanged");

@@ -1,5 +1,6 @@
 //! The configuration as the collectors want it: patterns compiled, defaults filled in.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use kai_contract::agent_config::{AgentConfig, IPVS_LABELS, OPT_IN, Problem};
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::logs::source;
+use crate::scrape::Prepared;
 
 /// node_exporter's own defaults; Debian's package has another for the mount points.
 const MOUNT_POINTS: &str =
@@ -79,6 +81,8 @@ pub struct Settings {
     pub systemd_start_time_metrics: bool,
     pub tapestats_devices: Filter,
     pub textfile_directories: Vec<String>,
+    /// Applications by name, their rules compiled.
+    pub applications: BTreeMap<String, Arc<Prepared>>,
 }
 
 impl Settings {
@@ -119,7 +123,7 @@ impl Settings {
             }
         };
         let none = None;
-        let settings = Self {
+        let mut settings = Self {
             disabled: given.disable.clone(),
             enabled: given.enable.clone(),
             timeout: given.timeout_ms.map_or(TIMEOUT, Duration::from_millis),
@@ -211,12 +215,22 @@ impl Settings {
                 "^$",
             ),
             textfile_directories: given.textfile_directories.clone(),
+            applications: BTreeMap::new(),
             vmstat_fields,
             netstat_fields,
         };
         patterns
             .problems
             .extend(config.logs.iter().flat_map(source::problems));
+        for (name, application) in &config.applications {
+            match Prepared::new(name, application.clone(), config.team_series()) {
+                Ok(prepared) => {
+                    let prepared = Arc::new(prepared);
+                    settings.applications.insert(name.clone(), prepared);
+                }
+                Err(wrong) => patterns.problems.extend(wrong),
+            }
+        }
         if patterns.problems.is_empty() {
             Ok(settings)
         } else {

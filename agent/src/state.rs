@@ -15,8 +15,8 @@ use crate::drills::Drills;
 use crate::facts::Facts;
 use crate::logs::ledger::Ledger;
 use crate::node::{Machine, Node};
-use crate::passthrough::Clients;
 use crate::scheduler::{Outcome, Scheduler};
+use crate::scrape::Engine;
 use crate::self_metrics::SelfMetrics;
 use crate::settings::Settings;
 
@@ -59,7 +59,8 @@ pub struct State {
     pub in_force: ArcSwap<InForce>,
     pub scheduler: Scheduler,
     pub metrics: SelfMetrics,
-    pub clients: Clients,
+    /// Fetches applications' pages and holds them to their budgets.
+    pub scrape: Arc<Engine>,
     /// What became of the lines that were read.
     pub logs: Arc<Ledger>,
     /// What business rules counted.
@@ -89,7 +90,7 @@ impl State {
             in_force: ArcSwap::from_pointee(InForce::new(loaded)),
             scheduler: Scheduler::start(),
             metrics,
-            clients: Clients::default(),
+            scrape: Arc::default(),
             logs: Arc::default(),
             business: Arc::default(),
             otlp_metrics,
@@ -115,6 +116,7 @@ impl State {
             self.metrics.page(&drills),
             self.logs.page(),
             self.business.own_page(),
+            self.scrape.budgets.page(),
         ];
         let limit = limit.map_or(in_force.settings.timeout, |l| {
             l.min(in_force.settings.timeout)

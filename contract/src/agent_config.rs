@@ -14,6 +14,7 @@ mod otlp_metrics;
 mod privacy;
 mod problems;
 mod remote_write;
+mod scrape;
 mod traces;
 
 pub use business::{Business, Figure as BusinessFigure, Rule as BusinessRule, RuleSource};
@@ -28,6 +29,10 @@ pub use logs::{
 pub use otlp_metrics::OtlpMetrics;
 pub use privacy::{Privacy, Pseudonymise, Redact, Redacted};
 pub use remote_write::{RemoteEndpoint, RemoteWrite};
+pub use scrape::{
+    Budgets, MOST_SERIES, MOST_TEAM_SERIES, Relabel, RelabelAction, SERIES_LIMIT,
+    TEAM_SERIES_LIMIT, TeamBudget, unlimited_label,
+};
 pub use traces::{Traces, judge_otlp_endpoint};
 
 pub use keys::{KEYS, allowed_keys, nearest};
@@ -135,6 +140,9 @@ pub struct AgentConfig {
     /// Applications whose metrics page is passed through at `/metrics/app/<name>`.
     #[serde(default)]
     pub applications: BTreeMap<String, Application>,
+    /// How much each team's applications may export; generous limits hold without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budgets: Option<Budgets>,
     /// Output files of local processes that the agent keeps small.
     #[serde(default)]
     pub rotate: Vec<Rotate>,
@@ -323,6 +331,18 @@ pub struct Application {
     /// Milliseconds to wait for the whole page.
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u64,
+    /// Whose budget its series count against, besides its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// Rules as in Prometheus' `metric_relabel_configs`, applied in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relabel: Vec<Relabel>,
+    /// Series that are handed on at most; [`SERIES_LIMIT`] when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_limit: Option<u64>,
+    /// Most values kept of a label, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub label_limits: BTreeMap<String, u64>,
 }
 
 fn default_timeout_ms() -> u64 {

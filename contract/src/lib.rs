@@ -4,4 +4,5 @@ pub mod agent_config;
 pub mod business;
 pub mod exit;
 pub mod expression;
+pub mod go_regex;
 pub mod signals;

@@ -1,11 +1,8 @@
 //! The metrics address: `/metrics`, `/metrics/app/<name>`, `/metrics/business`, `/live`, `/ready` and an index.
 
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue,
@@ -18,7 +15,8 @@ use super::{Reply, json, text, typed};
 use crate::business::page::{self, Form};
 use crate::exposition::open_metrics;
 use crate::otlp_metrics;
-use crate::passthrough::scrape_timeout;
+use crate::scrape::fetch::scrape_timeout;
+use crate::scrape::gzip;
 use crate::self_metrics::AppScrape;
 use crate::state::State;
 
@@ -97,7 +95,7 @@ async fn metrics(state: Arc<State>, headers: &HeaderMap) -> Reply {
 
 fn packed(page: Vec<u8>, content_type: &'static str, headers: &HeaderMap) -> Reply {
     let zipped = if accepts_gzip(headers) {
-        gzip(&page)
+        gzip::compress(&page)
     } else {
         None
     };
@@ -155,7 +153,7 @@ fn accepts_openmetrics(headers: &HeaderMap) -> bool {
 
 async fn application(state: &State, name: &str, headers: &HeaderMap) -> Reply {
     let in_force = state.in_force.load_full();
-    let Some(application) = in_force.config.applications.get(name) else {
+    let Some(application) = in_force.settings.applications.get(name) else {
         let names: Vec<_> = in_force
             .config
             .applications
@@ -172,15 +170,19 @@ async fn application(state: &State, name: &str, headers: &HeaderMap) -> Reply {
             format!("there is no application \"{name}\"; {known}\n"),
         );
     };
-    let reply = match state.clients.fetch(application, headers).await {
-        Ok(fetched) => {
-            let mut reply = typed(StatusCode::OK, METRICS_TYPE, fetched.body);
+    let gzip = accepts_gzip(headers);
+    let reply = match state.scrape.answer(application, headers, gzip).await {
+        Ok(answer) => {
+            let mut reply = typed(StatusCode::OK, METRICS_TYPE, answer.body);
+            let own = reply.headers_mut();
             // Without the application's own type, Prometheus 3 would refuse the page.
-            for (name, value) in &fetched.headers {
-                reply.headers_mut().insert(name.clone(), value.clone());
+            match answer.content_type {
+                Some(given) => drop(own.insert(CONTENT_TYPE, given)),
+                None => tracing::debug!(app = name, "the application's page has no content type"),
             }
-            if !fetched.headers.contains_key(CONTENT_TYPE) {
-                tracing::debug!(app = name, "the application's page has no content type");
+            own.insert(VARY, HeaderValue::from_static("accept-encoding"));
+            if answer.gzip {
+                own.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             }
             reply
         }
@@ -214,7 +216,7 @@ fn pushed(state: &State, name: &str, headers: &HeaderMap) -> Reply {
         );
     };
     let zipped = if accepts_gzip(headers) {
-        gzip(&body)
+        gzip::compress(&body)
     } else {
         None
     };
@@ -277,13 +279,6 @@ fn index(state: &State) -> Reply {
         "<li><a href=\"/live\">/live</a></li><li><a href=\"/ready\">/ready</a></li></ul></html>\n",
     );
     typed(StatusCode::OK, "text/html; charset=utf-8", body)
-}
-
-fn gzip(page: &[u8]) -> Option<Vec<u8>> {
-    // The fastest level: pages shrink to a tenth at any level, and CPU is what an agent must save.
-    let mut encoder = GzEncoder::new(Vec::with_capacity(page.len() / 6), Compression::fast());
-    encoder.write_all(page).ok()?;
-    encoder.finish().ok()
 }
 
 /// Whether the client takes OpenMetrics and not the text format. One that takes both, as Prometheus

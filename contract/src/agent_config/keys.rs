@@ -15,6 +15,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "roots",
             "collectors",
             "applications",
+            "budgets",
             "rotate",
             "state",
             "logs",
@@ -69,7 +70,31 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "textfileDirectories",
         ],
     ),
-    ("applications.*", &["url", "timeoutMs"]),
+    (
+        "applications.*",
+        &[
+            "url",
+            "timeoutMs",
+            "team",
+            "relabel",
+            "seriesLimit",
+            "labelLimits",
+        ],
+    ),
+    (
+        "applications.*.relabel.*",
+        &[
+            "source_labels",
+            "separator",
+            "regex",
+            "modulus",
+            "target_label",
+            "replacement",
+            "action",
+        ],
+    ),
+    ("budgets", &["perTeam"]),
+    ("budgets.perTeam", &["series"]),
     ("rotate.*", &["path", "maxBytes", "keep"]),
     ("applications", &[]),
     (
@@ -315,11 +340,25 @@ mod tests {
             applications: [(
                 "a".to_owned(),
                 crate::agent_config::Application {
-                    url: "http://h/".into(),
-                    timeout_ms: 1,
+                    team: Some("t".into()),
+                    relabel: vec![crate::agent_config::Relabel {
+                        source_labels: Some(vec![String::new()]),
+                        separator: Some(String::new()),
+                        regex: Some(String::new()),
+                        modulus: Some(1),
+                        target_label: Some(String::new()),
+                        replacement: Some(String::new()),
+                        action: crate::agent_config::RelabelAction::Keep,
+                    }],
+                    series_limit: Some(1),
+                    label_limits: [("route".to_owned(), 1)].into(),
+                    ..crate::agent_config::Application::new("http://h/".into(), 1)
                 },
             )]
             .into(),
+            budgets: Some(crate::agent_config::Budgets {
+                per_team: crate::agent_config::TeamBudget { series: Some(1) },
+            }),
             rotate: vec![crate::agent_config::Rotate {
                 path: "/l".into(),
                 max_bytes: 1,

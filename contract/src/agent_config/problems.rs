@@ -12,7 +12,7 @@ mod logs;
 mod remote_write;
 
 use super::keys::nearest;
-use super::{AgentConfig, COLLECTORS, IPVS_LABELS, OLDEST_VERSION, VERSION};
+use super::{AgentConfig, COLLECTORS, IPVS_LABELS, OLDEST_VERSION, VERSION, scrape};
 
 /// Longest name of an application.
 const MAX_NAME: usize = 63;
@@ -49,6 +49,7 @@ impl AgentConfig {
         paths(self, &mut found);
         collectors(self, &mut found);
         applications(self, &mut found);
+        scrape::check(self, &mut found);
         rotate(self, &mut found);
         logs::check(self, &mut found);
         business::check(self, &mut found);

@@ -100,9 +100,11 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
                 // say why.
                 let timeout_ms =
                     scrape_timeout(service.scrape_interval).as_millis() as u64 * 8 / 10;
-                Some((service.name.clone(), Application { url, timeout_ms }))
+                let application = Application::new(url, timeout_ms);
+                Some((service.name.clone(), application))
             })
             .collect(),
+        budgets: None,
         rotate: rotate
             .into_iter()
             .map(|path| Rotate {

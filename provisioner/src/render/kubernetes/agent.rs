@@ -69,6 +69,7 @@ fn config(disable: Vec<String>) -> AgentConfig {
         },
         // Prometheus asks pods itself.
         applications: std::collections::BTreeMap::new(),
+        budgets: None,
         // The kubelet keeps containers' output small.
         rotate: Vec::new(),
         state: None,

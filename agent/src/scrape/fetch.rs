@@ -1,10 +1,9 @@
-//! `/metrics/app/<name>`: fetches one application's page for Prometheus and hands it on as it is.
-//! Each application is a target of its own, so its `up` says whether *it* answered: whatever goes
-//! wrong becomes an error status with a reason.
+//! Fetches one application's page. Each application is a target of its own, so its `up` says whether
+//! *it* answered: whatever goes wrong becomes an error with a reason.
 
 use std::fmt::Write as _;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper::body::Bytes;
@@ -32,6 +31,8 @@ pub struct Fetched {
     pub body: Bytes,
     /// `content-type` and `content-encoding`, as the application sent them.
     pub headers: HeaderMap,
+    /// The memory that the page takes, to be kept while anything of it is held.
+    pub held: Held,
 }
 
 /// Why there is no page.
@@ -70,19 +71,21 @@ impl FetchError {
 pub struct Clients {
     plain: OnceLock<Result<Client, String>>,
     tls: OnceLock<Result<Client, String>>,
-    held: AtomicUsize,
+    held: Arc<AtomicUsize>,
 }
 
 impl Clients {
-    /// Fetches a page. `headers` are the request's that came in.
+    /// Fetches a page. `headers` are the request's that came in: what it accepts and how long it
+    /// waits. Only `gzip` is asked for, because the page has to be read.
     pub async fn fetch(
         &self,
         application: &Application,
         headers: &HeaderMap,
+        gzip: bool,
     ) -> Result<Fetched, FetchError> {
         let url = &application.url;
         let limit = limit(application, headers);
-        match tokio::time::timeout(limit, self.fetch_unlimited(url, headers, limit)).await {
+        match tokio::time::timeout(limit, self.fetch_unlimited(url, headers, gzip, limit)).await {
             Ok(result) => result,
             Err(_) => Err(FetchError::Timeout {
                 url: url.clone(),
@@ -95,6 +98,7 @@ impl Clients {
         &self,
         url: &str,
         headers: &HeaderMap,
+        gzip: bool,
         limit: Duration,
     ) -> Result<Fetched, FetchError> {
         let client = self.client(url).map_err(|reason| FetchError::Client {
@@ -106,11 +110,10 @@ impl Clients {
             reason: reason(&error.without_url()),
         };
         let mut request = client.get(url);
-        for name in [ACCEPT, ACCEPT_ENCODING] {
-            for value in headers.get_all(&name) {
-                request = request.header(&name, value);
-            }
+        for value in headers.get_all(ACCEPT) {
+            request = request.header(ACCEPT, value);
         }
+        request = request.header(ACCEPT_ENCODING, if gzip { "gzip" } else { "identity" });
         request = request.header(TIMEOUT_HEADER, limit.as_secs_f64().to_string());
         let mut response = request.send().await.map_err(unreachable)?;
         if response.status() != StatusCode::OK {
@@ -129,7 +132,7 @@ impl Clients {
             return Err(too_large());
         }
         let mut held = Held {
-            held: &self.held,
+            held: Arc::clone(&self.held),
             mine: 0,
         };
         let mut body = Vec::new();
@@ -149,6 +152,7 @@ impl Clients {
         Ok(Fetched {
             body: body.into(),
             headers: kept,
+            held,
         })
     }
 
@@ -174,15 +178,16 @@ impl Clients {
     }
 }
 
-/// Bytes held by one fetch, given back when it ends. The answer's body lives a little longer, until
+/// Bytes held by one scrape, given back when it ends. The answer's body lives a little longer, until
 /// the asking client has taken it; the connection limit bounds that.
-struct Held<'a> {
-    held: &'a AtomicUsize,
+#[derive(Debug)]
+pub struct Held {
+    held: Arc<AtomicUsize>,
     mine: usize,
 }
 
-impl Held<'_> {
-    fn add(&mut self, bytes: usize) -> Result<(), FetchError> {
+impl Held {
+    pub fn add(&mut self, bytes: usize) -> Result<(), FetchError> {
         self.mine += bytes;
         if self.held.fetch_add(bytes, Ordering::Relaxed) + bytes > LARGEST_IN_ALL {
             return Err(FetchError::Busy);
@@ -191,7 +196,7 @@ impl Held<'_> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
         self.held.fetch_sub(self.mine, Ordering::Relaxed);
     }
@@ -241,10 +246,7 @@ mod tests {
 
     #[test]
     fn the_shorter_patience_counts() {
-        let application = Application {
-            url: "http://h/".to_owned(),
-            timeout_ms: 4000,
-        };
+        let application = Application::new("http://h/".to_owned(), 4000);
         let with = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(TIMEOUT_HEADER, HeaderValue::from_static(value));
@@ -265,12 +267,12 @@ mod tests {
         let clients = Clients::default();
         {
             let mut held = Held {
-                held: &clients.held,
+                held: Arc::clone(&clients.held),
                 mine: 0,
             };
             held.add(LARGEST_IN_ALL).unwrap();
             let mut other = Held {
-                held: &clients.held,
+                held: Arc::clone(&clients.held),
                 mine: 0,
             };
             assert!(matches!(other.add(1), Err(FetchError::Busy)));
