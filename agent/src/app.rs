@@ -17,6 +17,7 @@ use crate::config::ConfigError;
 use crate::http::{self, AdminSocket, Listener, admin, pages};
 use crate::reload::{self, Reloader, Trigger};
 use crate::samples::{self, Follower};
+use crate::scrape::round;
 use crate::settle::settle;
 use crate::state::State;
 use crate::{business, check, logs, otlp_metrics, remote_write, rotate, traces};
@@ -123,8 +124,11 @@ async fn serve(state: Arc<State>) -> Result<(), RunError> {
     let followers = followers(&state, &shutdown, &mut parts)?;
     if let Some(store) = &state.otlp_metrics {
         let store = Arc::clone(store);
+        let followers = followers.clone();
         parts.spawn(otlp_metrics::follow(store, followers, shutdown.clone()));
     }
+    let shared = Arc::clone(&state);
+    parts.spawn(round::run(shared, followers, shutdown.clone()));
     parts.spawn(rotate::run(Arc::clone(&state), shutdown));
     // The first run of the collectors, so that the agent becomes ready without being asked.
     let first = Arc::clone(&state);
@@ -202,6 +206,7 @@ fn followers(
         parts.spawn(lane);
         out.push(Arc::new(inbox));
     }
+    out.push(Arc::new(business::Series(Arc::clone(&state.business))));
     Ok(out)
 }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::samples::{self, Follower, Scraped};
 use crate::shutdown::ended;
 use crate::state::State;
 
@@ -27,6 +28,8 @@ pub mod rules;
 pub mod spans;
 
 pub use figures::Figures;
+
+use follow::{Look, service_of};
 
 /// Changes of the configuration are looked for this often.
 const WATCH: Duration = Duration::from_millis(250);
@@ -58,6 +61,28 @@ pub async fn run(state: Arc<State>, mut shutdown: watch::Receiver<bool>) {
         }
     }
     store(&state).await;
+}
+
+/// Counts what scraped series grew by.
+#[derive(Debug)]
+pub struct Series(pub Arc<Figures>);
+
+impl Follower for Series {
+    fn scraped(&self, scraped: &Scraped) {
+        let Ok(page) = &scraped.page else {
+            return;
+        };
+        let rules = self.0.rules();
+        let mut look = Look::new(&rules, service_of(&scraped.target));
+        let read = samples::read(page.format, &page.body, &mut |series| look.series(series));
+        match read {
+            Ok(()) => look.count(&self.0, &scraped.target.name, scraped.at),
+            Err(error) => {
+                let target = &scraped.target.name;
+                tracing::warn!(target, %error, "a page cannot be read for business figures");
+            }
+        }
+    }
 }
 
 fn configure(state: &State) {

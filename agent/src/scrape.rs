@@ -14,6 +14,7 @@ pub mod fetch;
 pub mod filter;
 pub mod gzip;
 pub mod relabel;
+pub mod round;
 
 use crate::samples::{Format, Page};
 use budget::{Budgets, Limits};

@@ -16,7 +16,7 @@ use crate::facts::Facts;
 use crate::logs::ledger::Ledger;
 use crate::node::{Machine, Node};
 use crate::scheduler::{Outcome, Scheduler};
-use crate::scrape::Engine;
+use crate::scrape::{Engine, round};
 use crate::self_metrics::SelfMetrics;
 use crate::settings::Settings;
 
@@ -61,6 +61,8 @@ pub struct State {
     pub metrics: SelfMetrics,
     /// Fetches applications' pages and holds them to their budgets.
     pub scrape: Arc<Engine>,
+    /// What the agent's own rounds did.
+    pub rounds: round::Ledger,
     /// What became of the lines that were read.
     pub logs: Arc<Ledger>,
     /// What business rules counted.
@@ -91,6 +93,7 @@ impl State {
             scheduler: Scheduler::start(),
             metrics,
             scrape: Arc::default(),
+            rounds: round::Ledger::default(),
             logs: Arc::default(),
             business: Arc::default(),
             otlp_metrics,
@@ -117,6 +120,7 @@ impl State {
             self.logs.page(),
             self.business.own_page(),
             self.scrape.budgets.page(),
+            self.rounds.page(),
         ];
         let limit = limit.map_or(in_force.settings.timeout, |l| {
             l.min(in_force.settings.timeout)

@@ -22,6 +22,7 @@ mod otlp_metrics;
 mod passthrough;
 mod reload;
 mod remote_write;
+mod round;
 mod spoiled;
 mod support;
 mod traces;

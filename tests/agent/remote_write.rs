@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use crate::gate::prometheus::program;
 use crate::support::wait_for;
 
-struct Prometheus {
+pub struct Prometheus {
     child: Child,
     port: u16,
     folder: tempfile::TempDir,
@@ -62,7 +62,7 @@ fn launch(folder: &Path, port: u16, receiver: bool) -> Child {
 }
 
 impl Prometheus {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("prometheus.yml"), "global: {}\n").unwrap();
         let port = free_port();
@@ -107,8 +107,13 @@ impl Prometheus {
         serde_json::from_str::<Json>(&text).unwrap()["data"].clone()
     }
 
+    /// Where it takes remote write.
+    pub fn receiver(&self) -> String {
+        format!("http://127.0.0.1:{}/api/v1/write", self.port)
+    }
+
     /// Results of an instant query; the text is percent-encoded here.
-    fn query(&self, query: &str, at: Option<i64>) -> Vec<Json> {
+    pub fn query(&self, query: &str, at: Option<i64>) -> Vec<Json> {
         let encoded = kai_agent::otlp_metrics::encode(query);
         let time = at.map_or(String::new(), |at| {
             format!("&time={}.{:03}", at / 1000, at % 1000)

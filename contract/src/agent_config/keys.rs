@@ -23,6 +23,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "business",
             "gate",
             "otlpMetrics",
+            "roundIntervalMs",
             "remoteWrite",
         ],
     ),
@@ -452,6 +453,7 @@ mod tests {
                 .into(),
             }),
             otlp_metrics: Some(OtlpMetrics::default()),
+            round_interval_ms: Some(1),
             remote_write: Some(RemoteWrite {
                 external_labels: [("cluster".to_owned(), "c".to_owned())].into(),
                 ..RemoteWrite::to(

@@ -62,6 +62,15 @@ impl AgentConfig {
         if let Some(remote_write) = &self.remote_write {
             remote_write::check(remote_write, &mut found);
         }
+        if self
+            .round_interval_ms
+            .is_some_and(|millis| !(1000..=3_600_000).contains(&millis))
+        {
+            found.push(Problem::new(
+                "roundIntervalMs",
+                "give milliseconds from 1000 to 3600000 (an hour)",
+            ));
+        }
         found.extend(self.gate.iter().flat_map(super::Gate::problems));
         found
     }

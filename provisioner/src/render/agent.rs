@@ -122,8 +122,14 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
             series_per_service: series,
             ..OtlpMetrics::default()
         }),
+        round_interval_ms: remote_write.as_ref().map(|_| round_interval(stack)),
         remote_write,
     }
+}
+
+/// The agent's own scrapes are as frequent as Prometheus' are.
+fn round_interval(stack: &Stack) -> u64 {
+    u64::try_from(stack.defaults.scrape_interval.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Where samples are written besides being shown.

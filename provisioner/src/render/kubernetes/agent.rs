@@ -78,6 +78,7 @@ fn config(disable: Vec<String>) -> AgentConfig {
         business: None,
         gate: None,
         otlp_metrics: None,
+        round_interval_ms: None,
         remote_write: None,
     }
 }
