@@ -17,7 +17,7 @@ use crate::config::ConfigError;
 use crate::http::{self, AdminSocket, Listener, admin, pages};
 use crate::reload::{self, Reloader, Trigger};
 use crate::state::State;
-use crate::{check, logs, rotate, traces};
+use crate::{check, logs, rotate, security, traces};
 
 /// Requests are few and short, and what may take long runs elsewhere (the collectors on threads of
 /// their own, files on the blocking pool). A second thread would be woken by every scrape.
@@ -111,6 +111,7 @@ async fn serve(state: Arc<State>) -> Result<(), RunError> {
     });
     parts.spawn(reload::watch(Arc::clone(&reloader), shutdown.clone()));
     parts.spawn(logs::run(Arc::clone(&state), shutdown.clone()));
+    parts.spawn(security::run(Arc::clone(&state), shutdown.clone()));
     if let Some(lane) = trace_lane(&state, &shutdown)? {
         parts.spawn(lane);
     }

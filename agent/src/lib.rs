@@ -22,6 +22,7 @@ pub mod reload;
 pub mod rotate;
 pub mod samples;
 pub mod scheduler;
+pub mod security;
 pub mod self_metrics;
 pub mod settings;
 pub mod shutdown;

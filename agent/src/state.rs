@@ -16,6 +16,7 @@ use crate::logs::ledger::Ledger;
 use crate::node::{Machine, Node};
 use crate::passthrough::Clients;
 use crate::scheduler::{Outcome, Scheduler};
+use crate::security::Hub;
 use crate::self_metrics::SelfMetrics;
 use crate::settings::Settings;
 
@@ -61,6 +62,8 @@ pub struct State {
     pub clients: Clients,
     /// What became of the lines that were read.
     pub logs: Arc<Ledger>,
+    /// What the security checks told last.
+    pub security: Arc<Hub>,
     /// The collectors' outcomes in the last scrape; `None` before the first.
     pub last_scrape: ArcSwapOption<Vec<Outcome>>,
     pub last_reload: ArcSwapOption<LastReload>,
@@ -80,6 +83,7 @@ impl State {
             metrics,
             clients: Clients::default(),
             logs: Arc::default(),
+            security: Arc::default(),
             last_scrape: ArcSwapOption::empty(),
             last_reload: ArcSwapOption::from_pointee(LastReload {
                 ok: true,
@@ -98,7 +102,11 @@ impl State {
     pub async fn metrics_page(&self, limit: Option<Duration>) -> Vec<u8> {
         let in_force = self.in_force.load_full();
         let drills = self.drills().active(Instant::now());
-        let own = [self.metrics.page(&drills), self.logs.page()];
+        let own = [
+            self.metrics.page(&drills),
+            self.logs.page(),
+            self.security.page(),
+        ];
         let limit = limit.map_or(in_force.settings.timeout, |l| {
             l.min(in_force.settings.timeout)
         });

@@ -10,6 +10,7 @@ mod gate;
 mod keys;
 mod logs;
 mod problems;
+mod security;
 mod traces;
 
 pub use gate::{
@@ -17,6 +18,10 @@ pub use gate::{
     unknown_placeholder as unknown_in_query,
 };
 pub use logs::{Elasticsearch, HttpAuth, LogFormat, LogSource, LogStart, Logs};
+pub use security::{
+    BASELINE_CHECKS, SECURITY_CHECKS, Security, SecurityAuth, SecurityCertificates,
+    SecurityIntegrity, SecurityJournal, SecuritySuid,
+};
 pub use traces::{Traces, judge_otlp_endpoint};
 
 pub use keys::{KEYS, allowed_keys, nearest};
@@ -128,6 +133,9 @@ pub struct AgentConfig {
     pub traces: Option<Traces>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
+    /// No security check runs without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<Security>,
 }
 
 /// The admin socket: drills and reloads, for the owner of the socket only (mode 0600).

@@ -5,7 +5,7 @@ const AUTH: &[&str] = &["apiKeyFile", "tokenFile", "basic"];
 const BASIC: &[&str] = &["username", "passwordFile"];
 
 /// Allowed keys by path; `*` stands for any one name or list index.
-pub const KEYS: [(&str, &[&str]); 26] = [
+pub const KEYS: [(&str, &[&str]); 32] = [
     (
         "",
         &[
@@ -20,6 +20,7 @@ pub const KEYS: [(&str, &[&str]); 26] = [
             "logs",
             "traces",
             "gate",
+            "security",
         ],
     ),
     ("admin", &["socket"]),
@@ -132,6 +133,27 @@ pub const KEYS: [(&str, &[&str]); 26] = [
             "watchdog",
         ],
     ),
+    (
+        "security",
+        &[
+            "disable",
+            "intervalSeconds",
+            "auth",
+            "integrity",
+            "suid",
+            "certificates",
+            "maxFilesPerSecond",
+            "maxBytesPerSecond",
+        ],
+    ),
+    ("security.intervalSeconds", &[]),
+    ("security.auth", &["paths", "journal", "top"]),
+    (
+        "security.integrity",
+        &["paths", "exclude", "watch", "maxFiles", "maxFileBytes"],
+    ),
+    ("security.suid", &["paths", "exclude"]),
+    ("security.certificates", &["paths", "exclude", "top"]),
 ];
 
 /// The keys that may stand in the map at `path`, `None` if its keys are the user's own names.
@@ -180,7 +202,7 @@ mod tests {
     use super::*;
     use crate::agent_config::{
         AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth, LogFormat,
-        LogSource, LogStart, Logs, Traces, VERSION,
+        LogSource, LogStart, Logs, Security, Traces, VERSION,
     };
 
     #[test]
@@ -311,6 +333,11 @@ mod tests {
                 )]
                 .into(),
             }),
+            security: Some(Security {
+                disable: vec!["suid".into()],
+                interval_seconds: [("auth".to_owned(), 5)].into(),
+                ..Security::default()
+            }),
         };
         let value = serde_json::to_value(&full).unwrap();
         let keys = |value: &serde_json::Value| {
@@ -346,6 +373,11 @@ mod tests {
             &["gate", "alertmanager"],
             &["gate", "elasticsearch"],
             &["gate", "services", "booking"],
+            &["security"],
+            &["security", "auth"],
+            &["security", "integrity"],
+            &["security", "suid"],
+            &["security", "certificates"],
         ] {
             let found = path.iter().fold(&value, |value, name| &value[*name]);
             assert_eq!(keys(found), listed(path));

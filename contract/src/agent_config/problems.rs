@@ -53,6 +53,9 @@ impl AgentConfig {
             traces.problems(&self.listen, &mut found);
         }
         found.extend(self.gate.iter().flat_map(super::Gate::problems));
+        if let Some(security) = &self.security {
+            security.problems(self.state.is_some(), &mut found);
+        }
         found
     }
 }

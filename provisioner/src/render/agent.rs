@@ -113,6 +113,7 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         logs,
         traces: traces(stack),
         gate: (!gate.services.is_empty()).then_some(gate),
+        security: stack.agent.security.clone(),
     }
 }
 

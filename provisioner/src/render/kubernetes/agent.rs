@@ -75,6 +75,7 @@ fn config(disable: Vec<String>) -> AgentConfig {
         logs: None,
         traces: None,
         gate: None,
+        security: None,
     }
 }
 
