@@ -16,8 +16,9 @@ use tokio::task::JoinSet;
 use crate::config::ConfigError;
 use crate::http::{self, AdminSocket, Listener, admin, pages};
 use crate::reload::{self, Reloader, Trigger};
+use crate::settle::settle;
 use crate::state::State;
-use crate::{check, logs, rotate, security, traces};
+use crate::{business, check, logs, rotate, security, traces};
 
 /// Requests are few and short, and what may take long runs elsewhere (the collectors on threads of
 /// their own, files on the blocking pool). A second thread would be woken by every scrape.
@@ -84,6 +85,7 @@ async fn serve(state: Arc<State>) -> Result<(), RunError> {
         None => None,
     };
     let reloader = Arc::new(Reloader::new(Arc::clone(&state)));
+    business::start(&state);
     let (ends, shutdown) = watch::channel(false);
     let mut parts = JoinSet::new();
 
@@ -110,6 +112,7 @@ async fn serve(state: Arc<State>) -> Result<(), RunError> {
         socket
     });
     parts.spawn(reload::watch(Arc::clone(&reloader), shutdown.clone()));
+    parts.spawn(business::run(Arc::clone(&state), shutdown.clone()));
     parts.spawn(logs::run(Arc::clone(&state), shutdown.clone()));
     parts.spawn(security::run(Arc::clone(&state), shutdown.clone()));
     if let Some(lane) = trace_lane(&state, &shutdown)? {
@@ -120,6 +123,7 @@ async fn serve(state: Arc<State>) -> Result<(), RunError> {
     let first = Arc::clone(&state);
     tokio::spawn(async move {
         first.metrics_page(None).await;
+        settle().await;
     });
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -160,12 +164,21 @@ fn trace_lane(
         now.unwrap_or_else(|| config.clone())
     };
     let ledger = state.metrics.traces.clone();
-    traces::start(listeners, Box::new(settings), ledger, shutdown.clone())
-        .map(Some)
-        .map_err(|source| RunError::System {
-            what: "start the trace lane",
-            source,
-        })
+    let figures = Arc::clone(&state.business);
+    let metrics = state.otlp_metrics.clone();
+    traces::start(
+        listeners,
+        Box::new(settings),
+        ledger,
+        figures,
+        metrics,
+        shutdown.clone(),
+    )
+    .map(Some)
+    .map_err(|source| RunError::System {
+        what: "start the trace lane",
+        source,
+    })
 }
 
 async fn listen(address: &str) -> Result<TcpListener, RunError> {

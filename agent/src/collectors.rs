@@ -32,6 +32,7 @@ mod diskstats;
 mod dmi;
 mod edac;
 mod entropy;
+mod ethtool;
 mod fibrechannel;
 mod filefd;
 mod filesystem;
@@ -41,6 +42,7 @@ mod infiniband;
 mod ipvs;
 mod kernel_hung;
 mod loadavg;
+mod logind;
 mod mdadm;
 mod meminfo;
 mod netclass;
@@ -59,6 +61,7 @@ mod selinux;
 mod sockstat;
 mod softnet;
 mod stat;
+mod systemd;
 mod tapestats;
 mod tcpstat;
 mod textfile;
@@ -73,7 +76,7 @@ mod xfs;
 mod zfs;
 
 /// Every collector there is, by name.
-pub const ALL: [Entry; 52] = [
+pub const ALL: [Entry; 55] = [
     Entry {
         name: "arp",
         build: |settings, _| Box::new(arp::Arp::new(settings)),
@@ -131,6 +134,10 @@ pub const ALL: [Entry; 52] = [
         build: |_, _| Box::<entropy::Entropy>::default(),
     },
     Entry {
+        name: "ethtool",
+        build: |settings, _| Box::new(ethtool::Ethtool::new(settings)),
+    },
+    Entry {
         name: "fibrechannel",
         build: |_, _| Box::<fibrechannel::FibreChannel>::default(),
     },
@@ -161,6 +168,10 @@ pub const ALL: [Entry; 52] = [
     Entry {
         name: "loadavg",
         build: |_, _| Box::<loadavg::Loadavg>::default(),
+    },
+    Entry {
+        name: "logind",
+        build: |_, _| Box::<logind::Logind>::default(),
     },
     Entry {
         name: "mdadm",
@@ -233,6 +244,10 @@ pub const ALL: [Entry; 52] = [
     Entry {
         name: "stat",
         build: |settings, _| Box::new(stat::Stat::new(settings)),
+    },
+    Entry {
+        name: "systemd",
+        build: |settings, _| Box::new(systemd::Systemd::new(settings)),
     },
     Entry {
         name: "tapestats",

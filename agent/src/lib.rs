@@ -3,10 +3,12 @@
 //! parts are wired.
 
 pub mod app;
+pub mod business;
 pub mod check;
 pub mod cli;
 pub mod collectors;
 pub mod config;
+pub mod dbus;
 pub mod drills;
 pub mod exposition;
 pub mod facts;
@@ -15,16 +17,20 @@ pub mod http;
 pub mod logging;
 pub mod logs;
 pub mod node;
+pub mod otlp_metrics;
 pub mod passthrough;
+pub mod privacy;
 pub mod process;
 pub mod procfs;
 pub mod reload;
+pub mod remote_write;
 pub mod rotate;
 pub mod samples;
 pub mod scheduler;
 pub mod security;
 pub mod self_metrics;
 pub mod settings;
+pub mod settle;
 pub mod shutdown;
 pub mod state;
 pub mod traces;

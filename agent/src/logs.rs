@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use kai_contract::agent_config::Logs;
+use kai_contract::agent_config::{Business, Logs};
 use tokio::sync::{mpsc, watch};
 
+use crate::business::Figures;
 use crate::shutdown::ended;
 use crate::state::State;
 
@@ -21,14 +22,17 @@ pub mod batch;
 pub mod cluster;
 pub mod document;
 pub mod id;
+pub mod join;
 pub mod json;
 pub mod ledger;
 pub mod letters;
 pub mod level;
+pub mod parse;
 pub mod places;
 pub mod reader;
 pub mod reply;
 pub mod send;
+pub mod source;
 pub mod time;
 pub mod wake;
 
@@ -37,8 +41,9 @@ use cluster::Cluster;
 use ledger::Ledger;
 use letters::Letters;
 use places::{Places, disk};
-use reader::{Reader, Source};
-use send::{Sender, Stream};
+use reader::Reader;
+use send::{Nowhere, Sender, Stream};
+use source::Source;
 use wake::Wake;
 
 /// Time for lines in flight when the agent ends or the lane's configuration changes; what has no
@@ -70,16 +75,21 @@ pub async fn run(state: Arc<State>, mut shutdown: watch::Receiver<bool>) {
     let _ = tokio::task::spawn_blocking(move || thread.join()).await; // it has nothing to say
 }
 
+/// A lane's configuration, and the rules that its lines are counted by.
+type Wanted = (Logs, Option<Business>);
+
 fn supervise(state: &State, stop: &AtomicBool) {
-    let mut running: Option<(Logs, Lane)> = None;
-    let mut failed: Option<(Logs, String, Instant)> = None;
+    let mut running: Option<(Wanted, Lane)> = None;
+    let mut failed: Option<(Wanted, String, Instant)> = None;
     while !stop.load(Ordering::Relaxed) {
         let in_force = state.in_force.load_full();
         let wanted = in_force
             .config
             .logs
             .as_ref()
-            .filter(|logs| !logs.sources.is_empty());
+            .filter(|logs| !logs.sources.is_empty())
+            .map(|logs| (logs.clone(), in_force.config.business.clone()));
+        let wanted = wanted.as_ref();
         if running.as_ref().map(|(logs, _)| logs) != wanted {
             if let Some((_, lane)) = running.take() {
                 tracing::info!("the log lane's configuration changed");
@@ -90,7 +100,11 @@ fn supervise(state: &State, stop: &AtomicBool) {
                 .is_some_and(|(logs, _, at)| Some(logs) == wanted && at.elapsed() < AGAIN);
             if let (Some(logs), Some(folder), false) = (wanted, &in_force.config.state, wait) {
                 let host = state.facts.host_name.as_deref();
-                match Lane::start(logs, folder, host, &state.logs) {
+                let figures = &state.business;
+                let started = figures
+                    .configure(&in_force.config)
+                    .and_then(|()| Lane::start(&logs.0, folder, host, &state.logs, figures));
+                match started {
                     Ok(lane) => {
                         failed = None;
                         running = Some((logs.clone(), lane));
@@ -131,12 +145,15 @@ impl Lane {
         state: &Path,
         host: Option<&str>,
         ledger: &Arc<Ledger>,
+        figures: &Arc<Figures>,
     ) -> Result<Self, String> {
         more_files();
         let in_state = |error: std::io::Error| {
             format!("cannot use the state folder {}: {error}", state.display())
         };
         let (folder, lock) = disk::claim(state).map_err(in_state)?;
+        // Without the key for its pseudonyms nothing is read: nothing leaves in the clear.
+        let redactor = source::redactor(&config.privacy)?;
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
         let mut streams = Vec::new();
         let mut sources = Vec::new();
@@ -145,7 +162,8 @@ impl Lane {
                 streams.push(Stream::new(&source.data_stream));
                 streams.len() - 1
             });
-            let source = Source::new(name, source, stream, host)
+            let rules = figures.rules().logs.get(name).cloned();
+            let source = Source::new(name, source, stream, host, redactor.clone(), rules)
                 .map_err(|error| format!("logs.sources.{name}: {error}"))?;
             ledger.add_source(&source.name);
             sources.push(source);
@@ -156,23 +174,14 @@ impl Lane {
             streams.len(),
             Arc::clone(&wake),
         ));
-        let places = Places::load(&folder, streams.len(), Arc::clone(&wake)).map_err(in_state)?;
-        let places = Arc::new(places);
-        let letters = Letters::open(folder.join("dead-letters"), config.dead_letter_bytes);
-        let letters = Arc::new(letters.map_err(in_state)?);
-        ledger.letters(letters.bytes(), 0);
-        let cluster = Cluster::new(&config.elasticsearch)?;
+        let places = Places::load(
+            &folder,
+            streams.len(),
+            Arc::clone(&wake),
+            Arc::clone(figures),
+        );
+        let places = Arc::new(places.map_err(in_state)?);
         let count = streams.len();
-        let sender = Arc::new(Sender::new(
-            cluster,
-            streams,
-            Arc::clone(&pool),
-            Arc::clone(&places),
-            Arc::clone(ledger),
-            letters,
-            config.dead_letter_bytes,
-            config.gzip,
-        ));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(2)
@@ -181,7 +190,29 @@ impl Lane {
             .build()
             .map_err(|error| format!("cannot start threads: {error}"))?;
         let (out, batches) = mpsc::unbounded_channel();
-        runtime.spawn(sender.run(batches));
+        if let Some(elasticsearch) = &config.elasticsearch {
+            let letters = Letters::open(folder.join("dead-letters"), config.dead_letter_bytes);
+            let letters = Arc::new(letters.map_err(in_state)?);
+            ledger.letters(letters.bytes(), 0);
+            let sender = Arc::new(Sender::new(
+                Cluster::new(elasticsearch)?,
+                streams,
+                Arc::clone(&pool),
+                Arc::clone(&places),
+                Arc::clone(ledger),
+                letters,
+                config.dead_letter_bytes,
+                config.gzip,
+            ));
+            runtime.spawn(sender.run(batches));
+        } else {
+            let nowhere = Nowhere {
+                pool: Arc::clone(&pool),
+                places: Arc::clone(&places),
+                ledger: Arc::clone(ledger),
+            };
+            runtime.spawn(nowhere.run(batches));
+        }
         let stop = Arc::new(AtomicBool::new(false));
         let reader = Reader::new(
             sources,
@@ -193,6 +224,7 @@ impl Lane {
             out,
             Arc::clone(&stop),
             usize::try_from(config.max_line_bytes).unwrap_or(usize::MAX),
+            Arc::clone(figures),
         );
         let named = |name: &str| thread::Builder::new().name(name.to_owned());
         let in_thread = |error: std::io::Error| format!("cannot start a thread: {error}");

@@ -17,6 +17,7 @@ mod kept;
 mod links;
 mod zone;
 
+pub use kai_kernel::ethtool::{Info, Link};
 pub use kept::Kept;
 pub use links::LinkSocket;
 
@@ -255,8 +256,34 @@ pub trait Node: Send + Sync {
         diag::tcp_sockets(family, socket)
     }
 
+    /// What the driver of a network device tells, whatever the roots.
+    fn drivers(&self) -> io::Result<Box<dyn Drivers>> {
+        Ok(Box::new(kai_kernel::ethtool::Ethtool::new()?))
+    }
+
     /// Network devices as the kernel tells them by netlink, whatever the roots.
     fn links(&self, socket: &mut LinkSocket, into: &mut Vec<Device>) -> io::Result<()>;
+}
+
+/// Asks the drivers of network devices.
+pub trait Drivers {
+    fn link(&self, device: &str) -> io::Result<Link>;
+    fn info(&self, device: &str) -> io::Result<Info>;
+    fn statistics(&self, device: &str) -> io::Result<Vec<(Vec<u8>, u64)>>;
+}
+
+impl Drivers for kai_kernel::ethtool::Ethtool {
+    fn link(&self, device: &str) -> io::Result<Link> {
+        self.link(device)
+    }
+
+    fn info(&self, device: &str) -> io::Result<Info> {
+        self.info(device)
+    }
+
+    fn statistics(&self, device: &str) -> io::Result<Vec<(Vec<u8>, u64)>> {
+        self.statistics(device)
+    }
 }
 
 /// The machine that the agent runs on.

@@ -14,6 +14,7 @@ pub mod conntrack;
 pub mod cpulist;
 pub mod diskstats;
 pub mod filenr;
+pub mod fuzz;
 pub mod inet_diag;
 pub mod ip_socket;
 pub mod ipvs;

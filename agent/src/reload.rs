@@ -80,6 +80,7 @@ impl Reloader {
         let before = self.state.in_force.load();
         let changed = before.hash != loaded.hash;
         self.state.metrics.config_accepted(&loaded.hash);
+        tokio::spawn(crate::settle::settle());
         self.remember(true, Vec::new());
         if changed {
             tracing::info!(hash = %loaded.hash, ?trigger, "configuration reloaded");

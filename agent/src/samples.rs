@@ -6,6 +6,25 @@ use std::sync::Arc;
 
 use hyper::body::Bytes;
 
+pub mod protobuf;
+mod read;
+pub mod text;
+
+pub use read::read;
+
+/// Why a page cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    #[error("line {line}, column {column}: {message}")]
+    Text {
+        line: usize,
+        column: usize,
+        message: String,
+    },
+    #[error("byte {byte}: {message}")]
+    Protobuf { byte: usize, message: String },
+}
+
 /// How a metrics page is written, by its content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -16,6 +35,36 @@ pub enum Format {
     /// `application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily;
     /// encoding=delimited`
     Protobuf,
+}
+
+impl Format {
+    /// By the content type of a page; `None` if it is none of these. A page without one is the text
+    /// format.
+    pub fn of(content_type: &str) -> Option<Self> {
+        let mut parts = content_type.split(';').map(str::trim);
+        let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let parameter = |name: &str| {
+            content_type.split(';').skip(1).find_map(|part| {
+                let (key, value) = part.split_once('=')?;
+                key.trim()
+                    .eq_ignore_ascii_case(name)
+                    .then(|| value.trim().trim_matches('"').to_owned())
+            })
+        };
+        match media.as_str() {
+            "" | "text/plain" => Some(Self::Text),
+            "application/openmetrics-text" => Some(Self::OpenMetrics),
+            "application/vnd.google.protobuf" => {
+                let fits = |name, wanted: &str| {
+                    parameter(name).is_none_or(|value| value.eq_ignore_ascii_case(wanted))
+                };
+                (fits("proto", "io.prometheus.client.MetricFamily")
+                    && fits("encoding", "delimited"))
+                .then_some(Self::Protobuf)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Type of a family, in the words of OpenMetrics.

@@ -53,6 +53,10 @@ pub struct SelfMetrics {
     pub rotate_failures: Counter,
     /// The trace lane's; nothing is shown without one.
     pub traces: crate::traces::Ledger,
+    /// Of OTLP metrics; nothing is shown where none are taken.
+    pub otlp_metrics: crate::otlp_metrics::Ledger,
+    /// Of remote write; nothing is shown without a receiver.
+    pub remote_write: crate::remote_write::Ledger,
     config: Family<Config, Gauge>,
     reload_successful: Gauge,
     reload_timestamp: Gauge<f64, AtomicU64>,
@@ -85,6 +89,8 @@ impl SelfMetrics {
             rotations: Counter::default(),
             rotate_failures: Counter::default(),
             traces: crate::traces::Ledger::default(),
+            otlp_metrics: crate::otlp_metrics::Ledger::default(),
+            remote_write: crate::remote_write::Ledger::default(),
             config: Family::default(),
             reload_successful: Gauge::default(),
             reload_timestamp: Gauge::default(),
@@ -144,6 +150,8 @@ impl SelfMetrics {
             metrics.rotate_failures.clone(),
         );
         metrics.traces.register(&mut registry);
+        metrics.otlp_metrics.register(&mut registry);
+        metrics.remote_write.register(&mut registry);
         registry.register(
             "process_cpu_seconds",
             "Total user and system CPU time spent in seconds",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kai_contract::agent_config::{AgentConfig, IPVS_LABELS, OPT_IN, Problem};
 use regex::bytes::{Regex, RegexBuilder};
 
-use crate::logs::reader;
+use crate::logs::source;
 
 /// node_exporter's own defaults; Debian's package has another for the mount points.
 const MOUNT_POINTS: &str =
@@ -15,6 +15,9 @@ const FS_TYPES: &str = "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpt
     hugetlbfs|iso9660|mqueue|nsfs|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|\
     squashfs|erofs|sysfs|tracefs)$";
 const DISKS: &str = r"^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$";
+/// Of these the whole name has to match.
+const SYSTEMD_INCLUDE: &str = ".+";
+const SYSTEMD_EXCLUDE: &str = r".+\.(automount|device|mount|scope|slice)";
 const VMSTAT: &str = "^(oom_kill|pgpg|pswp|pg.*fault).*";
 
 /// How long one collector may take, if the configuration does not say.
@@ -68,6 +71,12 @@ pub struct Settings {
     pub powersupply_supplies: Filter,
     pub rapl_zone_label: bool,
     pub stat_softirq: bool,
+    pub ethtool_devices: Filter,
+    pub ethtool_metrics: Filter,
+    pub systemd_units: Filter,
+    pub systemd_task_metrics: bool,
+    pub systemd_restarts_metrics: bool,
+    pub systemd_start_time_metrics: bool,
     pub tapestats_devices: Filter,
     pub textfile_directories: Vec<String>,
 }
@@ -80,6 +89,24 @@ impl Settings {
         let vmstat_fields = patterns.fields("vmstatFields", given.vmstat_fields.as_ref(), VMSTAT);
         let netstat_fields =
             patterns.fields("netstatFields", given.netstat_fields.as_ref(), NETSTAT);
+        let whole = |given: &Option<String>, default: &str| {
+            format!("^(?:{})$", given.as_deref().unwrap_or(default))
+        };
+        let systemd_units = Filter {
+            include: patterns.optional(
+                "systemdUnitInclude",
+                &whole(&given.systemd_unit_include, SYSTEMD_INCLUDE),
+            ),
+            exclude: patterns.optional(
+                "systemdUnitExclude",
+                &whole(&given.systemd_unit_exclude, SYSTEMD_EXCLUDE),
+            ),
+        };
+        let ethtool_metrics = patterns.fields(
+            "ethtoolMetricsInclude",
+            given.ethtool_metrics_include.as_ref(),
+            "",
+        );
         let mut filter = |include: (&str, &Option<String>),
                           exclude: (&str, &Option<String>),
                           default: &str| {
@@ -168,6 +195,16 @@ impl Settings {
             ),
             rapl_zone_label: given.rapl_enable_zone_label.unwrap_or(false),
             stat_softirq: given.stat_softirq.unwrap_or(false),
+            ethtool_devices: filter(
+                ("ethtoolDeviceInclude", &given.ethtool_device_include),
+                ("ethtoolDeviceExclude", &given.ethtool_device_exclude),
+                "",
+            ),
+            ethtool_metrics,
+            systemd_units,
+            systemd_task_metrics: given.systemd_enable_task_metrics.unwrap_or(false),
+            systemd_restarts_metrics: given.systemd_enable_restarts_metrics.unwrap_or(false),
+            systemd_start_time_metrics: given.systemd_enable_start_time_metrics.unwrap_or(false),
             tapestats_devices: filter(
                 ("", &none),
                 ("tapestatsIgnoredDevices", &given.tapestats_ignored_devices),
@@ -179,7 +216,7 @@ impl Settings {
         };
         patterns
             .problems
-            .extend(config.logs.iter().flat_map(reader::bad_globs));
+            .extend(config.logs.iter().flat_map(source::problems));
         if patterns.problems.is_empty() {
             Ok(settings)
         } else {

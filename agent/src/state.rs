@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use kai_contract::agent_config::AgentConfig;
 use serde::Serialize;
 
+use crate::business::Figures;
 use crate::config::{Loaded, Located};
 use crate::drills::Drills;
 use crate::facts::Facts;
@@ -64,6 +65,10 @@ pub struct State {
     pub logs: Arc<Ledger>,
     /// What the security checks told last.
     pub security: Arc<Hub>,
+    /// What business rules counted.
+    pub business: Arc<Figures>,
+    /// What services pushed; `None` where no metrics are taken by OTLP.
+    pub otlp_metrics: Option<Arc<crate::otlp_metrics::Store>>,
     /// The collectors' outcomes in the last scrape; `None` before the first.
     pub last_scrape: ArcSwapOption<Vec<Outcome>>,
     pub last_reload: ArcSwapOption<LastReload>,
@@ -74,6 +79,12 @@ impl State {
     pub fn new(file: PathBuf, loaded: Loaded) -> Self {
         let metrics = SelfMetrics::new();
         metrics.config_accepted(&loaded.hash);
+        let otlp_metrics = loaded.config.otlp_metrics.as_ref().map(|config| {
+            Arc::new(crate::otlp_metrics::open(
+                config,
+                metrics.otlp_metrics.clone(),
+            ))
+        });
         Self {
             file,
             started: Instant::now(),
@@ -84,6 +95,8 @@ impl State {
             clients: Clients::default(),
             logs: Arc::default(),
             security: Arc::default(),
+            business: Arc::default(),
+            otlp_metrics,
             last_scrape: ArcSwapOption::empty(),
             last_reload: ArcSwapOption::from_pointee(LastReload {
                 ok: true,
@@ -106,6 +119,7 @@ impl State {
             self.metrics.page(&drills),
             self.logs.page(),
             self.security.page(),
+            self.business.own_page(),
         ];
         let limit = limit.map_or(in_force.settings.timeout, |l| {
             l.min(in_force.settings.timeout)

@@ -21,8 +21,9 @@ mod split;
 mod status;
 #[cfg(test)]
 mod tests;
+pub mod view;
 mod walk;
-mod wire;
+pub(crate) mod wire;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -35,12 +36,15 @@ use tokio::task::JoinSet;
 
 pub use ledger::Ledger;
 
+use crate::business::Figures;
+use crate::otlp_metrics::Store;
 use crate::shutdown::ended;
 use ledger::Loss;
 use queue::{Limits, Queue};
 use send::Sender;
 
 const EXPORT_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const METRICS_EXPORT_PATH: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
 /// OTLP's recommended limit of a request.
 const LARGEST_REQUEST: u64 = 64 << 20;
@@ -57,6 +61,9 @@ struct Lane {
     ledger: Ledger,
     sender: Sender,
     settings: Settings,
+    figures: Arc<Figures>,
+    /// Where metrics go that come to the same addresses; none are taken without it.
+    metrics: Option<Arc<Store>>,
     /// Bytes of requests that are being read.
     room: Arc<Semaphore>,
     request_limit: usize,
@@ -65,7 +72,12 @@ struct Lane {
 impl Lane {
     /// A quarter of the memory is for requests that are being read (one of them may take all of
     /// it), the rest for spans in flight.
-    fn new(settings: Settings, ledger: Ledger) -> Self {
+    fn new(
+        settings: Settings,
+        ledger: Ledger,
+        figures: Arc<Figures>,
+        metrics: Option<Arc<Store>>,
+    ) -> Self {
         let memory = settings().memory_bytes;
         let reading = memory / 4;
         let queue_limit = memory - reading;
@@ -75,6 +87,8 @@ impl Lane {
             ledger,
             sender: Sender::default(),
             settings,
+            figures,
+            metrics,
             room: Arc::new(Semaphore::new(reading as usize)),
             request_limit: reading.min(LARGEST_REQUEST) as usize,
         }
@@ -99,6 +113,8 @@ pub fn start(
     listeners: Vec<TcpListener>,
     settings: Settings,
     ledger: Ledger,
+    figures: Arc<Figures>,
+    metrics: Option<Arc<Store>>,
     shutdown: watch::Receiver<bool>,
 ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     for listener in &listeners {
@@ -109,7 +125,7 @@ pub fn start(
     std::thread::Builder::new()
         .name("traces".to_owned())
         .spawn(move || {
-            let lane = Arc::new(Lane::new(settings, ledger));
+            let lane = Arc::new(Lane::new(settings, ledger, figures, metrics));
             if let Err(error) = runtime.block_on(run(lane, listeners, shutdown)) {
                 tracing::error!(%error, "the trace lane ended");
             }

@@ -6,18 +6,29 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+mod business;
 mod gate;
 mod keys;
 mod logs;
+mod otlp_metrics;
+mod privacy;
 mod problems;
+mod remote_write;
 mod security;
 mod traces;
 
+pub use business::{Business, Figure as BusinessFigure, Rule as BusinessRule, RuleSource};
 pub use gate::{
     Gate, GateServer, GateService, fill_in as fill_in_query,
     unknown_placeholder as unknown_in_query,
 };
-pub use logs::{Elasticsearch, HttpAuth, LogFormat, LogSource, LogStart, Logs};
+pub use logs::{
+    Elasticsearch, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs, Multiline,
+    TraceLanguage,
+};
+pub use otlp_metrics::OtlpMetrics;
+pub use privacy::{Privacy, Pseudonymise, Redact, Redacted};
+pub use remote_write::{RemoteEndpoint, RemoteWrite};
 pub use security::{
     BASELINE_CHECKS, SECURITY_CHECKS, Security, SecurityAuth, SecurityCertificates,
     SecurityIntegrity, SecurityJournal, SecuritySuid,
@@ -34,7 +45,7 @@ pub const VERSION: u32 = 2;
 pub const OLDEST_VERSION: u32 = if VERSION > 1 { VERSION - 1 } else { 1 };
 
 /// Names of the collectors, as `collectors.disable` and the label `collector` spell them.
-pub const COLLECTORS: [&str; 52] = [
+pub const COLLECTORS: [&str; 55] = [
     "arp",
     "bcache",
     "bcachefs",
@@ -49,6 +60,7 @@ pub const COLLECTORS: [&str; 52] = [
     "dmi",
     "edac",
     "entropy",
+    "ethtool",
     "fibrechannel",
     "filefd",
     "filesystem",
@@ -57,6 +69,7 @@ pub const COLLECTORS: [&str; 52] = [
     "ipvs",
     "kernel_hung",
     "loadavg",
+    "logind",
     "mdadm",
     "meminfo",
     "netclass",
@@ -75,6 +88,7 @@ pub const COLLECTORS: [&str; 52] = [
     "sockstat",
     "softnet",
     "stat",
+    "systemd",
     "tapestats",
     "tcpstat",
     "textfile",
@@ -90,7 +104,15 @@ pub const COLLECTORS: [&str; 52] = [
 ];
 
 /// Those that run only if `collectors.enable` names them, as in node_exporter.
-pub const OPT_IN: [&str; 4] = ["cgroups", "containers", "processes", "tcpstat"];
+pub const OPT_IN: [&str; 7] = [
+    "cgroups",
+    "containers",
+    "ethtool",
+    "logind",
+    "processes",
+    "systemd",
+    "tcpstat",
+];
 
 /// Labels of IPVS backends, of which `collectors.ipvsBackendLabels` may choose.
 pub const IPVS_LABELS: [&str; 6] = [
@@ -131,8 +153,17 @@ pub struct AgentConfig {
     /// No trace lane without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traces: Option<Traces>,
+    /// No business figures without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub business: Option<Business>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
+    /// No metrics are taken by OTLP without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otlp_metrics: Option<OtlpMetrics>,
+    /// Nothing is written anywhere without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_write: Option<RemoteWrite>,
     /// No security check runs without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security: Option<Security>,
@@ -226,6 +257,15 @@ pub struct Collectors {
     /// `--collector.bcache.priorityStats`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bcache_priority_stats: Option<bool>,
+    /// `--collector.ethtool.device-include`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ethtool_device_include: Option<String>,
+    /// `--collector.ethtool.device-exclude`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ethtool_device_exclude: Option<String>,
+    /// `--collector.ethtool.metrics-include`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ethtool_metrics_include: Option<String>,
     /// `--collector.hwmon.chip-include`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hwmon_chip_include: Option<String>,
@@ -259,6 +299,21 @@ pub struct Collectors {
     /// `--collector.stat.softirq`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stat_softirq: Option<bool>,
+    /// `--collector.systemd.unit-include`; unlike the others it has to match the whole name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd_unit_include: Option<String>,
+    /// `--collector.systemd.unit-exclude`; likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd_unit_exclude: Option<String>,
+    /// `--collector.systemd.enable-task-metrics`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd_enable_task_metrics: Option<bool>,
+    /// `--collector.systemd.enable-restarts-metrics`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd_enable_restarts_metrics: Option<bool>,
+    /// `--collector.systemd.enable-start-time-metrics`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd_enable_start_time_metrics: Option<bool>,
     /// `--collector.tapestats.ignored-devices`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tapestats_ignored_devices: Option<String>,

@@ -1,5 +1,7 @@
 //! What kai-agent and kai-observe must agree on. No I/O, no async, no clock.
 
 pub mod agent_config;
+pub mod business;
 pub mod exit;
+pub mod expression;
 pub mod signals;

@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use kai_contract::agent_config::{LogContainer, LogFormat, Multiline, Redacted};
+
 /// One stack in one environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stack {
@@ -26,6 +28,7 @@ pub struct Stack {
     pub agent: Agent,
     pub services: BTreeMap<String, Service>,
     pub teams: BTreeMap<String, Team>,
+    pub privacy: Privacy,
     pub smtp: Option<Smtp>,
     pub routing: Routing,
     pub alerts: Alerts,
@@ -64,6 +67,7 @@ pub struct Kubernetes {
     /// `None`: the vendor's own, at the version of the spec.
     pub prometheus_image: Option<String>,
     pub alertmanager_image: Option<String>,
+    pub kube_state_image: Option<String>,
     pub pull_secrets: Vec<String>,
     /// `None`: the cluster's default class.
     pub storage_class: Option<String>,
@@ -168,6 +172,7 @@ pub struct Systems {
     pub jaeger: Option<Jaeger>,
     pub grafana: Option<Grafana>,
     pub kibana: Option<Kibana>,
+    pub kube_state: Option<KubeState>,
 }
 
 impl Systems {
@@ -312,6 +317,23 @@ pub struct Alertmanager {
     pub resources: Resources,
 }
 
+/// kube-state-metrics, and with it kubelets and cAdvisor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KubeState {
+    pub job: String,
+    pub placement: KubeStatePlacement,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum KubeStatePlacement {
+    Managed {
+        version: Option<String>,
+        resources: Resources,
+    },
+    /// Its metrics page.
+    External(String),
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inbox {}
 
@@ -377,7 +399,23 @@ impl Default for ComponentPolicy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agent {
     pub disable_collectors: Vec<String>,
+    /// By name.
+    pub remote_write: BTreeMap<String, RemoteWrite>,
+    /// Series that one service may push by OTLP; `None`: none are taken.
+    pub otlp_series: Option<u32>,
+    /// `None`: no security check runs.
+    pub security: Option<kai_contract::agent_config::Security>,
     pub resources: Resources,
+}
+
+/// A receiver of what the agent scrapes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RemoteWrite {
+    pub url: String,
+    pub protocol: u8,
+    pub auth: Option<Auth>,
+    pub ca_file: Option<PathBuf>,
+    pub headers: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -412,13 +450,23 @@ pub struct ServiceLogs {
     /// Absolute globs, or beginning with `${data}`, the folder that the stack gives the service.
     pub paths: Vec<String>,
     pub format: LogFormat,
+    pub pattern: Option<String>,
+    pub container: Option<LogContainer>,
+    pub multiline: Option<Multiline>,
+    pub time_zone: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    Auto,
-    Json,
-    Plain,
+/// `privacy:`, what must not leave a node in the clear.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Privacy {
+    pub redact: Redacted,
+    pub pseudonymise: Option<Pseudonymise>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pseudonymise {
+    pub fields: Vec<String>,
+    pub key: SecretRef,
 }
 
 /// A service that the stack starts.

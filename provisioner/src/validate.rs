@@ -4,6 +4,7 @@
 
 mod gate;
 mod kubernetes;
+mod logs;
 mod routing;
 mod rules;
 mod secrets;
@@ -69,6 +70,21 @@ pub const CHECKS: &[Check] = &[
         name: "service-env",
         what: "no variable of `run.env` looks like a secret",
         run: services::env_is_public,
+    },
+    Check {
+        name: "log-pattern",
+        what: "`logs.pattern` is there with `format: pattern` and only then, and names a group",
+        run: logs::patterns_fit,
+    },
+    Check {
+        name: "multiline-rule",
+        what: "`logs.multiline` has one rule and no endless pause",
+        run: logs::one_rule_joins,
+    },
+    Check {
+        name: "privacy-field",
+        what: "`privacy.pseudonymise.fields` are names of fields",
+        run: logs::pseudonyms_name_fields,
     },
     Check {
         name: "team-name",

@@ -8,6 +8,8 @@
 //! moved must have theirs between or around it, which cannot be told for every gauge, so only
 //! counters are held to it. A series that moved and came back is asked again.
 
+mod theirs;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::TcpListener;
@@ -16,7 +18,7 @@ use std::process::{Child, Command, Stdio};
 
 use kai_contract::agent_config::{COLLECTORS, OPT_IN};
 
-use crate::support::{Agent, Metrics, copy_tree, exchange, fixture, roots, wait_for};
+use crate::support::{Agent, Metrics, exchange, fixture, roots, wait_for};
 
 /// Deviations by family: what is ours and theirs when they differ rightly, and why.
 const KNOWN: [(&str, &str, &str, &str); 1] = [(
@@ -53,10 +55,10 @@ fn collectors() -> impl Iterator<Item = &'static str> {
 /// Opt-ins that show the same on both.
 const ENABLED: [&str; 2] = ["cgroups", "processes"];
 
-/// And one for which theirs asks this machine's kernel, whatever the roots.
-const ENABLED_HERE: [&str; 3] = ["cgroups", "processes", "tcpstat"];
+/// And those for which theirs asks this machine's kernel, whatever the roots.
+const ENABLED_HERE: [&str; 4] = ["cgroups", "ethtool", "processes", "tcpstat"];
 
-struct NodeExporter {
+pub struct NodeExporter {
     child: Child,
     address: String,
 }
@@ -64,6 +66,16 @@ struct NodeExporter {
 impl NodeExporter {
     /// `None`, said aloud, if there is no binary.
     fn start(enabled: &[&'static str], more: &[String]) -> Option<Self> {
+        let all: Vec<_> = collectors().chain(enabled.iter().copied()).collect();
+        Self::start_with(&all, more, &[])
+    }
+
+    /// With these collectors only, and these variables in its environment.
+    pub fn start_with(
+        enabled: &[&'static str],
+        more: &[String],
+        environment: &[(&str, &str)],
+    ) -> Option<Self> {
         let names = ["node_exporter", "prometheus-node-exporter"];
         let Some(binary) = find("KAI_NODE_EXPORTER", &names) else {
             println!("not run: no node_exporter (set KAI_NODE_EXPORTER or have it on the PATH)");
@@ -79,11 +91,8 @@ impl NodeExporter {
                 "--web.disable-exporter-metrics",
                 "--collector.disable-defaults",
             ])
-            .args(
-                collectors()
-                    .chain(enabled.iter().copied())
-                    .map(|name| format!("--collector.{name}")),
-            )
+            .args(enabled.iter().map(|name| format!("--collector.{name}")))
+            .envs(environment.iter().copied())
             // Debian's package has other defaults.
             .arg(format!(
                 "--collector.filesystem.mount-points-exclude={MOUNT_POINTS}"
@@ -144,7 +153,11 @@ fn components(names: &[&str]) -> Vec<PathBuf> {
         return Vec::new();
     };
     let cache = Path::new(&home).join(".cache/kai-observe/components");
-    let versions = names.iter().map(|name| cache.join(name));
+    // promtool comes with Prometheus.
+    let versions = names
+        .iter()
+        .chain(&["prometheus"])
+        .map(|name| cache.join(name));
     versions
         .flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten())
         .filter_map(|version| Some(version.ok()?.path().join("usr/bin")))
@@ -167,6 +180,16 @@ fn enabled(names: &[&str], more: &str) -> String {
 
 /// Compares and prints a summary; panics with all the differences.
 fn compare(title: &str, agent: &Agent, exporter: &NodeExporter) {
+    compare_some(title, agent, exporter, is_shared);
+}
+
+/// The same for some families only.
+pub fn compare_some(
+    title: &str,
+    agent: &Agent,
+    exporter: &NodeExporter,
+    is_shared: impl Fn(&str) -> bool + Copy,
+) {
     let mut differences = BTreeSet::new();
     let mut known = BTreeSet::new();
     let (mut families, mut equal, mut moved) = (0, BTreeSet::new(), BTreeSet::new());
@@ -174,7 +197,7 @@ fn compare(title: &str, agent: &Agent, exporter: &NodeExporter) {
         let before = ours(agent);
         let theirs = exporter.metrics();
         let after = ours(agent);
-        differences = shapes(&after, &theirs);
+        differences = shapes(&after, &theirs, is_shared);
         families = after.families.keys().filter(|name| is_shared(name)).count();
         for (series, value) in theirs.series.iter().filter(|(series, _)| is_shared(series)) {
             if equal.contains(series) {
@@ -241,7 +264,11 @@ fn apart(a: &str, b: &str) -> f64 {
 }
 
 /// Families, help, types and series that only one side has.
-fn shapes(ours: &Metrics, theirs: &Metrics) -> BTreeSet<String> {
+fn shapes(
+    ours: &Metrics,
+    theirs: &Metrics,
+    is_shared: impl Fn(&str) -> bool + Copy,
+) -> BTreeSet<String> {
     let shared = |metrics: &Metrics| -> BTreeSet<String> {
         let families = metrics.families.iter().filter(|(name, _)| is_shared(name));
         families
@@ -305,7 +332,7 @@ fn compare_with_node_exporter_on_the_fixture_tree() {
 }
 
 /// promtool's checks, if there is one (`KAI_PROMTOOL` or on the PATH). It complains about
-/// node_exporter's names in camel case, which are the point; about nothing else.
+/// node_exporter's names in camel case and entropy in bits, which are the point; about nothing else.
 #[test]
 fn promtool_accepts_the_page() {
     let Some(promtool) = find("KAI_PROMTOOL", &["promtool"]) else {
@@ -324,7 +351,11 @@ fn promtool_accepts_the_page() {
     let output = child.wait_with_output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    let expected = |line: &&str| line.starts_with("node_memory_") && line.contains("snake_case");
+    let expected = |line: &&str| {
+        let camel = ["node_memory_", "node_netstat_"];
+        camel.iter().any(|name| line.starts_with(name)) && line.contains("snake_case")
+            || line.starts_with("node_entropy_") && line.contains("\"bits\"")
+    };
     let unexpected: Vec<_> = said.lines().filter(|line| !expected(line)).collect();
     assert!(unexpected.is_empty(), "{unexpected:#?}");
     assert!(
@@ -332,96 +363,4 @@ fn promtool_accepts_the_page() {
         "{}",
         output.status
     );
-}
-
-/// node_exporter's own tree with what it makes of it, if it can be had from the Go module cache:
-/// `go mod download github.com/prometheus/node_exporter@v1.11.1`, or `KAI_NODE_EXPORTER_SOURCE`.
-#[test]
-fn compare_with_node_exporter_on_its_own_fixtures() {
-    let Some(source) = source() else {
-        println!(
-            "not run: no source of node_exporter 1.11.1 (go mod download \
-             github.com/prometheus/node_exporter@v1.11.1, or set KAI_NODE_EXPORTER_SOURCE)"
-        );
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let tree = folder.path();
-    let theirs = source.join("collector/fixtures");
-    copy_tree(&theirs, tree);
-    for archive in ["sys.ttar", "udev.ttar"] {
-        unpack(&std::fs::read(theirs.join(archive)).unwrap(), tree);
-    }
-    let below = |name: &str, folder: &str| format!("--path.{name}={}", tree.join(folder).display());
-    let Some(exporter) = NodeExporter::start(
-        &ENABLED,
-        &[
-            below("procfs", "proc"),
-            below("sysfs", "sys"),
-            below("rootfs", ""),
-            below("udev.data", "udev/data"),
-            "--no-collector.netdev.netlink".to_owned(),
-            "--no-collector.arp.netlink".to_owned(),
-            "--collector.bcache.priorityStats".to_owned(),
-        ],
-    ) else {
-        return;
-    };
-    let config = format!(
-        "{}  udevData: {}\n",
-        roots(tree),
-        tree.join("udev/data").display()
-    );
-    let config = enabled(&ENABLED, &config) + "  bcachePriorityStats: true\n";
-    compare("their fixtures", &Agent::start(&config), &exporter);
-}
-
-/// Unpacks their archive of text: a line of what follows, for files the number of their lines, the
-/// lines (the last with EOF at its end if it has no line end), and the mode, which is left out.
-fn unpack(archive: &[u8], into: &Path) {
-    let mut lines = archive.split(|byte| *byte == b'\n');
-    let mut path = PathBuf::new();
-    while let Some(line) = lines.next() {
-        let line = String::from_utf8_lossy(line);
-        let Some((keyword, value)) = line.split_once(": ") else {
-            continue;
-        };
-        match keyword {
-            "Path" => path = into.join(value),
-            "Directory" => std::fs::create_dir_all(into.join(value)).unwrap(),
-            "SymlinkTo" => std::os::unix::fs::symlink(value, &path).unwrap(),
-            "Lines" => {
-                let mut content = Vec::new();
-                for line in lines.by_ref().take(value.parse().unwrap()) {
-                    let (line, end) = match line.strip_suffix(b"EOF") {
-                        Some(line) => (line, &b""[..]),
-                        None => (line, &b"\n"[..]),
-                    };
-                    content.extend_from_slice(line);
-                    content.extend_from_slice(end);
-                }
-                let zero = |text: Vec<u8>| {
-                    // Zero bytes are spelt out.
-                    let parts = String::from_utf8_lossy(&text).replace("NULLBYTE", "\0");
-                    parts.into_bytes()
-                };
-                let has_zero = content.windows(8).any(|part| part == b"NULLBYTE");
-                std::fs::write(&path, if has_zero { zero(content) } else { content }).unwrap();
-            }
-            _ => {}
-        }
-    }
-}
-
-fn source() -> Option<PathBuf> {
-    if let Some(given) = std::env::var_os("KAI_NODE_EXPORTER_SOURCE") {
-        return Some(given.into());
-    }
-    let cache = Command::new("go")
-        .args(["env", "GOMODCACHE"])
-        .output()
-        .ok()?;
-    let cache = String::from_utf8(cache.stdout).ok()?;
-    let source = Path::new(cache.trim()).join("github.com/prometheus/node_exporter@v1.11.1");
-    source.is_dir().then_some(source)
 }

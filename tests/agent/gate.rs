@@ -1,7 +1,7 @@
 //! `kai-agent gate` from outside: against servers that answer well, badly and not at all, and
 //! against a real Prometheus whose series go stale.
 
-mod prometheus;
+pub mod prometheus;
 mod servers;
 
 use std::path::{Path, PathBuf};

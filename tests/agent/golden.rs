@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use kai_agent::collectors::{ALL, CollectError};
 use kai_agent::exposition::{Page, merge};
-use kai_agent::node::{FsStat, LinkSocket, Machine, Node, Timex, Tree, Uname, Version};
+use kai_agent::node::{
+    Drivers, FsStat, Info, Link, LinkSocket, Machine, Node, Timex, Tree, Uname, Version,
+};
 use kai_agent::procfs::net_dev::Device;
 use kai_agent::settings::Settings;
-use kai_contract::agent_config::{AgentConfig, Roots};
+use kai_contract::agent_config::{AgentConfig, COLLECTORS, Roots};
 
 use crate::support::fixture;
 
@@ -88,6 +90,10 @@ impl Node for Captured {
         })
     }
 
+    fn drivers(&self) -> io::Result<Box<dyn Drivers>> {
+        Ok(Box::new(E1000e))
+    }
+
     fn now(&self) -> Duration {
         Duration::from_nanos(1_795_474_912_088_960_250)
     }
@@ -141,6 +147,64 @@ fn output(collectors: &str) -> String {
     text.replace(&fixture().display().to_string(), "")
 }
 
+/// The device of node_exporter's fixtures (`collector/fixtures/ethtool/eth0`).
+struct E1000e;
+
+impl E1000e {
+    fn only(device: &str) -> io::Result<()> {
+        match device {
+            "eth0" => Ok(()),
+            _ => Err(rustix::io::Errno::OPNOTSUPP.into()),
+        }
+    }
+}
+
+impl Drivers for E1000e {
+    fn link(&self, device: &str) -> io::Result<Link> {
+        Self::only(device)?;
+        Ok(Link {
+            // 10, 100, 1000 and 10000 Mbit, TP and MII, autonegotiation, pause.
+            supported: 0b10_1111 | 1 << 12 | 1 << 7 | 1 << 9 | 1 << 6 | 1 << 13,
+            advertised: 0b10_1111 | 1 << 6 | 1 << 13,
+            autonegotiates: 1,
+        })
+    }
+
+    fn info(&self, device: &str) -> io::Result<Info> {
+        Self::only(device)?;
+        Ok(Info {
+            driver: b"e1000e".to_vec(),
+            version: b"5.11.0-22-generic".to_vec(),
+            firmware: b"0.5-4".to_vec(),
+            bus: b"0000:00:1f.6".to_vec(),
+            expansion_rom: Vec::new(),
+        })
+    }
+
+    fn statistics(&self, device: &str) -> io::Result<Vec<(Vec<u8>, u64)>> {
+        Self::only(device)?;
+        let all = [
+            ("tx_packets", 961_500),
+            ("rx_packets", 1_260_062),
+            ("tx_errors", 0),
+            ("rx_errors", 0),
+            ("port.rx_dropped", 12_028),
+            ("rx_missed", 401),
+            ("align_errors", 0),
+            ("tx_single_collisions", 0),
+            ("tx_multi_collisions", 0),
+            ("rx_unicast", 1_230_297),
+            ("rx_broadcast", 5_792),
+            ("rx_multicast", 23_973),
+            ("tx_aborted", 0),
+            ("tx_underrun", 0),
+            ("duplicate metric", 1),
+            ("duplicate_metric", 2),
+        ];
+        Ok(all.map(|(name, value)| (name.into(), value)).into())
+    }
+}
+
 fn compare(name: &str, found: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../tests/agent/expected")
@@ -171,6 +235,15 @@ fn the_captured_tree_is_exported_as_expected() {
         "node.prom",
         &output("{enable: [cgroups, containers, processes, tcpstat]}"),
     );
+}
+
+/// `expected/ethtool.prom` is what node_exporter's own test expects of the same device.
+#[test]
+fn drivers_are_told_as_node_exporter_tells_them() {
+    let others = COLLECTORS.into_iter().filter(|name| *name != "ethtool");
+    let others: Vec<_> = others.collect();
+    let settings = format!("{{enable: [ethtool], disable: [{}]}}", others.join(", "));
+    compare("ethtool.prom", &output(&settings));
 }
 
 #[test]

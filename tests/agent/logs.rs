@@ -1,9 +1,10 @@
 //! The log lane: what is written into files against what Elasticsearch has in the end.
 
 mod elastic;
-mod fake;
+pub mod fake;
 mod faults;
 mod files;
 mod promise;
 mod proxy;
-mod runner;
+pub mod runner;
+mod shape;

@@ -9,14 +9,19 @@
 )]
 
 mod admin;
+mod business;
 mod cli;
 mod collectors;
 mod compare;
+mod dbus;
 mod gate;
 mod golden;
 mod http;
 mod logs;
+mod otlp_metrics;
 mod passthrough;
 mod reload;
+mod remote_write;
+mod spoiled;
 mod support;
 mod traces;

@@ -33,8 +33,11 @@ impl Default for Entropy {
 impl Collector for Entropy {
     fn collect(&mut self, node: &dyn Node, page: &mut Page) -> Result<(), CollectError> {
         for (source, (file, name, help)) in self.sources.iter_mut().zip(NUMBERS) {
-            let number = single_number(source.read(node)?);
-            let number = parsed(node, Tree::Proc, file, number)?;
+            let number = source
+                .read(node)
+                .and_then(|text| parsed(node, Tree::Proc, file, single_number(text)))
+                // The other number is right all the same.
+                .map_err(|error| CollectError::Part(Box::new(error)))?;
             page.single(name, help, Kind::Gauge, number as f64);
         }
         Ok(())

@@ -1,33 +1,47 @@
-//! The metrics address: `/metrics`, `/metrics/app/<name>`, `/live`, `/ready` and an index.
+//! The metrics address: `/metrics`, `/metrics/app/<name>`, `/metrics/business`, `/live`, `/ready` and an index.
 
 use std::io::Write as _;
 use std::sync::Arc;
+use std::time::Instant;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue,
+    VARY,
 };
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
 use super::{Reply, json, text, typed};
+use crate::business::page::{self, Form};
+use crate::otlp_metrics;
 use crate::passthrough::scrape_timeout;
 use crate::self_metrics::AppScrape;
 use crate::state::State;
 
+const OPENMETRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Every page there is.
+const PAGES: &[&str] = &[
+    "/",
+    "/metrics",
+    "/metrics/app/<name>",
+    "/metrics/business",
+    "/metrics/otlp/<service>",
+    "/sd/otlp",
+    "/live",
+    "/ready",
+];
 
 /// Answers one request.
 pub async fn handle(state: Arc<State>, request: Request<Incoming>) -> Reply {
     let path = request.uri().path();
-    let app = path.strip_prefix("/metrics/app/");
-    let known = app.is_some() || matches!(path, "/" | "/metrics" | "/live" | "/ready");
-    if !known {
-        let body = format!(
-            "there is no page {path}; the pages are /metrics, /metrics/app/<name>, /live, /ready\n"
-        );
+    if !PAGES.iter().any(|page| is_at(page, path)) {
+        let pages = PAGES[1..].join(", ");
+        let body = format!("there is no page {path}; the pages are {pages}\n");
         return text(StatusCode::NOT_FOUND, body);
     }
     // hyper leaves the body out of an answer to HEAD and keeps its length.
@@ -39,12 +53,28 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>) -> Reply {
             .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return reply;
     }
-    match (path, app) {
-        (_, Some(name)) => application(&state, name, request.headers()).await,
-        ("/metrics", _) => metrics(state, request.headers()).await,
-        ("/live", _) => text(StatusCode::OK, "live\n"),
-        ("/ready", _) => ready(&state),
+    let headers = request.headers();
+    if let Some(name) = path.strip_prefix("/metrics/app/") {
+        return application(&state, name, headers).await;
+    }
+    if let Some(name) = path.strip_prefix("/metrics/otlp/") {
+        return pushed(&state, name, headers);
+    }
+    match path {
+        "/metrics" => metrics(state, headers).await,
+        "/metrics/business" => business(&state, headers),
+        "/sd/otlp" => pushed_targets(&state, headers),
+        "/live" => text(StatusCode::OK, "live\n"),
+        "/ready" => ready(&state),
         _ => index(&state),
+    }
+}
+
+/// Whether a path is one of a page, whose name may stand for any.
+fn is_at(page: &str, path: &str) -> bool {
+    match page.split_once('<') {
+        Some((before, _)) => path.starts_with(before),
+        None => path == page,
     }
 }
 
@@ -58,13 +88,17 @@ async fn metrics(state: Arc<State>, headers: &HeaderMap) -> Reply {
             "the scrape ended unexpectedly; the agent's log says more\n",
         );
     };
+    packed(page, METRICS_TYPE, headers)
+}
+
+fn packed(page: Vec<u8>, content_type: &'static str, headers: &HeaderMap) -> Reply {
     let zipped = if accepts_gzip(headers) {
         gzip(&page)
     } else {
         None
     };
     let encoded = zipped.is_some();
-    let mut reply = typed(StatusCode::OK, METRICS_TYPE, zipped.unwrap_or(page));
+    let mut reply = typed(StatusCode::OK, content_type, zipped.unwrap_or(page));
     reply
         .headers_mut()
         .insert(VARY, HeaderValue::from_static("accept-encoding"));
@@ -74,6 +108,45 @@ async fn metrics(state: Arc<State>, headers: &HeaderMap) -> Reply {
             .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     reply
+}
+
+/// The figures of the business, as the last durable snapshot has them.
+fn business(state: &State, headers: &HeaderMap) -> Reply {
+    let figures = &state.business;
+    let Some(exported) = figures.exported() else {
+        return if figures.is_configured() {
+            let body = "what was counted could not be written yet; the agent's log says why\n";
+            text(StatusCode::SERVICE_UNAVAILABLE, body)
+        } else {
+            let body = "no business figures are configured; add them under business:\n";
+            text(StatusCode::NOT_FOUND, body)
+        };
+    };
+    let (form, content_type) = if accepts_openmetrics(headers) {
+        (Form::OpenMetrics, OPENMETRICS_TYPE)
+    } else {
+        (Form::Text, METRICS_TYPE)
+    };
+    packed(page::page(&exported, form), content_type, headers)
+}
+
+/// Prometheus asks for what it prefers first; everybody else gets the plain text.
+fn accepts_openmetrics(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|part| {
+            let mut words = part.split(';').map(str::trim);
+            let is_it = words.next() == Some("application/openmetrics-text");
+            is_it
+                && words.all(|word| match word.split_once('=') {
+                    Some(("q", weight)) => weight.parse().is_ok_and(|weight: f64| weight > 0.0),
+                    Some(("version", version)) => version == "1.0.0",
+                    _ => true,
+                })
+        })
 }
 
 async fn application(state: &State, name: &str, headers: &HeaderMap) -> Reply {
@@ -118,6 +191,52 @@ async fn application(state: &State, name: &str, headers: &HeaderMap) -> Reply {
     };
     state.metrics.app_scrapes.get_or_create(&labels).inc();
     reply
+}
+
+/// What a service pushed by OTLP, as a page.
+fn pushed(state: &State, name: &str, headers: &HeaderMap) -> Reply {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = otlp_metrics::page::negotiate(accept.unwrap_or_default());
+    let body = state.otlp_metrics.as_ref().and_then(|store| {
+        let name = otlp_metrics::decode_name(name)?;
+        store.with(&name, Instant::now(), |service| {
+            otlp_metrics::page::write(service, format)
+        })
+    });
+    let Some(body) = body else {
+        return text(
+            StatusCode::NOT_FOUND,
+            "no service of this name has pushed metrics of late; /sd/otlp lists those that have\n",
+        );
+    };
+    let zipped = if accepts_gzip(headers) {
+        gzip(&body)
+    } else {
+        None
+    };
+    let encoded = zipped.is_some();
+    let kind = otlp_metrics::page::content_type(format);
+    let mut reply = typed(StatusCode::OK, kind, zipped.unwrap_or(body));
+    let vary = HeaderValue::from_static("accept, accept-encoding");
+    reply.headers_mut().insert(VARY, vary);
+    if encoded {
+        let gzip = HeaderValue::from_static("gzip");
+        reply.headers_mut().insert(CONTENT_ENCODING, gzip);
+    }
+    reply
+}
+
+fn pushed_targets(state: &State, headers: &HeaderMap) -> Reply {
+    // Prometheus asked for this page here, so it reaches the others here, too.
+    let address = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let address = address
+        .unwrap_or(&state.in_force.load().config.listen)
+        .to_owned();
+    let targets = match &state.otlp_metrics {
+        Some(store) => otlp_metrics::targets(store, &address),
+        None => json!([]),
+    };
+    json(StatusCode::OK, &targets)
 }
 
 fn ready(state: &State) -> Reply {

@@ -207,34 +207,38 @@ impl Cluster {
             .compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Read anew for every request, so that a changed secret needs no restart.
     fn authorization(&self) -> Result<Option<HeaderValue>, String> {
-        let Some(auth) = &self.auth else {
-            return Ok(None);
-        };
-        let text = match auth {
-            HttpAuth::ApiKeyFile(file) => format!("ApiKey {}", secret(file)?),
-            HttpAuth::TokenFile(file) => format!("Bearer {}", secret(file)?),
-            HttpAuth::Basic {
-                username,
-                password_file,
-            } => {
-                let pair = format!("{username}:{}", secret(password_file)?);
-                format!("Basic {}", base64(pair.as_bytes()))
-            }
-        };
-        let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| "the secret has a character that a header cannot hold".to_owned())?;
-        value.set_sensitive(true);
-        Ok(Some(value))
+        authorization(self.auth.as_ref())
     }
+}
+
+/// Read anew for every request, so that a changed secret needs no restart.
+pub(crate) fn authorization(auth: Option<&HttpAuth>) -> Result<Option<HeaderValue>, String> {
+    let Some(auth) = auth else {
+        return Ok(None);
+    };
+    let text = match auth {
+        HttpAuth::ApiKeyFile(file) => format!("ApiKey {}", secret(file)?),
+        HttpAuth::TokenFile(file) => format!("Bearer {}", secret(file)?),
+        HttpAuth::Basic {
+            username,
+            password_file,
+        } => {
+            let pair = format!("{username}:{}", secret(password_file)?);
+            format!("Basic {}", base64(pair.as_bytes()))
+        }
+    };
+    let mut value = HeaderValue::from_str(&text)
+        .map_err(|_| "the secret has a character that a header cannot hold".to_owned())?;
+    value.set_sensitive(true);
+    Ok(Some(value))
 }
 
 fn separator(text: &str) -> &'static str {
     if text.is_empty() { "" } else { "; " }
 }
 
-fn authorities(file: &Path) -> Result<Vec<Certificate>, String> {
+pub(crate) fn authorities(file: &Path) -> Result<Vec<Certificate>, String> {
     let pem = fs::read(file)
         .map_err(|error| format!("cannot read the authorities in {}: {error}", file.display()))?;
     let certificates = Certificate::from_pem_bundle(&pem)
@@ -275,12 +279,12 @@ fn base64(bytes: &[u8]) -> String {
     out
 }
 
-fn why(error: reqwest::Error) -> String {
+pub(crate) fn why(error: reqwest::Error) -> String {
     reason(&error.without_url())
 }
 
 /// An error with what caused it, because the outermost one says only "error sending request".
-fn reason(error: &dyn std::error::Error) -> String {
+pub(crate) fn reason(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -10,14 +10,21 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use kai_contract::agent_config::LogFormat;
+use kai_contract::expression::Scalar;
+use regex::bytes::Regex;
 
 use super::json::{self, Kind};
-use super::{level, time};
+use super::{level, parse, time};
+use crate::privacy::{Counts, Redactor};
+
+mod plain;
 
 /// What is looked for in a line; the position in this list is the position of its bit.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "@timestamp",
     "log.level",
     "trace.id",
@@ -33,6 +40,7 @@ const KNOWN: [&str; 15] = [
     "traceId",
     "span_id",
     "spanId",
+    "log.iostream",
 ];
 const TIMESTAMP: usize = 0;
 const LEVEL: usize = 1;
@@ -44,19 +52,27 @@ const OTHER_TIMESTAMPS: Range<usize> = 6..9;
 const OTHER_LEVELS: Range<usize> = 9..11;
 const OTHER_TRACE_IDS: Range<usize> = 11..13;
 const OTHER_SPAN_IDS: Range<usize> = 13..15;
+const STREAM: usize = 15;
 
 /// As many names as bits.
 const MOST: usize = 64;
+
+/// Bytes of memory that are kept from line to line.
+const KEPT: usize = 64 << 10;
 
 /// How a line was taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Taken {
     /// It looked like JSON, or should have been, and was not.
     pub invalid_json: bool,
+    /// It is not of its source's format, and plain text for that.
+    pub unparsed: bool,
     /// Bytes that are no UTF-8 were replaced by U+FFFD.
     pub repaired: bool,
     /// A timestamp was there and could not be understood; the time of reading stands for it.
     pub bad_timestamp: bool,
+    /// What was taken out of it.
+    pub redacted: Counts,
 }
 
 /// One line and where it is from.
@@ -65,8 +81,12 @@ pub struct Line<'a> {
     pub text: &'a [u8],
     /// It was longer than allowed, and this is its beginning.
     pub cut: bool,
-    /// Milliseconds since 1970 at which it was read.
+    /// It is a part of an event that was too large, and the next one goes on with it.
+    pub split: bool,
+    /// Milliseconds since 1970 at which it was read, or the runtime says that it was written.
     pub read_at: i64,
+    /// `stdout` or `stderr`, of a container's line.
+    pub stream: Option<&'a [u8]>,
     pub offset: u64,
     /// Of its file: `,"log.file.path":"…"`.
     pub path: &'a [u8],
@@ -78,10 +98,37 @@ struct Value {
     kind: Kind,
 }
 
+/// How the lines of a source are read.
+#[derive(Debug, Clone)]
+pub struct Form {
+    pub format: LogFormat,
+    /// With [`LogFormat::Pattern`].
+    pub pattern: Option<Regex>,
+    /// Of times that name none.
+    pub zone: Option<TimeZone>,
+    pub redactor: Option<Arc<Redactor>>,
+}
+
+impl Form {
+    pub fn new(format: LogFormat) -> Self {
+        Self {
+            format,
+            pattern: None,
+            zone: None,
+            redactor: None,
+        }
+    }
+}
+
 /// Makes the documents of one source. Reused from line to line, so that it allocates nothing.
 #[derive(Debug)]
 pub struct Shaper {
-    format: LogFormat,
+    form: Form,
+    /// A line as an object, or without what must not be in it.
+    parsed: Vec<u8>,
+    clean: Vec<u8>,
+    /// Of the line at hand.
+    read_at: i64,
     /// [`KNOWN`] and then the source's own fields.
     names: Vec<Box<[u8]>>,
     /// Of the names that begin with a byte, their bits.
@@ -90,6 +137,14 @@ pub struct Shaper {
     added: Vec<Box<[u8]>>,
     /// All of `added`.
     added_all: Vec<u8>,
+    /// Bits of the names in `added`.
+    added_bits: u64,
+    /// Bits of the fields that somebody else looks at, in his order.
+    watched: Vec<usize>,
+    /// Of values of watched fields that have escapes in them, the bit and where in `plain` they
+    /// stand without.
+    escaped: Vec<(usize, Range<usize>)>,
+    plain: Vec<u8>,
     found: Vec<Value>,
     /// Bits of the names that the line has, each with its place in `found`.
     present: u64,
@@ -99,13 +154,29 @@ pub struct Shaper {
 }
 
 impl Shaper {
-    pub fn new(format: LogFormat, fields: &BTreeMap<String, String>) -> Self {
-        let names: Vec<Box<[u8]>> = KNOWN
+    /// `watched`: fields that are looked for in each line for somebody else.
+    pub fn new(form: Form, fields: &BTreeMap<String, String>, watched: &[String]) -> Self {
+        let mut names: Vec<Box<[u8]>> = KNOWN
             .iter()
             .copied()
             .chain(fields.keys().map(String::as_str))
             .take(MOST)
             .map(|name| name.as_bytes().into())
+            .collect();
+        let added_bits = (KNOWN.len()..names.len()).fold(0, |bits, bit| bits | 1 << bit);
+        let watched = watched
+            .iter()
+            .map(|name| {
+                let known = names.iter().position(|known| **known == *name.as_bytes());
+                known.unwrap_or_else(|| {
+                    // Beyond the last bit it is never found; the configuration is judged for that.
+                    if names.len() < MOST {
+                        names.push(name.as_bytes().into());
+                        return names.len() - 1;
+                    }
+                    MOST
+                })
+            })
             .collect();
         let mut by_first = Box::new([0; 256]);
         for (bit, name) in names.iter().enumerate() {
@@ -126,7 +197,10 @@ impl Shaper {
             })
             .collect();
         Self {
-            format,
+            form,
+            parsed: Vec::new(),
+            clean: Vec::new(),
+            read_at: 0,
             found: vec![
                 Value {
                     at: 0..0,
@@ -138,6 +212,10 @@ impl Shaper {
             by_first,
             added_all: added.concat(),
             added,
+            added_bits,
+            watched,
+            escaped: Vec::new(),
+            plain: Vec::new(),
             present: 0,
             blocked: 0,
             edits: Vec::new(),
@@ -146,6 +224,16 @@ impl Shaper {
 
     /// Appends the line's document, without an end of line.
     pub fn shape(&mut self, out: &mut Vec<u8>, line: &Line<'_>) -> Taken {
+        self.shape_and_tell(out, line, |_| {})
+    }
+
+    /// The same, and shows the line's watched fields.
+    pub fn shape_and_tell(
+        &mut self,
+        out: &mut Vec<u8>,
+        line: &Line<'_>,
+        tell: impl FnOnce(&Fields<'_>),
+    ) -> Taken {
         let mut taken = Taken::default();
         let repaired = match std::str::from_utf8(line.text) {
             Ok(_) => None,
@@ -159,21 +247,127 @@ impl Shaper {
             }
         };
         let text = repaired.as_deref().map_or(line.text, str::as_bytes);
-        let as_json = !line.cut
-            && match self.format {
-                LogFormat::Plain => false,
-                LogFormat::Json => true,
-                LogFormat::Auto => text.get(json::space(text, 0)) == Some(&b'{'),
-            };
-        if as_json {
-            if let Some(object) = self.find(text) {
-                taken.bad_timestamp = self.splice(out, text, object, line);
-                return taken;
+        self.read_at = line.read_at;
+        let mut parsed = std::mem::take(&mut self.parsed);
+        let mut clean = std::mem::take(&mut self.clean);
+        parsed.clear();
+        clean.clear();
+        let mut tell = Some(tell);
+        let mut once = |fields: &Fields<'_>| {
+            if let Some(tell) = tell.take() {
+                tell(fields);
+            }
+        };
+        self.shape_text(
+            out,
+            line,
+            text,
+            &mut parsed,
+            &mut clean,
+            &mut taken,
+            &mut once,
+        );
+        // A huge line must not keep its memory for ever.
+        parsed.shrink_to(KEPT);
+        clean.shrink_to(KEPT);
+        (self.parsed, self.clean) = (parsed, clean);
+        taken
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of `shape`, split for its borrows"
+    )]
+    fn shape_text(
+        &mut self,
+        out: &mut Vec<u8>,
+        line: &Line<'_>,
+        text: &[u8],
+        parsed: &mut Vec<u8>,
+        clean: &mut Vec<u8>,
+        taken: &mut Taken,
+        tell: &mut dyn FnMut(&Fields<'_>),
+    ) {
+        let zone = self.form.zone.as_ref();
+        let is_object = match (line.cut, self.form.format) {
+            (true, _) | (_, LogFormat::Plain) => false,
+            (_, LogFormat::Json | LogFormat::Auto) => {
+                self.form.format == LogFormat::Json || text.get(json::space(text, 0)) == Some(&b'{')
+            }
+            (_, LogFormat::Logfmt) => parse::logfmt::object(text, parsed),
+            (_, LogFormat::Access) => parse::access::object(text, parsed),
+            (_, LogFormat::Syslog) => parse::syslog::object(text, zone, line.read_at, parsed),
+            (_, LogFormat::Pattern) => self
+                .form
+                .pattern
+                .as_ref()
+                .is_some_and(|pattern| parse::by_expression(pattern, text, parsed)),
+        };
+        let own_json = matches!(self.form.format, LogFormat::Json | LogFormat::Auto);
+        taken.unparsed =
+            !is_object && !line.cut && !own_json && self.form.format != LogFormat::Plain;
+        let mut object = if parsed.is_empty() { text } else { &*parsed };
+        let redactor = self.form.redactor.clone();
+        let redactor = redactor
+            .as_deref()
+            .filter(|redactor| redactor.suspects(object));
+        if is_object {
+            if let Some(redactor) = redactor
+                && redactor.json(object, clean, &mut taken.redacted) == Some(true)
+            {
+                object = clean;
+            }
+            if let Some(place) = self.find(object) {
+                if !self.watched.is_empty() {
+                    self.unescape(object);
+                    tell(&Fields {
+                        shaper: self,
+                        text: object,
+                        object: true,
+                    });
+                }
+                taken.bad_timestamp = self.splice(out, object, place, line);
+                return;
             }
             taken.invalid_json = true;
         }
+        let mut text = text;
+        if let Some(redactor) = redactor
+            && redactor.plain(text, clean, &mut taken.redacted)
+        {
+            text = clean;
+        }
+        if !self.watched.is_empty() {
+            tell(&Fields {
+                shaper: self,
+                text,
+                object: false,
+            });
+        }
         self.wrap(out, text, line);
-        taken
+    }
+
+    /// Texts of watched fields without their escapes, as far as they have any.
+    fn unescape(&mut self, text: &[u8]) {
+        self.escaped.clear();
+        self.plain.clear();
+        for bit in &self.watched {
+            if *bit >= MOST || self.present & (1 << bit) == 0 {
+                continue;
+            }
+            let value = &self.found[*bit];
+            if value.kind != Kind::String {
+                continue;
+            }
+            let quoted = &text[value.at.clone()];
+            if memchr::memchr(b'\\', quoted).is_some()
+                && let Ok(plain) = serde_json::from_slice::<String>(quoted)
+            {
+                let start = self.plain.len();
+                self.plain.extend_from_slice(plain.as_bytes());
+                self.escaped.push((*bit, start..self.plain.len()));
+            }
+        }
     }
 
     /// Checks the line and finds the names in it; the object's place.
@@ -232,7 +426,9 @@ impl Shaper {
     ) -> bool {
         let mut bad_timestamp = false;
         self.edits.clear();
-        let own_time = self.has(TIMESTAMP).map(|value| parse_time(text, value));
+        let own_time = self
+            .has(TIMESTAMP)
+            .map(|value| self.parse_time(text, value));
         let add_time = match own_time {
             None => Some(self.other_time(text).unwrap_or(line.read_at)),
             Some(Some(time)) if time.strict => None,
@@ -282,7 +478,7 @@ impl Shaper {
                 out.push(b'"');
             }
         }
-        if (self.present | self.blocked) >> KNOWN.len() == 0 {
+        if (self.present | self.blocked) & self.added_bits == 0 {
             out.extend_from_slice(&self.added_all);
         } else {
             for (index, added) in self.added.iter().enumerate() {
@@ -290,6 +486,9 @@ impl Shaper {
                     out.extend_from_slice(added);
                 }
             }
+        }
+        if self.lacks(STREAM) {
+            write_stream(out, line);
         }
         if self.lacks(FILE_PATH) {
             out.extend_from_slice(line.path);
@@ -304,10 +503,21 @@ impl Shaper {
         bad_timestamp
     }
 
+    fn parse_time(&self, text: &[u8], value: &Value) -> Option<time::Time> {
+        match value.kind {
+            Kind::String => {
+                let given = &text[value.at.start + 1..value.at.end - 1];
+                time::read(given, self.form.zone.as_ref(), self.read_at)
+            }
+            Kind::Number => time::number(&text[value.at.clone()]),
+            _ => None,
+        }
+    }
+
     fn other_time(&self, text: &[u8]) -> Option<i64> {
         OTHER_TIMESTAMPS
             .filter_map(|name| self.has(name))
-            .find_map(|value| parse_time(text, value))
+            .find_map(|value| self.parse_time(text, value))
             .map(|time| time.millis)
     }
 
@@ -341,19 +551,68 @@ impl Shaper {
             })
     }
 
+    /// A line that is no object: its text, and of it the time and level that it begins with.
     fn wrap(&self, out: &mut Vec<u8>, text: &[u8], line: &Line<'_>) {
+        let head = plain::head(text, self.form.zone.as_ref(), line.read_at);
         out.extend_from_slice(b"{\"@timestamp\":\"");
-        time::write(out, line.read_at);
+        time::write(out, head.millis.unwrap_or(line.read_at));
         out.extend_from_slice(b"\",\"message\":\"");
         json::escape_into(out, text);
         out.push(b'"');
-        if line.cut {
-            out.extend_from_slice(b",\"log.flags\":[\"truncated\"]");
+        if let Some(level) = head.level {
+            out.extend_from_slice(b",\"log.level\":\"");
+            out.extend_from_slice(level.as_bytes());
+            out.push(b'"');
         }
+        match (line.cut, line.split) {
+            (true, _) => out.extend_from_slice(b",\"log.flags\":[\"truncated\"]"),
+            (_, true) => out.extend_from_slice(b",\"log.flags\":[\"split\"]"),
+            _ => {}
+        }
+        write_stream(out, line);
         out.extend_from_slice(&self.added_all);
         out.extend_from_slice(line.path);
         write_offset(out, line.offset);
         out.push(b'}');
+    }
+}
+
+/// The watched fields of one line. Of a line that is no JSON object there is `message`.
+pub struct Fields<'a> {
+    shaper: &'a Shaper,
+    text: &'a [u8],
+    object: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// What a field holds, by its place among the watched ones.
+    pub fn get(&self, index: usize) -> Option<Scalar<'a>> {
+        let shaper = self.shaper;
+        let bit = *shaper.watched.get(index)?;
+        if !self.object {
+            let is_message = shaper
+                .names
+                .get(bit)
+                .is_some_and(|name| **name == *b"message");
+            return is_message.then_some(Scalar::Text(self.text));
+        }
+        if bit >= MOST {
+            return None;
+        }
+        let value = shaper.has(bit)?;
+        match value.kind {
+            Kind::String => {
+                let escaped = shaper.escaped.iter().find(|(of, _)| *of == bit);
+                Some(Scalar::Text(escaped.map_or(
+                    &self.text[value.at.start + 1..value.at.end - 1],
+                    |(_, range)| &shaper.plain[range.clone()],
+                )))
+            }
+            Kind::Number => Some(Scalar::Number(&self.text[value.at.clone()])),
+            Kind::Bool => Some(Scalar::Bool(self.text[value.at.start] == b't')),
+            Kind::Object | Kind::Array => Some(Scalar::Other),
+            Kind::Null => None,
+        }
     }
 }
 
@@ -415,11 +674,12 @@ impl Search<'_> {
     }
 }
 
-fn parse_time(text: &[u8], value: &Value) -> Option<time::Time> {
-    match value.kind {
-        Kind::String => time::text(&text[value.at.start + 1..value.at.end - 1]),
-        Kind::Number => time::number(&text[value.at.clone()]),
-        _ => None,
+/// OpenTelemetry's name; ECS has none.
+fn write_stream(out: &mut Vec<u8>, line: &Line<'_>) {
+    if let Some(stream) = line.stream {
+        out.extend_from_slice(b",\"log.iostream\":\"");
+        out.extend_from_slice(stream);
+        out.push(b'"');
     }
 }
 

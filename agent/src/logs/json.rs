@@ -58,6 +58,21 @@ pub fn object(text: &[u8], at: usize, mut each: impl FnMut(Member)) -> Option<us
     }
 }
 
+/// The elements of the array that begins at `at`, each by where it stands; none if it is not valid.
+pub fn elements_of(text: &[u8], at: usize) -> Vec<(Range<usize>, Kind)> {
+    let mut found = Vec::new();
+    let mut at = space(text, at + 1);
+    while let Some((end, kind)) = value(text, at, DEEPEST) {
+        found.push((at..end, kind));
+        let next = space(text, end);
+        if text.get(next) != Some(&b',') {
+            break;
+        }
+        at = space(text, next + 1);
+    }
+    found
+}
+
 /// Where white space that begins at `at` ends.
 pub fn space(text: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\t' | b'\r' | b'\n') = text.get(at) {
@@ -133,6 +148,11 @@ fn elements(text: &[u8], at: usize, depth: usize) -> Option<usize> {
 
 fn word(text: &[u8], at: usize, word: &[u8]) -> Option<usize> {
     text[at..].starts_with(word).then_some(at + word.len())
+}
+
+/// Whether a text is a number as JSON writes it.
+pub fn is_number(text: &[u8]) -> bool {
+    number(text, 0) == Some(text.len())
 }
 
 fn number(text: &[u8], mut at: usize) -> Option<usize> {

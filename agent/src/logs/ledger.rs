@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::places::Places;
 use crate::exposition::{Kind, Page};
+use crate::privacy::Counts;
 
 /// What a line ended as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +18,8 @@ pub enum Outcome {
     /// With the reason.
     Dropped(&'static str),
     Returned,
+    /// Read for business rules alone; there is no Elasticsearch to send it to.
+    Counted,
 }
 
 impl Outcome {
@@ -26,6 +29,7 @@ impl Outcome {
             Self::DeadLettered => ("dead_lettered", ""),
             Self::Dropped(reason) => ("dropped", reason),
             Self::Returned => ("returned", ""),
+            Self::Counted => ("counted", ""),
         }
     }
 }
@@ -39,6 +43,7 @@ struct Source {
     duplicates: u64,
     collisions: u64,
     flaws: BTreeMap<&'static str, u64>,
+    redacted: BTreeMap<&'static str, u64>,
     lost: BTreeMap<&'static str, u64>,
     unreadable: u64,
 }
@@ -67,7 +72,14 @@ pub struct ReadCount {
     pub repaired: u64,
     pub bad_timestamps: u64,
     pub cut: u64,
+    /// Events that were too large to be one.
+    pub split: u64,
+    /// Lines that are not of their source's format.
+    pub unparsed: u64,
+    /// Lines without the wrapper that their source has.
+    pub unwrapped: u64,
     pub nul_bytes: u64,
+    pub redacted: Counts,
 }
 
 #[derive(Debug, Default)]
@@ -105,10 +117,18 @@ impl Ledger {
             ("invalid_utf8", count.repaired),
             ("invalid_timestamp", count.bad_timestamps),
             ("truncated", count.cut),
+            ("split", count.split),
+            ("unparsed", count.unparsed),
+            ("unwrapped", count.unwrapped),
             ("nul_bytes", count.nul_bytes),
         ] {
             if lines > 0 {
                 *entry.flaws.entry(flaw).or_default() += lines;
+            }
+        }
+        for (kind, findings) in count.redacted.by_kind() {
+            if findings > 0 {
+                *entry.redacted.entry(kind).or_default() += u64::from(findings);
             }
         }
     }
@@ -290,6 +310,18 @@ impl Inner {
             for (flaw, lines) in &source.flaws {
                 let labels = [("flaw", flaw.as_bytes()), ("source", name.as_bytes())];
                 family.sample(&labels, *lines as f64);
+            }
+        }
+        drop(family);
+        let mut family = page.family(
+            "kai_agent_log_redactions_total",
+            "What was taken out of lines, or replaced by a pseudonym, before they left the node.",
+            Counter,
+        );
+        for (name, source) in &self.sources {
+            for (kind, findings) in &source.redacted {
+                let labels = [("kind", kind.as_bytes()), ("source", name.as_bytes())];
+                family.sample(&labels, *findings as f64);
             }
         }
         drop(family);

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use super::batch::Since;
 use super::id::Epoch;
 use super::wake::Wake;
+use crate::business::Figures;
 use crate::state::unix_now;
 
 pub mod disk;
@@ -156,11 +157,18 @@ pub struct Places {
     changed: Condvar,
     writes: Mutex<Writes>,
     wake: Arc<Wake>,
+    /// Written before each checkpoint: what is past by these places must be counted durably.
+    figures: Arc<Figures>,
 }
 
 impl Places {
     /// Reads the last run's.
-    pub fn load(folder: &Path, streams: usize, wake: Arc<Wake>) -> io::Result<Self> {
+    pub fn load(
+        folder: &Path,
+        streams: usize,
+        wake: Arc<Wake>,
+        figures: Arc<Figures>,
+    ) -> io::Result<Self> {
         let found = disk::load(folder)?;
         let mut inner = Inner {
             older: found.older,
@@ -191,6 +199,7 @@ impl Places {
             changed: Condvar::new(),
             writes: Mutex::default(),
             wake,
+            figures,
         })
     }
 
@@ -441,6 +450,7 @@ impl Places {
             tracked.epoch = Epoch::new();
             tracked.place.epoch = tracked.epoch.to_string();
             tracked.durable = None;
+            self.figures.renamed(taken, tracked.epoch);
             self.ask(inner);
         }
     }
@@ -566,9 +576,11 @@ impl Places {
 
     fn persist(&self) {
         let (record, horizons) = self.snapshot();
-        let stored = record
-            .to_bytes()
-            .map_err(io::Error::other)
+        let live = record.places.iter().map(|place| place.epoch.clone());
+        // Made after the places, so that it has counted at least what they are past.
+        let counted = self.figures.store(Some(&live.collect()));
+        let stored = counted
+            .and_then(|()| record.to_bytes().map_err(io::Error::other))
             .and_then(|bytes| disk::store(&self.folder, &bytes));
         let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut inner = self.lock();

@@ -12,22 +12,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use kai_contract::agent_config::{LogSource, LogStart, Logs, Problem};
 use tokio::sync::mpsc;
 
 use super::batch::{Batch, Pool, Run};
-use super::document::{Line, Shaper};
 use super::id::Epoch;
 use super::ledger::{Ledger, ReadCount};
 use super::places::{Place, Places, Start};
+use super::source::Source;
 use super::wake::Wake;
+use crate::business::Figures;
 
 mod folders;
 mod tail;
+mod take;
 
 pub use folders::Globs;
 use folders::Hints;
 use tail::{Key, Tail};
+use take::{Last, Taking};
 
 /// Files are looked at this often when nothing happens.
 const LOOK: Duration = Duration::from_millis(100);
@@ -44,60 +46,6 @@ const LAST_LINE: Duration = Duration::from_secs(5);
 const CLOSE_DELETED: Duration = Duration::from_mins(1);
 const CLOSE_ROTATED: Duration = Duration::from_mins(5);
 
-/// One source, resolved.
-#[derive(Debug)]
-pub struct Source {
-    pub name: Arc<str>,
-    pub stream: usize,
-    pub globs: Globs,
-    pub shaper: Shaper,
-    pub from_end: bool,
-}
-
-impl Source {
-    pub fn new(
-        name: &str,
-        config: &LogSource,
-        stream: usize,
-        host: Option<&str>,
-    ) -> Result<Self, String> {
-        let mut fields = config.fields.clone();
-        if let Some(host) = host {
-            fields
-                .entry("host.name".to_owned())
-                .or_insert_with(|| host.to_owned());
-        }
-        Ok(Self {
-            name: name.into(),
-            stream,
-            globs: Globs::new(config)?,
-            shaper: Shaper::new(config.format, &fields),
-            from_end: config.start == LogStart::End,
-        })
-    }
-}
-
-/// Paths that are no globs.
-pub fn bad_globs(logs: &Logs) -> Vec<Problem> {
-    let of_source = |(name, source): (&String, &LogSource)| {
-        let keys = [("paths", &source.paths), ("exclude", &source.exclude)];
-        keys.map(|(key, globs)| {
-            let judged = globs.iter().enumerate().filter_map(|(index, glob)| {
-                let error = glob::Pattern::new(glob).err()?;
-                Some(Problem::new(
-                    format!("logs.sources.{name}.{key}.{index}"),
-                    format!(
-                        "\"{glob}\" is no glob: {error}; write one like /var/log/booking/*.log"
-                    ),
-                ))
-            });
-            judged.collect::<Vec<_>>()
-        })
-        .concat()
-    };
-    logs.sources.iter().flat_map(of_source).collect()
-}
-
 pub struct Reader {
     pub sources: Vec<Source>,
     pub places: Arc<Places>,
@@ -107,6 +55,7 @@ pub struct Reader {
     pub out: mpsc::UnboundedSender<Batch>,
     pub stop: Arc<AtomicBool>,
     pub max_line: usize,
+    pub figures: Arc<Figures>,
     files: Files,
 }
 
@@ -144,6 +93,7 @@ impl Reader {
         out: mpsc::UnboundedSender<Batch>,
         stop: Arc<AtomicBool>,
         max_line: usize,
+        figures: Arc<Figures>,
     ) -> Self {
         Self {
             sources,
@@ -154,6 +104,7 @@ impl Reader {
             out,
             stop,
             max_line,
+            figures,
             files: Files {
                 open: std::iter::repeat_with(|| None).take(streams).collect(),
                 ..Files::default()
@@ -379,7 +330,12 @@ impl Reader {
         let rest = tail.size - tail.offset.min(tail.size);
         // Nothing more will come: what has no end is a line all the same.
         let last_line = tail.gone.is_some() && rest > 0 && tail.grew.elapsed() >= LAST_LINE;
-        if rest == 0 || (tail.exhausted == Some(tail.size) && !last_line) {
+        // Nor is it waited without end for what could go on with an event.
+        let pause = self.sources[tail.source].pause;
+        let paused = rest > 0
+            && tail.flushed != Some(tail.size)
+            && pause.is_some_and(|pause| tail.grew.elapsed() >= pause);
+        if rest == 0 || (tail.exhausted == Some(tail.size) && !last_line && !paused) {
             if rest == 0 && closes(tail, look.deleted) == Served::Over {
                 self.places.finish(id);
                 return Ok(Served::Over);
@@ -398,7 +354,14 @@ impl Reader {
         let Some(mut batch) = batch else {
             return Ok(Served::Blocked);
         };
-        let took = self.read(tail, epoch, &mut batch, last_line);
+        if paused {
+            tail.flushed = Some(tail.size);
+        }
+        let last = Last {
+            line: last_line,
+            event: last_line || paused,
+        };
+        let took = self.read(tail, epoch, &mut batch, last);
         if batch.body.len() >= self.pool.batch_bytes {
             hand_on(&self.out, &self.pool, batch);
         } else if batch.items.is_empty() {
@@ -428,6 +391,7 @@ impl Reader {
                 tail.suspect_below = resumed.suspect_below;
                 tail.since = Some(resumed.since);
                 tail.id = Some(resumed.file);
+                self.count_from(tail, resumed.epoch);
             }
             Err(others) => {
                 for place in others {
@@ -436,7 +400,7 @@ impl Reader {
                 tail.prefix = tail.first_bytes()?;
                 tail.seek(tail.offset.min(tail.size))?;
                 let source = &self.sources[tail.source];
-                let (file, _) = self.places.start(Start {
+                let (file, epoch) = self.places.start(Start {
                     source: Arc::clone(&source.name),
                     path: tail.path.clone(),
                     device: tail.key.0,
@@ -447,9 +411,16 @@ impl Reader {
                     stream,
                 });
                 tail.id = Some(file);
+                self.count_from(tail, epoch);
             }
         }
         Ok(())
+    }
+
+    /// Where the counting of a file's lines goes on, if they are counted.
+    fn count_from(&self, tail: &mut Tail, epoch: Epoch) {
+        let counted = self.sources[tail.source].rules.is_some();
+        tail.counted = counted.then(|| self.figures.file(epoch));
     }
 
     /// The file's content is another one now.
@@ -472,7 +443,7 @@ impl Reader {
         tail: &mut Tail,
         epoch: Epoch,
         batch: &mut Batch,
-        last_line: bool,
+        last: Last,
     ) -> io::Result<bool> {
         let mut buffer = std::mem::take(&mut self.files.buffer);
         let mut want = READ;
@@ -493,7 +464,7 @@ impl Reader {
                 want = (want * 2).min(self.max_line + 1).max(want + 1);
                 continue; // a line longer than the buffer
             }
-            break Ok(self.take(tail, epoch, batch, &buffer, (start, end), last_line, filled));
+            break Ok(self.take(tail, epoch, batch, &buffer, (start, end), last, filled));
         };
         if buffer.capacity() > 2 * READ {
             buffer = Vec::new();
@@ -514,72 +485,61 @@ impl Reader {
         batch: &mut Batch,
         buffer: &[u8],
         (start, end): (usize, usize),
-        last_line: bool,
+        last: Last,
         filled: bool,
     ) -> bool {
         let data = &buffer[start..end];
         let source = &mut self.sources[tail.source];
-        let read_at = now_millis();
-        let mut count = ReadCount::default();
-        let mut at = 0;
-        let mut line =
-            |batch: &mut Batch, at: usize, text: &[u8], cut: bool, count: &mut ReadCount| {
-                let nuls = text.iter().take_while(|byte| **byte == 0).count();
-                count.nul_bytes += nuls as u64;
-                let mut text = &text[nuls..];
-                if let [rest @ .., b'\r'] = text {
-                    text = rest;
-                }
-                if text.iter().all(u8::is_ascii_whitespace) {
-                    return;
-                }
-                let cut = cut || text.len() > self.max_line;
-                let text = &text[..text.len().min(self.max_line)];
-                let offset = tail.offset + at as u64;
-                batch.begin(epoch, offset);
-                let taken = source.shaper.shape(
-                    &mut batch.body,
-                    &Line {
-                        text,
-                        cut,
-                        read_at,
-                        offset,
-                        path: &tail.member,
-                    },
-                );
-                batch.end();
-                count.lines += 1;
-                count.cut += u64::from(cut);
-                count.invalid_json += u64::from(taken.invalid_json);
-                count.repaired += u64::from(taken.repaired);
-                count.bad_timestamps += u64::from(taken.bad_timestamp);
-            };
-        let mut full = false;
-        for newline in memchr::memchr_iter(b'\n', data) {
-            if tail.skipping {
-                tail.skipping = false;
-            } else {
-                line(batch, at, &data[at..newline], false, &mut count);
+        let rules = source.rules.clone();
+        let counting = rules
+            .as_deref()
+            .zip(tail.counted)
+            .map(|(rules, file)| self.figures.counting(rules, &source.name, file));
+        let mut taking = Taking {
+            batch,
+            shaper: &mut source.shaper,
+            counting,
+            epoch,
+            base: tail.offset,
+            path: &tail.member,
+            max_line: self.max_line,
+            read_at: now_millis(),
+            count: ReadCount::default(),
+        };
+        let (mut at, mut full) = (0, false);
+        if tail.skipping {
+            let newline = memchr::memchr(b'\n', data);
+            tail.skipping = newline.is_none();
+            at = newline.map_or(data.len(), |newline| newline + 1);
+        }
+        // Lines that an event still waits with.
+        let mut held = false;
+        if let Some(joiner) = &mut source.joiner {
+            let whole = memchr::memrchr(b'\n', &data[at..]).map_or(at, |end| at + end + 1);
+            let end_of_file = last.line && !filled;
+            let upto = if end_of_file { data.len() } else { whole };
+            let begun = at;
+            at = taking.events(joiner, data, (at, upto), last.event);
+            if filled && at == begun && upto > at {
+                // As much as can be read at once, and no event in it ends.
+                at = taking.events(joiner, data, (at, upto), true);
             }
-            at = newline + 1;
-            if batch.body.len() >= self.pool.batch_bytes {
-                full = true;
-                break;
-            }
+            held = at < upto;
+        } else {
+            (at, full) = taking.lines(data, at, self.pool.batch_bytes);
         }
         let rest = &data[at..];
-        if full || rest.is_empty() {
+        if full || held || rest.is_empty() {
             // the next read goes on
-        } else if tail.skipping {
-            at = data.len();
         } else if rest.len() > self.max_line {
-            line(batch, at, &rest[..self.max_line], true, &mut count);
+            taking.line(at, &rest[..self.max_line], true);
             tail.skipping = true;
             at = data.len();
-        } else if last_line && !filled {
-            line(batch, at, rest, false, &mut count);
+        } else if last.line && !filled {
+            taking.line(at, rest, false);
             at = data.len();
         }
+        let mut count = taking.finish(tail.offset + at as u64);
         count.bytes = at as u64;
         let exhausted = !full && !filled;
         tail.exhausted = exhausted.then_some(tail.offset.max(tail.size));

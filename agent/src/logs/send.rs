@@ -23,9 +23,11 @@ use super::reply::{self, Reply};
 use crate::state::unix_now;
 
 mod backoff;
+mod nowhere;
 mod rollover;
 
 use backoff::Backoff;
+pub use nowhere::Nowhere;
 
 /// Requests of one data stream at once: one is answered while the next is on its way.
 const AT_ONCE: usize = 2;

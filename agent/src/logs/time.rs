@@ -1,6 +1,12 @@
 //! Timestamps of lines: what Elasticsearch takes as it is, what has to be written anew, and what is
-//! none. A time without a zone is taken as UTC, because the agent cannot know better and a rule that
-//! depends on the node's own setting would give one line two times on two nodes.
+//! none. A time without a zone is of the zone that its source is configured with, and of UTC
+//! otherwise: a rule that depended on the node's own setting would give one line two times on two
+//! nodes.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+mod formats;
 
 /// A time that was understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +15,36 @@ pub struct Time {
     pub millis: i64,
     /// Elasticsearch's `strict_date_optional_time||epoch_millis` takes the text as it stands.
     pub strict: bool,
+    /// It says which zone it is in, or is a number. Without, UTC was taken for it.
+    pub zoned: bool,
+}
+
+/// The text of a string in any of the usual forms; a time without a zone is of `zone`, and one
+/// without a year is the nearest such to `now`.
+pub fn read(given: &[u8], zone: Option<&TimeZone>, now: i64) -> Option<Time> {
+    let (time, named) = match text(given) {
+        Some(time) => (time, true),
+        None => (formats::text(given, now)?, false),
+    };
+    match zone {
+        Some(zone) if !time.zoned => Some(Time {
+            millis: local(time.millis, zone)?,
+            strict: false,
+            zoned: false,
+        }),
+        _ => Some(Time {
+            strict: time.strict && named,
+            ..time
+        }),
+    }
+}
+
+/// A clock's reading, given as if it were of UTC, as the moment at which clocks of `zone` show it:
+/// the earlier one when they are put back, the one after the gap when they are put forward.
+fn local(millis: i64, zone: &TimeZone) -> Option<i64> {
+    let shown = Timestamp::from_millisecond(millis).ok()?;
+    let shown = TimeZone::UTC.to_datetime(shown);
+    Some(zone.to_timestamp(shown).ok()?.as_millisecond())
 }
 
 /// The text of a string: RFC 3339, or near it (a space for the `T`, a comma before the fraction, no
@@ -90,6 +126,7 @@ pub fn text(text: &[u8]) -> Option<Time> {
     Some(Time {
         millis: seconds * 1000 + fraction,
         strict,
+        zoned: at < text.len(),
     })
 }
 
@@ -109,6 +146,7 @@ pub fn number(text: &[u8]) -> Option<Time> {
     Some(Time {
         millis: millis as i64,
         strict,
+        zoned: true,
     })
 }
 
@@ -244,7 +282,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read_again(millis in 0i64..253_402_300_800_000) {
             let time = text(written(millis).as_bytes()).unwrap();
-            prop_assert_eq!(time, Time { millis, strict: true });
+            prop_assert_eq!(time, Time { millis, strict: true, zoned: true });
         }
 
         #[test]
@@ -254,7 +292,7 @@ mod tests {
 
         #[test]
         fn jiff_agrees(seconds in 0i64..253_402_300_800, offset in -1080i64..1080) {
-            let local = jiff::Timestamp::from_second(seconds).unwrap();
+            let local = Timestamp::from_second(seconds).unwrap();
             let zone = jiff::tz::Offset::from_seconds((offset * 60) as i32).unwrap();
             let shown = local.display_with_offset(zone).to_string();
             // jiff writes years outside of 0000 to 9999 with six digits, which is not RFC 3339.

@@ -58,6 +58,10 @@ pub const FIELDS: [(&str, &str); 51] = [
     ("Zswapped", "Zswapped_bytes"),
 ];
 
+fn is_known(name: &[u8]) -> bool {
+    FIELDS.iter().any(|(known, _)| known.as_bytes() == name)
+}
+
 /// The values in the order of [`FIELDS`], in bytes where the file says kB; `None` for a field
 /// that this kernel does not have.
 pub fn parse(text: &[u8]) -> Result<[Option<u64>; FIELDS.len()], ParseError> {
@@ -78,8 +82,9 @@ pub fn parse(text: &[u8]) -> Result<[Option<u64>; FIELDS.len()], ParseError> {
         let shown = String::from_utf8_lossy(name);
         let mut value = expect_number(line, &shown, fields.next())?;
         match (fields.next(), fields.next()) {
-            // Only the counts of huge pages have no unit; another field without one is cut off.
-            (None, _) if name.starts_with(b"HugePages_") => {}
+            // Of those that we know only the counts of huge pages have no unit; another without one
+            // is cut off.
+            (None, _) if name.starts_with(b"HugePages_") || !is_known(name) => {}
             (None, _) => {
                 return Err(ParseError::new(
                     line,

@@ -8,8 +8,11 @@ use flate2::read::MultiGzDecoder;
 
 use super::ledger::Ledger;
 use super::queue::{NotTaken, Part, Queue};
+use super::schema::{Message, REQUEST};
 use super::wire::Malformed;
 use super::{json, split, walk};
+use crate::business::Figures;
+use crate::business::spans::Hits;
 
 /// How long a sender should wait before it tries again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -49,7 +52,7 @@ pub enum Refusal {
          traces.memoryBytes, of which a request may have a quarter"
     )]
     TooLarge(usize),
-    #[error("not an OTLP trace request: {0}")]
+    #[error("not an OTLP request: {0}")]
     Malformed(#[from] Malformed),
     #[error("{0}")]
     NotSupported(String),
@@ -105,6 +108,8 @@ pub enum Encoding {
 pub struct Intake<'a> {
     pub queue: &'a Queue,
     pub ledger: &'a Ledger,
+    /// What its spans are counted in.
+    pub figures: &'a Figures,
     /// Bytes of an unpacked request at most.
     pub limit: usize,
     /// A request with more spans is sent on in pieces.
@@ -131,6 +136,7 @@ impl Intake<'_> {
             return Ok(()); // an empty envelope is a success and travels nowhere
         }
         let received = Instant::now();
+        let hits = Hits::of(self.figures, &request);
         let parts = split::split(request, spans, self.batch_spans)
             .into_iter()
             .map(|(bytes, spans)| Part {
@@ -140,7 +146,10 @@ impl Intake<'_> {
             })
             .collect();
         match self.queue.offer(transport, parts) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                hits.count(self.figures);
+                Ok(())
+            }
             Err(NotTaken::Full) => refused(Refusal::Full, spans),
             Err(NotTaken::Closed) => refused(Refusal::Ending, spans),
         }
@@ -152,19 +161,31 @@ impl Intake<'_> {
         packing: Packing,
         encoding: Encoding,
     ) -> Result<(Vec<u8>, u64), Refusal> {
-        let mut request = match packing {
-            Packing::None if body.len() > self.limit => return Err(Refusal::TooLarge(self.limit)),
-            Packing::None => body,
-            Packing::Gzip => gunzip(&body, self.limit)?,
-        };
-        if encoding == Encoding::Json {
-            request = json::to_protobuf(&request)?;
-        }
+        let mut request = unpack(body, packing, encoding, &REQUEST, self.limit)?;
         let spans = walk::spans(&request)?;
         // What waits is charged by its length, so it must not have more room than that.
         request.shrink_to_fit();
         Ok((request, spans))
     }
+}
+
+/// The protobuf of a request, however it came.
+pub fn unpack(
+    body: Vec<u8>,
+    packing: Packing,
+    encoding: Encoding,
+    message: &'static Message,
+    limit: usize,
+) -> Result<Vec<u8>, Refusal> {
+    let request = match packing {
+        Packing::None if body.len() > limit => return Err(Refusal::TooLarge(limit)),
+        Packing::None => body,
+        Packing::Gzip => gunzip(&body, limit)?,
+    };
+    if encoding == Encoding::Json {
+        return Ok(json::to_protobuf(&request, message)?);
+    }
+    Ok(request)
 }
 
 fn gunzip(packed: &[u8], limit: usize) -> Result<Vec<u8>, Refusal> {

@@ -11,15 +11,15 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::base64;
-use super::schema::{Field, Kind, Message, REQUEST};
+use super::schema::{Field, Kind, Message};
 use super::wire::{Malformed, put_bytes, put_key, put_varint};
 
-/// The protobuf of an `ExportTraceServiceRequest` in JSON.
-pub fn to_protobuf(json: &[u8]) -> Result<Vec<u8>, Malformed> {
+/// The protobuf of a request in JSON: an `ExportTraceServiceRequest` or another message.
+pub fn to_protobuf(json: &[u8], message: &'static Message) -> Result<Vec<u8>, Malformed> {
     let mut out = Vec::with_capacity(json.len() / 2);
     let mut reader = serde_json::Deserializer::from_slice(json);
     let whole = Whole {
-        message: &REQUEST,
+        message,
         out: &mut out,
     };
     whole
@@ -99,10 +99,12 @@ impl OneField<'_> {
             Kind::Id(length) => format!("{} hexadecimal digits", 2 * length),
             Kind::Bool => "true or false".to_owned(),
             Kind::Enum => "a number (OTLP's JSON has no enum names)".to_owned(),
-            Kind::Uint32 | Kind::Fixed32 | Kind::Fixed64 => {
+            Kind::Uint32 | Kind::Uint64 | Kind::Fixed32 | Kind::Fixed64 => {
                 "a whole number that is not negative and fits".to_owned()
             }
-            Kind::Int32 | Kind::Int64 => "a whole number that fits".to_owned(),
+            Kind::Int32 | Kind::Sint32 | Kind::Int64 | Kind::Sfixed64 => {
+                "a whole number that fits".to_owned()
+            }
             Kind::Double => "a number, \"NaN\", \"Infinity\" or \"-Infinity\"".to_owned(),
             Kind::Message(message) => format!("an object, {}", message.name),
         }
@@ -117,9 +119,9 @@ impl OneField<'_> {
         let fits = self.in_place()
             && match self.field.kind {
                 Kind::Uint32 | Kind::Fixed32 => u32::try_from(value).is_ok(),
-                Kind::Int32 | Kind::Enum => i32::try_from(value).is_ok(),
-                Kind::Int64 => i64::try_from(value).is_ok(),
-                Kind::Fixed64 => u64::try_from(value).is_ok(),
+                Kind::Int32 | Kind::Sint32 | Kind::Enum => i32::try_from(value).is_ok(),
+                Kind::Int64 | Kind::Sfixed64 => i64::try_from(value).is_ok(),
+                Kind::Uint64 | Kind::Fixed64 => u64::try_from(value).is_ok(),
                 Kind::Double => true,
                 _ => false,
             };
@@ -135,6 +137,19 @@ impl OneField<'_> {
             Kind::Fixed64 => {
                 put_key(self.out, number, 1);
                 self.out.extend_from_slice(&(value as u64).to_le_bytes());
+            }
+            Kind::Sfixed64 => {
+                put_key(self.out, number, 1);
+                self.out.extend_from_slice(&(value as i64).to_le_bytes());
+            }
+            Kind::Sint32 => {
+                let value = value as i32;
+                put_key(self.out, number, 0);
+                put_varint(self.out, ((value << 1) ^ (value >> 31)) as u32 as u64);
+            }
+            Kind::Uint64 => {
+                put_key(self.out, number, 0);
+                put_varint(self.out, value as u64);
             }
             // A negative number has all its 64 bits on the wire.
             _ => {
@@ -221,12 +236,17 @@ impl<'de> Visitor<'de> for OneField<'_> {
                     _ => return Err(self.wrong(quoted())),
                 },
             },
-            Kind::Uint32 | Kind::Int32 | Kind::Int64 | Kind::Fixed32 | Kind::Fixed64 => {
-                match text.parse::<i128>() {
-                    Ok(value) => return self.integer(value),
-                    Err(_) => return Err(self.wrong(quoted())),
-                }
-            }
+            Kind::Uint32
+            | Kind::Uint64
+            | Kind::Int32
+            | Kind::Sint32
+            | Kind::Int64
+            | Kind::Fixed32
+            | Kind::Fixed64
+            | Kind::Sfixed64 => match text.parse::<i128>() {
+                Ok(value) => return self.integer(value),
+                Err(_) => return Err(self.wrong(quoted())),
+            },
             Kind::Bool | Kind::Enum | Kind::Message(_) => return Err(self.wrong(quoted())),
         }
         Ok(())

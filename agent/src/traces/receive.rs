@@ -8,7 +8,7 @@ mod otlp_http;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Bytes, Incoming};
@@ -22,7 +22,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use super::Lane;
-use super::intake::{Encoding, Intake, Packing, Refusal, Transport};
+use super::intake::{Encoding, Intake, Packing, Refusal, Transport, unpack};
+use super::schema::METRICS_REQUEST;
+use super::wire::{put_bytes, put_key, put_varint};
+use crate::otlp_metrics::{Rejected, Store};
 use crate::shutdown::ended;
 
 /// Connections at once to one address.
@@ -41,6 +44,13 @@ const STREAM_WINDOW: u32 = 256 << 10;
 
 /// Time that open requests get when the agent ends.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    Spans,
+    Metrics,
+}
 
 type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
@@ -126,6 +136,7 @@ fn take(
     Intake {
         queue: &lane.queue,
         ledger: &lane.ledger,
+        figures: &lane.figures,
         limit: lane.request_limit,
         batch_spans: lane.settings().batch_spans.into(),
     }
@@ -133,7 +144,45 @@ fn take(
 }
 
 /// Says why a request is refused that has no whole body to judge.
-fn refuse(lane: &Lane, transport: Transport, refusal: Refusal) -> Refusal {
-    lane.ledger.refused(transport, &refusal, 0);
+fn refuse(lane: &Lane, signal: Signal, transport: Transport, refusal: Refusal) -> Refusal {
+    match (signal, &lane.metrics) {
+        (Signal::Metrics, Some(metrics)) => metrics
+            .ledger
+            .request_refused(transport.word(), refusal.reason()),
+        _ => lane.ledger.refused(transport, &refusal, 0),
+    }
     refusal
+}
+
+/// Puts a metrics request into the store; a part of it may be refused.
+fn take_metrics(
+    lane: &Lane,
+    metrics: &Store,
+    transport: Transport,
+    body: Vec<u8>,
+    packing: Packing,
+    encoding: Encoding,
+) -> Result<Rejected, Refusal> {
+    unpack(
+        body,
+        packing,
+        encoding,
+        &METRICS_REQUEST,
+        lane.request_limit,
+    )
+    .and_then(|request| Ok(metrics.take(&request, Instant::now())?))
+    .map_err(|refusal| refuse(lane, Signal::Metrics, transport, refusal))
+}
+
+/// `ExportMetricsServiceResponse`: empty where all was taken.
+fn metrics_response(rejected: &Rejected) -> Vec<u8> {
+    let mut out = Vec::new();
+    if *rejected != Rejected::default() {
+        let mut partial = Vec::new();
+        put_key(&mut partial, 1, 0);
+        put_varint(&mut partial, rejected.points);
+        put_bytes(&mut partial, 2, rejected.message.as_bytes());
+        put_bytes(&mut out, 1, &partial);
+    }
+    out
 }

@@ -1,6 +1,10 @@
 //! The messages of an OTLP trace request as data: what checks the bytes and what reads JSON follow
 //! one table. From opentelemetry-proto 1.9, `collector/trace/v1` and what it uses.
 
+mod metrics;
+
+pub use metrics::METRICS_REQUEST;
+
 /// What a field holds.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
@@ -15,9 +19,13 @@ pub enum Kind {
     Enum,
     Int32,
     Int64,
+    Uint64,
+    /// With its sign in the lowest bit.
+    Sint32,
     Double,
     Fixed32,
     Fixed64,
+    Sfixed64,
     Message(&'static Message),
 }
 

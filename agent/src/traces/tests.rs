@@ -206,13 +206,13 @@ proptest! {
 
     #[test]
     fn any_json_is_judged_without_a_panic(text in ".{0,64}") {
-        let _ = json::to_protobuf(text.as_bytes());
+        let _ = json::to_protobuf(text.as_bytes(), &super::schema::REQUEST);
     }
 
     #[test]
     fn json_says_what_the_protobuf_says(request in request()) {
         let json = as_json(&request);
-        let bytes = json::to_protobuf(json.to_string().as_bytes()).unwrap();
+        let bytes = json::to_protobuf(json.to_string().as_bytes(), &super::schema::REQUEST).unwrap();
         prop_assert_eq!(format!("{:?}", decode(&bytes)), format!("{request:?}"));
     }
 }
@@ -321,7 +321,7 @@ fn the_specifications_own_example() {
         "1.0.0"},"spans":[{"traceId":"5B8EFFF798038103D269B633813FC60C","spanId":
         "EEE19B7EC3C1B174","parentSpanId":"EEE19B7EC3C1B173","name":"I'm a server span",
         "startTimeUnixNano":"1544712660000000000","endTimeUnixNano":1544712661e9,"kind":2}]}]}]}"#;
-    let request = decode(&json::to_protobuf(text.as_bytes()).unwrap());
+    let request = decode(&json::to_protobuf(text.as_bytes(), &super::schema::REQUEST).unwrap());
     let span = &request.resource_spans[0].scope_spans[0].spans[0];
     assert_eq!(hex(&span.trace_id), "5B8EFFF798038103D269B633813FC60C");
     assert_eq!(span.start_time_unix_nano, 1_544_712_660_000_000_000);
@@ -353,7 +353,9 @@ fn json_that_is_wrong_says_where_and_what_would_be_right() {
         (span("\"flags\":4294967296"), &["flags", "fits"]),
         (span("\"name\":\"x\"") + "x", &["trailing"]),
     ] {
-        let error = json::to_protobuf(text.as_bytes()).unwrap_err().to_string();
+        let error = json::to_protobuf(text.as_bytes(), &super::schema::REQUEST)
+            .unwrap_err()
+            .to_string();
         for part in parts {
             assert!(error.contains(part), "{text}: {error}");
         }
@@ -386,7 +388,7 @@ fn deep_nesting_is_refused() {
     let error = walk::spans(&request.encode_to_vec()).unwrap_err();
     assert!(error.to_string().contains("nested"), "{error}");
     let deep = format!("{{\"resourceSpans\":[{}", "{\"resource\":".repeat(10_000));
-    json::to_protobuf(deep.as_bytes()).unwrap_err();
+    json::to_protobuf(deep.as_bytes(), &super::schema::REQUEST).unwrap_err();
 }
 
 #[test]

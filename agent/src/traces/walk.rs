@@ -55,10 +55,16 @@ fn message(
             }
             (Kind::Text | Kind::Bytes, Value::Bytes(_))
             | (
-                Kind::Bool | Kind::Uint32 | Kind::Int32 | Kind::Enum | Kind::Int64,
+                Kind::Bool
+                | Kind::Uint32
+                | Kind::Int32
+                | Kind::Enum
+                | Kind::Int64
+                | Kind::Uint64
+                | Kind::Sint32,
                 Value::Varint(_),
             )
-            | (Kind::Double | Kind::Fixed64, Value::Fixed64(_))
+            | (Kind::Double | Kind::Fixed64 | Kind::Sfixed64, Value::Fixed64(_))
             | (Kind::Fixed32, Value::Fixed32(_)) => {}
             _ => return Err(wrong("is of another wire type than OTLP's".to_owned())),
         }

@@ -100,6 +100,14 @@ impl<'a> Reader<'a> {
         Ok(Some((number, value)))
     }
 
+    /// The next number of a packed field; `None` at the end.
+    pub fn packed(&mut self) -> Result<Option<u64>, Malformed> {
+        if self.bytes.is_empty() {
+            return Ok(None);
+        }
+        self.varint().map(Some)
+    }
+
     fn key(&mut self) -> Result<(u32, u32), Malformed> {
         let key = self.varint()?;
         let key = u32::try_from(key).map_err(|_| self.wrong("a field's number is too great"))?;

@@ -5,7 +5,7 @@ const AUTH: &[&str] = &["apiKeyFile", "tokenFile", "basic"];
 const BASIC: &[&str] = &["username", "passwordFile"];
 
 /// Allowed keys by path; `*` stands for any one name or list index.
-pub const KEYS: [(&str, &[&str]); 32] = [
+pub const KEYS: &[(&str, &[&str])] = &[
     (
         "",
         &[
@@ -19,8 +19,11 @@ pub const KEYS: [(&str, &[&str]); 32] = [
             "state",
             "logs",
             "traces",
+            "business",
             "gate",
             "security",
+            "otlpMetrics",
+            "remoteWrite",
         ],
     ),
     ("admin", &["socket"]),
@@ -44,6 +47,9 @@ pub const KEYS: [(&str, &[&str]); 32] = [
             "arpDeviceInclude",
             "arpDeviceExclude",
             "bcachePriorityStats",
+            "ethtoolDeviceInclude",
+            "ethtoolDeviceExclude",
+            "ethtoolMetricsInclude",
             "hwmonChipInclude",
             "hwmonChipExclude",
             "hwmonSensorInclude",
@@ -55,6 +61,11 @@ pub const KEYS: [(&str, &[&str]); 32] = [
             "powersupplyIgnoredSupplies",
             "raplEnableZoneLabel",
             "statSoftirq",
+            "systemdUnitInclude",
+            "systemdUnitExclude",
+            "systemdEnableTaskMetrics",
+            "systemdEnableRestartsMetrics",
+            "systemdEnableStartTimeMetrics",
             "tapestatsIgnoredDevices",
             "textfileDirectories",
         ],
@@ -67,6 +78,7 @@ pub const KEYS: [(&str, &[&str]); 32] = [
         &[
             "sources",
             "elasticsearch",
+            "privacy",
             "memoryBytes",
             "deadLetterBytes",
             "maxLineBytes",
@@ -80,11 +92,21 @@ pub const KEYS: [(&str, &[&str]); 32] = [
             "paths",
             "exclude",
             "format",
+            "pattern",
+            "container",
+            "multiline",
+            "timeZone",
             "dataStream",
             "fields",
             "start",
         ],
     ),
+    (
+        "logs.sources.*.multiline",
+        &["begins", "continues", "traces", "maxLines", "pauseMs"],
+    ),
+    ("logs.privacy", &["redact", "pseudonymise"]),
+    ("logs.privacy.pseudonymise", &["fields", "keyFile"]),
     ("logs.elasticsearch", &["endpoints", "auth", "caFile"]),
     ("logs.elasticsearch.auth", AUTH),
     ("logs.elasticsearch.auth.basic", BASIC),
@@ -100,6 +122,19 @@ pub const KEYS: [(&str, &[&str]); 32] = [
         ],
     ),
     (
+        "business",
+        &["metrics", "teams", "startAtZeroMs", "maxSeries"],
+    ),
+    ("business.metrics", &[]),
+    ("business.metrics.*", &["help", "unit", "labels", "from"]),
+    (
+        "business.metrics.*.from.*",
+        &["source", "metric", "service", "where", "add", "labels"],
+    ),
+    ("business.metrics.*.labels", &[]),
+    ("business.metrics.*.from.*.labels", &[]),
+    ("business.teams", &[]),
+    (
         "gate",
         &["prometheus", "alertmanager", "elasticsearch", "services"],
     ),
@@ -112,6 +147,23 @@ pub const KEYS: [(&str, &[&str]); 32] = [
     ("gate.elasticsearch", &["endpoints", "auth", "caFile"]),
     ("gate.elasticsearch.auth", AUTH),
     ("gate.elasticsearch.auth.basic", BASIC),
+    (
+        "otlpMetrics",
+        &["seriesPerService", "services", "staleSeconds"],
+    ),
+    (
+        "remoteWrite",
+        &["endpoints", "externalLabels", "memoryBytes", "batchSamples"],
+    ),
+    ("remoteWrite.endpoints", &[]),
+    (
+        "remoteWrite.endpoints.*",
+        &["url", "protocol", "auth", "caFile", "headers", "timeoutMs"],
+    ),
+    ("remoteWrite.endpoints.*.auth", AUTH),
+    ("remoteWrite.endpoints.*.auth.basic", BASIC),
+    ("remoteWrite.endpoints.*.headers", &[]),
+    ("remoteWrite.externalLabels", &[]),
     ("gate.services", &[]),
     (
         "gate.services.*",
@@ -201,8 +253,10 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::agent_config::{
-        AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth, LogFormat,
-        LogSource, LogStart, Logs, Security, Traces, VERSION,
+        AgentConfig, Business, BusinessFigure, BusinessRule, COLLECTORS, Elasticsearch, Gate,
+        GateServer, GateService, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs,
+        Multiline, OtlpMetrics, Privacy, Pseudonymise, Redact, RemoteEndpoint, RemoteWrite,
+        RuleSource, Security, TraceLanguage, Traces, VERSION,
     };
 
     #[test]
@@ -258,6 +312,9 @@ mod tests {
                 arp_device_include: Some(String::new()),
                 arp_device_exclude: Some(String::new()),
                 bcache_priority_stats: Some(true),
+                ethtool_device_include: Some(String::new()),
+                ethtool_device_exclude: Some(String::new()),
+                ethtool_metrics_include: Some(String::new()),
                 hwmon_chip_include: Some(String::new()),
                 hwmon_chip_exclude: Some(String::new()),
                 hwmon_sensor_include: Some(String::new()),
@@ -269,6 +326,11 @@ mod tests {
                 powersupply_ignored_supplies: Some(String::new()),
                 rapl_enable_zone_label: Some(true),
                 stat_softirq: Some(true),
+                systemd_unit_include: Some(String::new()),
+                systemd_unit_exclude: Some(String::new()),
+                systemd_enable_task_metrics: Some(true),
+                systemd_enable_restarts_metrics: Some(true),
+                systemd_enable_start_time_metrics: Some(true),
                 tapestats_ignored_devices: Some(String::new()),
                 textfile_directories: vec![String::new()],
             },
@@ -292,14 +354,31 @@ mod tests {
                     LogSource {
                         paths: vec!["/l/*.log".into()],
                         exclude: vec!["/l/x.log".into()],
-                        format: LogFormat::Auto,
+                        format: LogFormat::Pattern,
+                        pattern: Some("(?<a>.)".into()),
+                        container: Some(LogContainer::Cri),
+                        multiline: Some(Multiline {
+                            begins: Some("^a".into()),
+                            continues: Some("^b".into()),
+                            traces: Some(TraceLanguage::Java),
+                            max_lines: 1,
+                            pause_ms: 1,
+                        }),
+                        time_zone: Some("UTC".into()),
                         data_stream: "logs-kai.booking-local".into(),
                         fields: [("service.name".to_owned(), "booking".to_owned())].into(),
                         start: LogStart::Beginning,
                     },
                 )]
                 .into(),
-                elasticsearch: elasticsearch.clone(),
+                elasticsearch: Some(elasticsearch.clone()),
+                privacy: Some(Privacy {
+                    redact: Redact::ALL.to_vec().into(),
+                    pseudonymise: Some(Pseudonymise {
+                        fields: vec!["a.b".into()],
+                        key_file: "/k".into(),
+                    }),
+                }),
                 memory_bytes: 1,
                 dead_letter_bytes: 1,
                 max_line_bytes: 1,
@@ -312,6 +391,28 @@ mod tests {
                 memory_bytes: 1,
                 batch_spans: 1,
                 batch_delay_ms: 1,
+            }),
+            business: Some(Business {
+                metrics: [(
+                    "m_total".to_owned(),
+                    BusinessFigure {
+                        help: "h".into(),
+                        unit: "u".into(),
+                        labels: [("l".to_owned(), 1)].into(),
+                        from: vec![BusinessRule {
+                            source: RuleSource::Metric,
+                            metric: Some("m".into()),
+                            service: Some("s".into()),
+                            condition: Some("a == 1".into()),
+                            add: Some("a".into()),
+                            labels: [("l".to_owned(), "f".to_owned())].into(),
+                        }],
+                    },
+                )]
+                .into(),
+                teams: [("s".to_owned(), "t".to_owned())].into(),
+                start_at_zero_ms: 1,
+                max_series: 1,
             }),
             gate: Some(Gate {
                 prometheus: Some(server.clone()),
@@ -337,6 +438,22 @@ mod tests {
                 disable: vec!["suid".into()],
                 interval_seconds: [("auth".to_owned(), 5)].into(),
                 ..Security::default()
+            }),
+            otlp_metrics: Some(OtlpMetrics::default()),
+            remote_write: Some(RemoteWrite {
+                external_labels: [("cluster".to_owned(), "c".to_owned())].into(),
+                ..RemoteWrite::to(
+                    [(
+                        "central".to_owned(),
+                        RemoteEndpoint {
+                            auth: Some(HttpAuth::TokenFile("/t".into())),
+                            ca_file: Some("/ca.pem".into()),
+                            headers: [("X-Scope-OrgID".to_owned(), "kai".to_owned())].into(),
+                            ..RemoteEndpoint::at("http://h/api/v1/write".into())
+                        },
+                    )]
+                    .into(),
+                )
             }),
         };
         let value = serde_json::to_value(&full).unwrap();
@@ -366,8 +483,13 @@ mod tests {
         for path in [
             &["logs"][..],
             &["logs", "sources", "booking"],
+            &["logs", "sources", "booking", "multiline"],
+            &["logs", "privacy"],
+            &["logs", "privacy", "pseudonymise"],
             &["logs", "elasticsearch"],
             &["traces"],
+            &["business"],
+            &["business", "metrics", "m_total"],
             &["gate"],
             &["gate", "prometheus"],
             &["gate", "alertmanager"],
@@ -378,10 +500,18 @@ mod tests {
             &["security", "integrity"],
             &["security", "suid"],
             &["security", "certificates"],
+            &["otlpMetrics"],
+            &["remoteWrite"],
+            &["remoteWrite", "endpoints", "central"],
         ] {
             let found = path.iter().fold(&value, |value, name| &value[*name]);
             assert_eq!(keys(found), listed(path));
         }
+        let rule = &value["business"]["metrics"]["m_total"]["from"][0];
+        assert_eq!(
+            keys(rule),
+            listed(&["business", "metrics", "m_total", "from", "0"])
+        );
     }
 
     #[test]

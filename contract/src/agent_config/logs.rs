@@ -12,7 +12,12 @@ pub struct Logs {
     /// What is read, by name; the name is the label `source` of the lane's metrics.
     #[serde(default)]
     pub sources: BTreeMap<String, LogSource>,
-    pub elasticsearch: Elasticsearch,
+    /// Without it lines are read for business rules only, and go nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elasticsearch: Option<Elasticsearch>,
+    /// What must not leave the node in the clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<super::Privacy>,
     /// Bytes of lines that the lane holds at most, read and not acknowledged; reading waits then.
     #[serde(default = "default_memory_bytes")]
     pub memory_bytes: u64,
@@ -37,6 +42,17 @@ pub struct LogSource {
     pub exclude: Vec<String>,
     #[serde(default)]
     pub format: LogFormat,
+    /// With `format: pattern`: a regular expression whose named groups become fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// What a container runtime wraps around each line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<LogContainer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multiline: Option<Multiline>,
+    /// Zone of times that name none, such as `Asia/Jakarta`; UTC when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
     /// `logs-kai.<service>-<environment>`
     pub data_stream: String,
     /// Added to every document under these dotted names, such as `service.name`; a field that the
@@ -56,6 +72,64 @@ pub enum LogFormat {
     Auto,
     Json,
     Plain,
+    /// `level=info msg="hold expired"`
+    Logfmt,
+    /// The common or combined format of HTTP servers.
+    Access,
+    /// RFC 5424 or RFC 3164.
+    Syslog,
+    /// By the source's own `pattern`.
+    Pattern,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogContainer {
+    /// The Kubernetes runtimes' `time stream F text`.
+    Cri,
+    /// Docker's json-file driver.
+    Docker,
+    /// Each line tells by itself.
+    Auto,
+}
+
+/// Which lines are one event. Exactly one of the first three keys is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Multiline {
+    /// A regular expression: an event begins with a line that matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins: Option<String>,
+    /// A regular expression: a line that matches goes on with the event before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<String>,
+    /// Stack traces of a language belong to the line before them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traces: Option<TraceLanguage>,
+    /// Lines of one event at most; what is more goes on as another one, marked.
+    #[serde(default = "default_most_lines")]
+    pub max_lines: usize,
+    /// An event at the end of a file is taken when the file has been quiet for so long.
+    #[serde(default = "default_pause_ms")]
+    pub pause_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TraceLanguage {
+    Java,
+    Python,
+    Go,
+    Rust,
+    Node,
+}
+
+fn default_most_lines() -> usize {
+    1000
+}
+
+fn default_pause_ms() -> u64 {
+    1000
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,8 +6,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
+mod business;
 mod gate;
 mod logs;
+mod remote_write;
 
 use super::keys::nearest;
 use super::{AgentConfig, COLLECTORS, IPVS_LABELS, OLDEST_VERSION, VERSION};
@@ -49,8 +51,15 @@ impl AgentConfig {
         applications(self, &mut found);
         rotate(self, &mut found);
         logs::check(self, &mut found);
+        business::check(self, &mut found);
         if let Some(traces) = &self.traces {
             traces.problems(&self.listen, &mut found);
+        }
+        if let Some(otlp_metrics) = &self.otlp_metrics {
+            otlp_metrics.problems(self, &mut found);
+        }
+        if let Some(remote_write) = &self.remote_write {
+            remote_write::check(remote_write, &mut found);
         }
         found.extend(self.gate.iter().flat_map(super::Gate::problems));
         if let Some(security) = &self.security {

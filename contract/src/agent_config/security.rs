@@ -211,7 +211,8 @@ impl Security {
         !self.disable.iter().any(|name| name == check)
     }
 
-    pub(super) fn problems(&self, has_state: bool, found: &mut Vec<Problem>) {
+    /// What is wrong, with paths that begin with `security`.
+    pub fn problems(&self, has_state: bool, found: &mut Vec<Problem>) {
         if !has_state {
             found.push(Problem::new(
                 "security",

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use kai_contract::agent_config::{
-    Admin, AgentConfig, Application, Collectors, Roots, Rotate, Traces, VERSION,
+    Admin, AgentConfig, Application, Collectors, HttpAuth, OtlpMetrics, RemoteEndpoint,
+    RemoteWrite, Roots, Rotate, Traces, VERSION,
 };
 use kai_contract::signals;
 
 use super::secrets::Secrets;
 use super::{READY_WITHIN, component, gate, jaeger, local, logs, scrape_timeout, yaml};
 use crate::layout::Layout;
-use crate::model::Stack;
+use crate::model::{Auth, Stack};
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
 
 const MAX_LOG_BYTES: u64 = 10 * 1024 * 1024;
@@ -73,6 +74,7 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         secrets.file("agent-elasticsearch", secret)
     });
     let logs = logs::config(stack, layout, secrets);
+    let remote_write = remote_write(stack, secrets);
     let mut rotate: Vec<PathBuf> = super::process_names(stack)
         .iter()
         .map(|name| layout.log(name))
@@ -109,12 +111,50 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
                 keep: KEEP_LOGS,
             })
             .collect(),
-        state: logs.is_some().then(|| layout.root.join(STATE)),
+        state: (logs.is_some() || stack.agent.security.is_some())
+            .then(|| layout.root.join(STATE)),
         logs,
         traces: traces(stack),
+        business: None,
         gate: (!gate.services.is_empty()).then_some(gate),
         security: stack.agent.security.clone(),
+        otlp_metrics: stack.agent.otlp_series.map(|series| OtlpMetrics {
+            series_per_service: series,
+            ..OtlpMetrics::default()
+        }),
+        remote_write,
     }
+}
+
+/// Where samples are written besides being shown.
+fn remote_write(stack: &Stack, secrets: &mut Secrets) -> Option<RemoteWrite> {
+    let receivers = &stack.agent.remote_write;
+    if receivers.is_empty() {
+        return None;
+    }
+    let endpoints = receivers.iter().map(|(name, receiver)| {
+        let mut file =
+            |secret| PathBuf::from(secrets.file(&format!("remote-write-{name}"), secret));
+        let auth = receiver.auth.as_ref().map(|auth| match auth {
+            Auth::ApiKey(secret) => HttpAuth::ApiKeyFile(file(secret)),
+            Auth::Token(secret) => HttpAuth::TokenFile(file(secret)),
+            Auth::Basic { username, password } => HttpAuth::Basic {
+                username: username.clone(),
+                password_file: file(password),
+            },
+        });
+        let endpoint = RemoteEndpoint {
+            protocol: receiver.protocol,
+            auth,
+            ca_file: receiver.ca_file.clone(),
+            headers: receiver.headers.clone(),
+            ..RemoteEndpoint::at(receiver.url.clone())
+        };
+        (name.clone(), endpoint)
+    });
+    let mut out = RemoteWrite::to(endpoints.collect());
+    out.external_labels = super::prometheus::external_labels(stack);
+    Some(out)
 }
 
 /// The trace lane, where somebody keeps what it sends.

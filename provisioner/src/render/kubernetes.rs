@@ -6,6 +6,7 @@ mod access;
 mod agent;
 mod alertmanager;
 mod discovery;
+mod kube_state;
 mod names;
 mod parts;
 mod prometheus;
@@ -59,17 +60,20 @@ pub struct Manifests {
 }
 
 /// The kinds in the order in which they can be created.
-const ORDER: [&str; 11] = [
+const ORDER: [&str; 14] = [
     "Namespace",
     "ResourceQuota",
     "ServiceAccount",
     "Role",
     "RoleBinding",
+    "ClusterRole",
+    "ClusterRoleBinding",
     "ConfigMap",
     "Service",
     "NetworkPolicy",
     "PodDisruptionBudget",
     "StatefulSet",
+    "Deployment",
     "DaemonSet",
 ];
 
@@ -84,6 +88,7 @@ pub fn render(stack: &Stack, cluster: &Kubernetes) -> Manifests {
         values.extend(objects);
         secrets = needed;
     }
+    values.extend(kube_state::render(stack, cluster, &names));
     if let Some(settings) = &stack.systems.prometheus {
         values.extend(prometheus::render(stack, cluster, settings, &names));
     }

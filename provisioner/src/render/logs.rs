@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kai_contract::agent_config::{LogFormat, LogSource, LogStart, Logs};
+use kai_contract::agent_config::{LogFormat, LogSource, LogStart, Logs, Privacy, Pseudonymise};
 
 use super::elasticsearch::{canary_stream, log_stream};
 use super::gate;
 use super::secrets::Secrets;
 use crate::layout::Layout;
-use crate::model::{self, Stack};
+use crate::model::Stack;
 
 /// Name of the source that `verify` writes to; no service may have a dot.
 const CANARY: &str = "kai.canary";
@@ -41,11 +41,11 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
                     .map(|path| path.replace("${data}", &data))
                     .collect(),
                 exclude: Vec::new(),
-                format: match logs.format {
-                    model::LogFormat::Auto => LogFormat::Auto,
-                    model::LogFormat::Json => LogFormat::Json,
-                    model::LogFormat::Plain => LogFormat::Plain,
-                },
+                format: logs.format,
+                pattern: logs.pattern.clone(),
+                container: logs.container,
+                multiline: logs.multiline.clone(),
+                time_zone: logs.time_zone.clone(),
                 data_stream: log_stream(stack, &service.name),
                 fields: fields(stack, &service.name, &service.team),
                 start: LogStart::Beginning,
@@ -59,6 +59,10 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
             paths: vec![canary_file(layout).to_string_lossy().into_owned()],
             exclude: Vec::new(),
             format: LogFormat::Json,
+            pattern: None,
+            container: None,
+            multiline: None,
+            time_zone: None,
             data_stream: canary_stream(stack),
             fields: fields(stack, "kai-observe", &stack.routing.fallback_team),
             start: LogStart::Beginning,
@@ -66,12 +70,25 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
     );
     Some(Logs {
         sources,
-        elasticsearch,
+        elasticsearch: Some(elasticsearch),
+        privacy: privacy(stack, secrets),
         memory_bytes: MEMORY_BYTES,
         dead_letter_bytes: DEAD_LETTER_BYTES,
         max_line_bytes: MAX_LINE_BYTES,
         // The node is on this machine, or near: bytes on the wire cost less than their packing.
         gzip: false,
+    })
+}
+
+fn privacy(stack: &Stack, secrets: &mut Secrets) -> Option<Privacy> {
+    let given = &stack.privacy;
+    let pseudonymise = given.pseudonymise.as_ref().map(|given| Pseudonymise {
+        fields: given.fields.clone(),
+        key_file: secrets.file("agent-pseudonyms", &given.key).into(),
+    });
+    (!given.redact.is_empty() || pseudonymise.is_some()).then_some(Privacy {
+        redact: given.redact,
+        pseudonymise,
     })
 }
 

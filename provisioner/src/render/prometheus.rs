@@ -1,5 +1,6 @@
 //! Prometheus: prometheus.yml, the rule files and the process.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -140,7 +141,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
                 // Our own detection is the lease; a lock file left by `kill -9` only adds noise.
                 "--storage.tsdb.no-lockfile".into(),
             ],
-            env: std::collections::BTreeMap::new(),
+            env: BTreeMap::new(),
             data: vec![PathBuf::from("data/prometheus")],
             ready: local(port, "/-/ready"),
             ready_within: READY_WITHIN,
@@ -169,12 +170,25 @@ fn rule_path(name: &str) -> PathBuf {
 }
 
 fn document(stack: &Stack) -> Value {
-    let scrape = targets(stack)
+    let mut scrape: Vec<Value> = targets(stack)
         .iter()
         .map(|target| job(stack, target))
         .collect();
+    if stack.agent.otlp_series.is_some() {
+        scrape.push(pushed(stack));
+    }
     let alertmanagers = vec![format!("127.0.0.1:{}", stack.ports.alertmanager())];
     configuration(stack, scrape, alertmanagers)
+}
+
+/// What tells this stack's series from another's, wherever both end up.
+pub(super) fn external_labels(stack: &Stack) -> BTreeMap<String, String> {
+    let labels = stack.labels.iter();
+    let mut out: BTreeMap<String, String> = labels
+        .map(|(name, value)| (name.replace(['-', '.', '/'], "_"), value.clone()))
+        .collect();
+    out.insert("stack".to_owned(), stack.name.clone());
+    out
 }
 
 /// prometheus.yml, wherever it runs.
@@ -183,11 +197,6 @@ pub(super) fn configuration(
     scrape: Vec<Value>,
     alertmanagers: Vec<String>,
 ) -> Value {
-    let mut external = serde_json::Map::new();
-    for (name, value) in &stack.labels {
-        external.insert(name.replace(['-', '.', '/'], "_"), json!(value));
-    }
-    external.insert("stack".into(), json!(stack.name));
     let rules: Vec<String> = stack
         .alerts
         .files
@@ -199,7 +208,7 @@ pub(super) fn configuration(
             "scrape_interval": duration(stack.defaults.scrape_interval),
             "scrape_timeout": duration(scrape_timeout(stack.defaults.scrape_interval)),
             "evaluation_interval": duration(stack.defaults.evaluation_interval),
-            "external_labels": external,
+            "external_labels": external_labels(stack),
         },
         "rule_files": rules,
         "scrape_configs": scrape,
@@ -209,6 +218,26 @@ pub(super) fn configuration(
             { "targets": alertmanagers } ] }] });
     }
     out
+}
+
+/// What services push to the agent by OTLP: each is a target that the agent names.
+fn pushed(stack: &Stack) -> Value {
+    let interval = stack.defaults.scrape_interval;
+    json!({
+        "job_name": "otlp",
+        "scrape_interval": duration(interval),
+        "scrape_timeout": duration(scrape_timeout(interval)),
+        // Its pages say themselves of which service and instance a series is.
+        "honor_labels": true,
+        "http_sd_configs": [{
+            "url": local(stack.ports.agent(), "/sd/otlp"),
+            "refresh_interval": duration(interval),
+        }],
+        "relabel_configs": [
+            { "source_labels": ["job"], "regex": "(?:.*/)?(.+)", "target_label": "service" },
+            { "target_label": "environment", "replacement": stack.environment },
+        ],
+    })
 }
 
 fn job(stack: &Stack, target: &Target) -> Value {

@@ -44,6 +44,10 @@ pub enum Format {
     Bytes,
     /// A share of processors in Kubernetes' words.
     Cpu,
+    /// A regular expression.
+    Expression,
+    /// A name of the time zone database.
+    TimeZone,
 }
 
 /// Why a text does not have its format.
@@ -86,6 +90,8 @@ impl Format {
             Self::Image => "container image with a version or digest",
             Self::Bytes => "number of bytes such as 160Mi or 20Gi",
             Self::Cpu => "processors such as 250m or \"2\"",
+            Self::Expression => "regular expression",
+            Self::TimeZone => "time zone such as Asia/Jakarta",
         }
     }
 
@@ -93,7 +99,8 @@ impl Format {
     pub fn pattern(self) -> Option<&'static str> {
         match self {
             Self::Any | Self::Unseen | Self::Host => None,
-            Self::OneLine | Self::Glob | Self::Mirror => Some("\\S"),
+            Self::OneLine | Self::Glob | Self::Mirror | Self::Expression => Some("\\S"),
+            Self::TimeZone => Some("^[A-Za-z][A-Za-z0-9_+/-]*$"),
             Self::Name => Some("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"),
             Self::Id => Some("^[a-z0-9]{8,16}$"),
             Self::Http => Some("^https?://[^\\s@#/]+[^\\s@#]*$"),
@@ -136,8 +143,38 @@ impl Format {
             Self::Image => cluster::image(text),
             Self::Bytes => cluster::bytes(text).map(drop),
             Self::Cpu => cluster::cpu(text),
+            Self::Expression => expression(text),
+            Self::TimeZone => time_zone(text),
         }
     }
+}
+
+/// As the agent compiles it: over bytes, and no larger.
+fn expression(text: &str) -> Result<(), Wrong> {
+    const MOST: usize = 1 << 20;
+    let built = regex::bytes::RegexBuilder::new(text)
+        .size_limit(MOST)
+        .build();
+    built.map(drop).map_err(|error| {
+        let reason = error.to_string();
+        // The library draws the expression and points into it; its last line says why.
+        let why = reason.lines().last().unwrap_or_default();
+        let why = why.trim_start_matches("error: ");
+        Wrong::new(
+            format!("is not a regular expression: {why}"),
+            "write one in Rust's or RE2's syntax; in YAML put it between single quotes",
+        )
+    })
+}
+
+fn time_zone(text: &str) -> Result<(), Wrong> {
+    jiff::tz::TimeZone::get(text).map(drop).map_err(|_| {
+        Wrong::new(
+            "is not a time zone",
+            "use a name of the time zone database, for example Asia/Jakarta, Asia/Makassar, \
+             Asia/Jayapura or UTC",
+        )
+    })
 }
 
 /// A DNS label.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use kai_contract::agent_config::{Redact, TraceLanguage};
 use sha2::{Digest, Sha256};
 
 use super::schema::table;
@@ -12,10 +13,11 @@ use super::tree::Node;
 use super::view::View;
 use crate::model::{
     Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
-    Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, Kubernetes, LeftOut, LogFormat,
-    Owner, Placement, Ports, Prometheus, Resources, Routing, RuleOverride, Run, RunsOn, SecretRef,
-    SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind, Stack, Systems,
-    Team,
+    Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, KubeState, KubeStatePlacement,
+    Kubernetes, LeftOut, LogContainer, LogFormat, Multiline, Owner, Placement, Ports, Privacy,
+    Prometheus, Pseudonymise, RemoteWrite, Resources, Routing, RuleKind, RuleOverride, Run, RunsOn,
+    SecretRef, SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind, Stack,
+    Systems, Team,
 };
 
 /// What the tree cannot say.
@@ -77,12 +79,20 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
         components: components(spec.child("components"), base_dir),
         agent: Agent {
             disable_collectors: spec.child("agent").child("collectors").texts("disable"),
+            remote_write: remote_write(spec.child("agent"), base_dir),
+            otlp_series: {
+                let otlp = spec.child("agent").child("otlpMetrics");
+                otlp.boolean("accept")
+                    .then(|| otlp.integer("seriesPerService"))
+            },
+            security: security(spec.child("agent")),
             resources: resources(spec.child("agent"), "50m", "128Mi"),
         },
         services,
         smtp: spec
             .given("smtp")
             .map(|_| smtp(spec.child("smtp"), base_dir)),
+        privacy: privacy(spec.child("privacy"), base_dir),
         routing: routing(spec.child("routing"), &teams, base_dir),
         teams,
         alerts: Alerts {
@@ -91,6 +101,48 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
         },
         left_out,
     }
+}
+
+/// `agent.security`, what is absent as the agent has it.
+fn security(agent: View<'_>) -> Option<Security> {
+    agent.given("security")?;
+    let view = agent.child("security");
+    let mut security = Security {
+        disable: view.texts("disable"),
+        ..Security::default()
+    };
+    for (name, text) in view.text_map("intervals") {
+        if let Some(time) = duration::parse(&text) {
+            security.interval_seconds.insert(name, time.as_secs());
+        }
+    }
+    let put = |view: View<'_>, key: &str, into: &mut Vec<String>| {
+        if view.given(key).is_some() {
+            *into = view.texts(key);
+        }
+    };
+    put(view, "logs", &mut security.auth.paths);
+    for (key, paths, exclude) in [
+        (
+            "integrity",
+            &mut security.integrity.paths,
+            &mut security.integrity.exclude,
+        ),
+        (
+            "suid",
+            &mut security.suid.paths,
+            &mut security.suid.exclude,
+        ),
+        (
+            "certificates",
+            &mut security.certificates.paths,
+            &mut security.certificates.exclude,
+        ),
+    ] {
+        put(view.child(key), "paths", paths);
+        put(view.child(key), "exclude", exclude);
+    }
+    Some(security)
 }
 
 /// An id for a spec without one: the same name gives the same id.
@@ -147,7 +199,88 @@ fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
             placement,
             space: view.text("space"),
         }),
+        kube_state: kube_state(systems.child("kubeState")),
     }
+}
+
+/// Where kube-state-metrics' own manifests put it.
+const KUBE_STATE_URL: &str = "http://kube-state-metrics.kube-system.svc:8080/metrics";
+
+fn kube_state(view: View<'_>) -> Option<KubeState> {
+    let placement = match view.text("mode").as_deref() {
+        Some("managed") => KubeStatePlacement::Managed {
+            version: view.text("version"),
+            resources: resources(view, "50m", "256Mi"),
+        },
+        Some("external") => KubeStatePlacement::External(
+            view.text("url")
+                .unwrap_or_else(|| KUBE_STATE_URL.to_owned()),
+        ),
+        _ => return None,
+    };
+    Some(KubeState {
+        job: view.text("job").unwrap_or_default(),
+        placement,
+    })
+}
+
+/// Rules on series that only kube-state-metrics and kubelets have are active where there are such;
+/// elsewhere they would never fire and never say so.
+pub fn without_rules_on_kube_state(stack: &mut Stack) {
+    if stack.systems.kube_state.is_some() {
+        return;
+    }
+    for file in &mut stack.alerts.files {
+        let mut names = Vec::new();
+        for group in &mut file.groups {
+            group.rules.retain(|rule| {
+                let reads = reads_kube_state(&rule.expr);
+                if reads {
+                    let (RuleKind::Alert(name) | RuleKind::Record(name)) = &rule.kind;
+                    names.push(name.clone());
+                }
+                !reads
+            });
+        }
+        if !names.is_empty() {
+            file.groups.retain(|group| !group.rules.is_empty());
+            stack.left_out.push(LeftOut {
+                key: format!("alerts.rules {}", file.name),
+                why: format!(
+                    "{} read series of kube-state-metrics or kubelets, and `systems.kubeState` is \
+                     off",
+                    names.join(", ")
+                ),
+            });
+        }
+    }
+    stack.alerts.files.retain(|file| !file.groups.is_empty());
+}
+
+/// Is a metric's name in it that begins with `kube_` or `kubelet_`?
+fn reads_kube_state(expr: &str) -> bool {
+    ["kube_", "kubelet_"].iter().any(|prefix| {
+        expr.match_indices(prefix).any(|(at, _)| {
+            let before = expr[..at].chars().next_back();
+            !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+        })
+    })
+}
+
+fn remote_write(agent: View<'_>, base_dir: &Path) -> BTreeMap<String, RemoteWrite> {
+    let receivers = agent.children("remoteWrite").into_iter();
+    receivers
+        .map(|(name, view)| {
+            let receiver = RemoteWrite {
+                url: view.text("url").unwrap_or_default(),
+                protocol: view.integer("protocol") as u8,
+                auth: auth(view.child("auth"), base_dir),
+                ca_file: view.text("caFile").map(|file| base_dir.join(file)),
+                headers: view.text_map("headers"),
+            };
+            (name.to_owned(), receiver)
+        })
+        .collect()
 }
 
 /// Takes out what this build does not render for a cluster and nobody asked for in so many words;
@@ -211,6 +344,7 @@ fn kubernetes(view: View<'_>) -> Kubernetes {
         agent_image: images.text("agent").unwrap_or_default(),
         prometheus_image: images.text("prometheus"),
         alertmanager_image: images.text("alertmanager"),
+        kube_state_image: images.text("kubeState"),
         pull_secrets: view.texts("imagePullSecrets"),
         storage_class: view.text("storageClass"),
     }
@@ -327,8 +461,56 @@ fn service_logs(view: View<'_>, base_dir: &Path) -> ServiceLogs {
         format: match view.text("format").as_deref() {
             Some("json") => LogFormat::Json,
             Some("plain") => LogFormat::Plain,
+            Some("logfmt") => LogFormat::Logfmt,
+            Some("access") => LogFormat::Access,
+            Some("syslog") => LogFormat::Syslog,
+            Some("pattern") => LogFormat::Pattern,
             _ => LogFormat::Auto,
         },
+        pattern: view.text("pattern"),
+        container: match view.text("container").as_deref() {
+            Some("cri") => Some(LogContainer::Cri),
+            Some("docker") => Some(LogContainer::Docker),
+            Some("auto") => Some(LogContainer::Auto),
+            _ => None,
+        },
+        multiline: view
+            .given("multiline")
+            .map(|_| multiline(view.child("multiline"))),
+        time_zone: view.text("timeZone"),
+    }
+}
+
+fn multiline(view: View<'_>) -> Multiline {
+    Multiline {
+        begins: view.text("begins"),
+        continues: view.text("continues"),
+        traces: match view.text("traces").as_deref() {
+            Some("java") => Some(TraceLanguage::Java),
+            Some("python") => Some(TraceLanguage::Python),
+            Some("go") => Some(TraceLanguage::Go),
+            Some("rust") => Some(TraceLanguage::Rust),
+            Some("node") => Some(TraceLanguage::Node),
+            _ => None,
+        },
+        max_lines: view.integer("maxLines") as usize,
+        pause_ms: u64::try_from(view.duration("pause").as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+fn privacy(view: View<'_>, base_dir: &Path) -> Privacy {
+    let named = view.texts("redact");
+    let kinds = Redact::ALL.into_iter();
+    let pseudonymise = view.child("pseudonymise");
+    Privacy {
+        redact: kinds
+            .filter(|kind| named.iter().any(|name| name == kind.as_str()))
+            .collect::<Vec<_>>()
+            .into(),
+        pseudonymise: secret(pseudonymise.given("key"), base_dir).map(|key| Pseudonymise {
+            fields: pseudonymise.texts("fields"),
+            key,
+        }),
     }
 }
 

@@ -82,6 +82,8 @@ pub fn references(stack: &Stack) -> Vec<(String, &SecretRef)> {
     }
     let password = stack.smtp.iter().filter_map(|smtp| smtp.password.as_ref());
     all.extend(password.map(|s| ("smtp.password".to_owned(), s)));
+    let pseudonymise = stack.privacy.pseudonymise.iter();
+    all.extend(pseudonymise.map(|p| ("privacy.pseudonymise.key".to_owned(), &p.key)));
     let routing = &stack.routing;
     let heartbeat = "routing.deadMansSwitch.heartbeat";
     all.extend(routing.heartbeat.iter().map(|s| (heartbeat.to_owned(), s)));

@@ -15,7 +15,7 @@ use crate::gate::servers::{Fake, json as reply};
 use crate::support::wait_for;
 
 /// In the PATH, or where the stack's tests have put one.
-fn program() -> Option<PathBuf> {
+pub fn program() -> Option<PathBuf> {
     let in_path = std::env::var_os("PATH").and_then(|path| {
         std::env::split_paths(&path)
             .map(|folder| folder.join("prometheus"))

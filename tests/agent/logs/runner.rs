@@ -13,7 +13,7 @@ use crate::support::{Metrics, binary, exchange, wait_for};
 pub struct Runner {
     pub folder: tempfile::TempDir,
     child: Option<Child>,
-    address: String,
+    pub address: String,
     pub log: Arc<Mutex<String>>,
 }
 

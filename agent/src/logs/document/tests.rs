@@ -17,11 +17,13 @@ fn fields() -> BTreeMap<String, String> {
 }
 
 fn shape_as(format: LogFormat, text: &[u8], cut: bool) -> (String, Taken) {
-    let mut shaper = Shaper::new(format, &fields());
+    let mut shaper = Shaper::new(Form::new(format), &fields(), &[]);
     let mut out = Vec::new();
     let line = Line {
         text,
         cut,
+        split: false,
+        stream: None,
         read_at: READ_AT,
         offset: 1234,
         path: &path_member(std::path::Path::new("/l/a.log")),

@@ -3,7 +3,7 @@
 use super::*;
 
 fn places(folder: &Path) -> Places {
-    Places::load(folder, 1, Arc::new(Wake::new().unwrap())).unwrap()
+    Places::load(folder, 1, Arc::new(Wake::new().unwrap()), Arc::default()).unwrap()
 }
 
 fn start(places: &Places) -> FileId {

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use rustix::fs::OFlags;
 
+use crate::business::figures::FileKey;
 use crate::logs::batch::Since;
 use crate::logs::document;
 use crate::logs::places::{FileId, Place, Print};
@@ -41,10 +42,14 @@ pub struct Tail {
     pub size: u64,
     /// The size at which nothing whole was left to read.
     pub exhausted: Option<u64>,
+    /// The size at which its last event was not waited for any longer.
+    pub flushed: Option<u64>,
     /// In the middle of a line of which enough was taken.
     pub skipping: bool,
     pub suspect_below: u64,
     pub since: Option<Since>,
+    /// What its lines are counted under, if they are.
+    pub counted: Option<FileKey>,
     /// Last change of its content, as last seen.
     pub modified: (i64, i64),
     pub grew: Instant,
@@ -85,9 +90,11 @@ impl Tail {
             prefix: Print::default(),
             size: metadata.len(),
             exhausted: None,
+            flushed: None,
             skipping: false,
             suspect_below: 0,
             since: None,
+            counted: None,
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             grew: Instant::now(),
             gone: None,
@@ -184,9 +191,11 @@ impl Tail {
         self.before.clear();
         self.prefix = Print::default();
         self.exhausted = None;
+        self.flushed = None;
         self.skipping = false;
         self.suspect_below = 0;
         self.since = None;
+        self.counted = None;
     }
 
     /// Fills a buffer as far as the file goes.

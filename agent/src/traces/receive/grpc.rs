@@ -1,4 +1,4 @@
-//! OTLP/gRPC: one unary call, `TraceService/Export`.
+//! OTLP/gRPC: unary calls, `TraceService/Export` and `MetricsService/Export`.
 //!
 //! The framing is five bytes and two trailers. It is done here and not by a gRPC library so that
 //! no byte of a request is held before the lane's memory has room for it.
@@ -13,10 +13,10 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response};
 
 use super::body::Reading;
-use super::{Reply, refuse, take};
+use super::{Reply, Signal, metrics_response, refuse, take, take_metrics};
 use crate::traces::intake::{Encoding, Packing, RETRY_AFTER, Refusal, Transport};
 use crate::traces::status::{self, Code};
-use crate::traces::{EXPORT_PATH, Lane, base64};
+use crate::traces::{EXPORT_PATH, Lane, METRICS_EXPORT_PATH, base64};
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -24,19 +24,25 @@ const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
-/// An empty `ExportTraceServiceResponse`: not packed, no bytes.
-const FULL_SUCCESS: &[u8] = &[0; 5];
-
 pub async fn handle(lane: &Lane, request: Request<Incoming>) -> Reply {
-    if request.uri().path() != EXPORT_PATH {
-        let message = format!(
-            "kai-agent takes spans only, at {EXPORT_PATH}; there is no {}",
-            request.uri().path()
-        );
-        return failed(Code::UNIMPLEMENTED, &message, None);
-    }
-    match export(lane, request).await {
-        Ok(()) => succeeded(),
+    let signal = match (request.uri().path(), &lane.metrics) {
+        (EXPORT_PATH, _) => Signal::Spans,
+        (METRICS_EXPORT_PATH, Some(_)) => Signal::Metrics,
+        (other, metrics) => {
+            let message = match metrics {
+                Some(_) => format!(
+                    "kai-agent takes spans and metrics only, at {EXPORT_PATH} and \
+                     {METRICS_EXPORT_PATH}; there is no {other}"
+                ),
+                None => {
+                    format!("kai-agent takes spans only, at {EXPORT_PATH}; there is no {other}")
+                }
+            };
+            return failed(Code::UNIMPLEMENTED, &message, None);
+        }
+    };
+    match export(lane, signal, request).await {
+        Ok(answer) => succeeded(&answer),
         Err(refusal) => {
             let (code, retry_after) = code_of(&refusal);
             failed(code, &refusal.to_string(), retry_after)
@@ -44,7 +50,12 @@ pub async fn handle(lane: &Lane, request: Request<Incoming>) -> Reply {
     }
 }
 
-async fn export(lane: &Lane, request: Request<Incoming>) -> Result<(), Refusal> {
+/// The message that answers.
+async fn export(
+    lane: &Lane,
+    signal: Signal,
+    request: Request<Incoming>,
+) -> Result<Vec<u8>, Refusal> {
     let transport = Transport::Grpc;
     let encoding = request.headers().get("grpc-encoding");
     let packing = match encoding.map(HeaderValue::as_bytes) {
@@ -55,7 +66,7 @@ async fn export(lane: &Lane, request: Request<Incoming>) -> Result<(), Refusal> 
                 "grpc-encoding {:?} is not supported; send identity or gzip",
                 String::from_utf8_lossy(other)
             );
-            return Err(refuse(lane, transport, Refusal::NotSupported(text)));
+            return Err(refuse(lane, signal, transport, Refusal::NotSupported(text)));
         }
     };
     let reading = Reading {
@@ -65,9 +76,19 @@ async fn export(lane: &Lane, request: Request<Incoming>) -> Result<(), Refusal> 
     let (held, packed) = reading
         .message(request.into_body())
         .await
-        .map_err(|refusal| refuse(lane, transport, refusal))?;
+        .map_err(|refusal| refuse(lane, signal, transport, refusal))?;
     let packing = if packed { packing } else { Packing::None };
-    take(lane, transport, held.bytes, packing, Encoding::Protobuf)
+    match (signal, &lane.metrics) {
+        (Signal::Metrics, Some(metrics)) => {
+            let encoding = Encoding::Protobuf;
+            let rejected = take_metrics(lane, metrics, transport, held.bytes, packing, encoding)?;
+            Ok(metrics_response(&rejected))
+        }
+        _ => {
+            take(lane, transport, held.bytes, packing, Encoding::Protobuf)?;
+            Ok(Vec::new()) // an ExportTraceServiceResponse of defaults
+        }
+    }
 }
 
 /// The code of a refusal, and the `RetryInfo` of one that passes.
@@ -83,11 +104,15 @@ fn code_of(refusal: &Refusal) -> (Code, Option<Duration>) {
     }
 }
 
-fn succeeded() -> Reply {
+fn succeeded(answer: &[u8]) -> Reply {
+    let mut message = vec![0]; // not packed
+    message.extend_from_slice(&(answer.len() as u32).to_be_bytes());
+    message.extend_from_slice(answer);
     let mut trailers = HeaderMap::new();
     trailers.insert(STATUS, HeaderValue::from_static("0"));
-    let body = Full::new(Bytes::from_static(FULL_SUCCESS))
-        .with_trailers(std::future::ready(Some(Ok::<_, Infallible>(trailers))));
+    let body =
+        Full::new(Bytes::from(message))
+            .with_trailers(std::future::ready(Some(Ok::<_, Infallible>(trailers))));
     let mut reply = Response::new(body.boxed_unsync());
     reply.headers_mut().insert(CONTENT_TYPE, GRPC);
     reply

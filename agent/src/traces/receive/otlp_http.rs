@@ -1,4 +1,4 @@
-//! OTLP/HTTP: `POST /v1/traces`, protobuf or JSON, plain or gzip; answers in the encoding of the
+//! OTLP/HTTP: `POST /v1/traces` and `/v1/metrics`, protobuf or JSON, plain or gzip; answers in the encoding of the
 //! request. <https://opentelemetry.io/docs/specs/otlp/#otlphttp>
 
 use http_body_util::{BodyExt as _, Full};
@@ -9,42 +9,48 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::body::Reading;
-use super::{Reply, refuse, take};
+use super::{Reply, Signal, metrics_response, refuse, take, take_metrics};
+use crate::otlp_metrics::Rejected;
 use crate::traces::Lane;
 use crate::traces::intake::{Encoding, Packing, RETRY_AFTER, Refusal, Transport};
 use crate::traces::status::{self, Code};
 
 const PATH: &str = "/v1/traces";
+const METRICS_PATH: &str = "/v1/metrics";
 const TRANSPORT: Transport = Transport::Http;
 
 pub async fn handle(lane: &Lane, request: Request<Incoming>) -> Reply {
     let encoding = encoding(request.headers());
     // Where the request's encoding is none of ours, JSON is the one that a person can read.
     let answer_in = encoding.unwrap_or(Encoding::Json);
-    if request.uri().path() != PATH {
+    let signal = match (request.uri().path(), &lane.metrics) {
+        (PATH, _) => Signal::Spans,
+        (METRICS_PATH, Some(_)) => Signal::Metrics,
+        (other, metrics) => {
+            let text = match metrics {
+                Some(_) => format!(
+                    "kai-agent takes spans at {PATH} and metrics at {METRICS_PATH}; there is no \
+                     {other}"
+                ),
+                None => format!("kai-agent takes spans only, at {PATH}; there is no {other}"),
+            };
+            return failed(StatusCode::NOT_FOUND, &text, answer_in);
+        }
+    };
+    if request.method() != Method::POST {
         let text = format!(
-            "kai-agent takes spans only, at {PATH}; there is no {}",
+            "{} is not possible at {}; use POST",
+            request.method(),
             request.uri().path()
         );
-        return failed(StatusCode::NOT_FOUND, &text, answer_in);
-    }
-    if request.method() != Method::POST {
-        let text = format!("{} is not possible at {PATH}; use POST", request.method());
         let mut reply = failed(StatusCode::METHOD_NOT_ALLOWED, &text, answer_in);
         reply
             .headers_mut()
             .insert(ALLOW, HeaderValue::from_static("POST"));
         return reply;
     }
-    match export(lane, encoding, request).await {
-        Ok(()) => reply(
-            StatusCode::OK,
-            match answer_in {
-                Encoding::Protobuf => Bytes::new(), // an ExportTraceServiceResponse of defaults
-                Encoding::Json => Bytes::from_static(b"{}"),
-            },
-            answer_in,
-        ),
+    match export(lane, signal, encoding, request).await {
+        Ok(rejected) => reply(StatusCode::OK, success(&rejected, answer_in), answer_in),
         Err(refusal) => {
             let status = status_of(&refusal);
             let mut reply = failed(status, &refusal.to_string(), answer_in);
@@ -57,12 +63,29 @@ pub async fn handle(lane: &Lane, request: Request<Incoming>) -> Reply {
     }
 }
 
+/// The answer's message; empty where all was taken.
+fn success(rejected: &Rejected, encoding: Encoding) -> Bytes {
+    match encoding {
+        Encoding::Protobuf => metrics_response(rejected).into(),
+        Encoding::Json if *rejected == Rejected::default() => Bytes::from_static(b"{}"),
+        Encoding::Json => serde_json::json!({ "partialSuccess": {
+            // proto3's JSON has 64-bit numbers as text.
+            "rejectedDataPoints": rejected.points.to_string(),
+            "errorMessage": rejected.message,
+        } })
+        .to_string()
+        .into(),
+    }
+}
+
 async fn export(
     lane: &Lane,
+    signal: Signal,
     encoding: Option<Encoding>,
     request: Request<Incoming>,
-) -> Result<(), Refusal> {
-    let not_supported = |text: String| Err(refuse(lane, TRANSPORT, Refusal::NotSupported(text)));
+) -> Result<Rejected, Refusal> {
+    let not_supported =
+        |text: String| Err(refuse(lane, signal, TRANSPORT, Refusal::NotSupported(text)));
     let shown = |name| {
         let value = request.headers().get(name).map(HeaderValue::as_bytes);
         String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
@@ -89,8 +112,16 @@ async fn export(
     let held = reading
         .whole(request.into_body())
         .await
-        .map_err(|refusal| refuse(lane, TRANSPORT, refusal))?;
-    take(lane, TRANSPORT, held.bytes, packing, encoding)
+        .map_err(|refusal| refuse(lane, signal, TRANSPORT, refusal))?;
+    match (signal, &lane.metrics) {
+        (Signal::Metrics, Some(metrics)) => {
+            take_metrics(lane, metrics, TRANSPORT, held.bytes, packing, encoding)
+        }
+        _ => {
+            take(lane, TRANSPORT, held.bytes, packing, encoding)?;
+            Ok(Rejected::default())
+        }
+    }
 }
 
 fn encoding(headers: &HeaderMap) -> Option<Encoding> {

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::{Problem, without_userinfo};
-use crate::agent_config::{AgentConfig, Elasticsearch, HttpAuth, LogSource, Logs};
+use crate::agent_config::{
+    AgentConfig, Elasticsearch, HttpAuth, LogFormat, LogSource, Logs, RuleSource,
+};
 
 /// The least memory with which lines still move in batches.
 const LEAST_MEMORY: u64 = 1 << 20;
@@ -26,8 +28,30 @@ pub(super) fn check(config: &AgentConfig, found: &mut Vec<Problem>) {
     for (name, source) in &logs.sources {
         check_source(name, source, found);
     }
-    elasticsearch(&logs.elasticsearch, found);
+    match &logs.elasticsearch {
+        Some(cluster) => elasticsearch(cluster, found),
+        None => for_rules_only(config, logs, found),
+    }
+    privacy(logs, found);
     sizes(logs, found);
+}
+
+/// Lines that go nowhere must at least be counted.
+fn for_rules_only(config: &AgentConfig, logs: &Logs, found: &mut Vec<Problem>) {
+    for name in logs.sources.keys() {
+        let counted = config.business.as_ref().is_some_and(|business| {
+            business
+                .rules(RuleSource::Log)
+                .any(|(_, _, rule)| rule.service.as_ref() == Some(name))
+        });
+        if !counted {
+            found.push(Problem::new(
+                format!("logs.sources.{name}"),
+                "its lines would be read for nothing: there is no logs.elasticsearch to send them \
+                 to, and no business rule looks at them",
+            ));
+        }
+    }
 }
 
 fn absolute(at: &str, path: &Path, found: &mut Vec<Problem>) {
@@ -68,6 +92,7 @@ fn check_source(name: &str, source: &LogSource, found: &mut Vec<Problem>) {
             ),
         ));
     }
+    shape(name, source, found);
     if source.fields.len() > MOST_FIELDS {
         found.push(Problem::new(
             at("fields"),
@@ -82,6 +107,77 @@ fn check_source(name: &str, source: &LogSource, found: &mut Vec<Problem>) {
             found.push(Problem::new(
                 at(&format!("fields.{field}")),
                 format!("\"{field}\" is no field name; write one like service.name"),
+            ));
+        }
+    }
+}
+
+/// How lines are read; expressions and zones are judged by who compiles them.
+fn shape(name: &str, source: &LogSource, found: &mut Vec<Problem>) {
+    let at = |key: &str| format!("logs.sources.{name}.{key}");
+    match (source.format, &source.pattern) {
+        (LogFormat::Pattern, None) => found.push(Problem::new(
+            at("pattern"),
+            "format: pattern needs a regular expression with named groups as pattern",
+        )),
+        (LogFormat::Pattern, Some(_)) | (_, None) => {}
+        (_, Some(_)) => found.push(Problem::new(
+            at("pattern"),
+            "a pattern is used only with format: pattern",
+        )),
+    }
+    let Some(lines) = &source.multiline else {
+        return;
+    };
+    let rules = [
+        lines.begins.is_some(),
+        lines.continues.is_some(),
+        lines.traces.is_some(),
+    ];
+    if rules.iter().filter(|given| **given).count() != 1 {
+        found.push(Problem::new(
+            at("multiline"),
+            "give exactly one of begins, continues and traces",
+        ));
+    }
+    if lines.max_lines == 0 {
+        found.push(Problem::new(
+            at("multiline.maxLines"),
+            "an event has at least one line",
+        ));
+    }
+    if lines.pause_ms > 60_000 {
+        found.push(Problem::new(
+            at("multiline.pauseMs"),
+            format!("{} is more than a minute", lines.pause_ms),
+        ));
+    }
+}
+
+fn privacy(logs: &Logs, found: &mut Vec<Problem>) {
+    let Some(pseudonymise) = logs
+        .privacy
+        .as_ref()
+        .and_then(|privacy| privacy.pseudonymise.as_ref())
+    else {
+        return;
+    };
+    absolute(
+        "logs.privacy.pseudonymise.keyFile",
+        &pseudonymise.key_file,
+        found,
+    );
+    if pseudonymise.fields.is_empty() {
+        found.push(Problem::new(
+            "logs.privacy.pseudonymise.fields",
+            "no field to replace; name one such as passenger.nik, or leave pseudonymise out",
+        ));
+    }
+    for (index, field) in pseudonymise.fields.iter().enumerate() {
+        if field.split('.').any(str::is_empty) {
+            found.push(Problem::new(
+                format!("logs.privacy.pseudonymise.fields.{index}"),
+                format!("\"{field}\" is no field name; write one like passenger.nik"),
             ));
         }
     }
@@ -209,7 +305,10 @@ mod tests {
                 "version: 2\nlisten: 127.0.0.1:0\nlogs:\n  memoryBytes: 5\n  maxLineBytes: 1\n  \
                  elasticsearch: {endpoints: ['h:9200', 'http://u:p@h', 'http://h/?x'], auth: \
                  {apiKeyFile: key}, caFile: ca}\n  sources: {a: {paths: ['l/*.log'], dataStream: \
-                 Logs, fields: {'a..b': x}}, b: {paths: [], dataStream: ''}}\n"
+                 Logs, fields: {'a..b': x}}, b: {paths: [], dataStream: '', format: pattern, \
+                 multiline: {traces: java, begins: x, maxLines: 0, pauseMs: 70000}}, c: {paths: \
+                 ['/c'], dataStream: c, pattern: x}}\n  privacy: {pseudonymise: {fields: [a..b], \
+                 keyFile: k}}\n"
             ),
             [
                 "logs",
@@ -218,11 +317,18 @@ mod tests {
                 "logs.sources.a.fields.a..b",
                 "logs.sources.b.paths",
                 "logs.sources.b.dataStream",
+                "logs.sources.b.pattern",
+                "logs.sources.b.multiline",
+                "logs.sources.b.multiline.maxLines",
+                "logs.sources.b.multiline.pauseMs",
+                "logs.sources.c.pattern",
                 "logs.elasticsearch.endpoints.0",
                 "logs.elasticsearch.endpoints.1",
                 "logs.elasticsearch.endpoints.2",
                 "logs.elasticsearch.auth.apiKeyFile",
                 "logs.elasticsearch.caFile",
+                "logs.privacy.pseudonymise.keyFile",
+                "logs.privacy.pseudonymise.fields.0",
                 "logs.memoryBytes",
                 "logs.maxLineBytes",
             ]

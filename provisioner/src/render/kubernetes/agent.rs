@@ -74,8 +74,11 @@ fn config(disable: Vec<String>) -> AgentConfig {
         state: None,
         logs: None,
         traces: None,
+        business: None,
         gate: None,
         security: None,
+        otlp_metrics: None,
+        remote_write: None,
     }
 }
 
@@ -230,6 +233,7 @@ mod tests {
             agent_image: "kai-agent:1".into(),
             prometheus_image: None,
             alertmanager_image: None,
+            kube_state_image: None,
             pull_secrets: Vec::new(),
             storage_class: None,
         }
@@ -254,11 +258,12 @@ mod tests {
         config.state = Some(STATE.into());
         config.logs = Some(Logs {
             sources: std::collections::BTreeMap::new(),
-            elasticsearch: Elasticsearch {
+            elasticsearch: Some(Elasticsearch {
                 endpoints: vec!["http://h".into()],
                 auth: None,
                 ca_file: None,
-            },
+            }),
+            privacy: None,
             memory_bytes: 1,
             dead_letter_bytes: 1,
             max_line_bytes: 1,

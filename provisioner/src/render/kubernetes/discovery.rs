@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::kube_state;
 use super::names::Names;
 use crate::model::{Service, Stack};
 use crate::render::prometheus::AGENT_JOB;
@@ -76,6 +77,7 @@ pub fn jobs(stack: &Stack, names: &Names) -> Vec<Value> {
         out.push(own("alertmanager", "alertmanager", &names.namespace, "web"));
     }
     out.push(own("prometheus", "prometheus", &names.namespace, "web"));
+    out.extend(kube_state::jobs(stack, names));
     out.extend(pages(stack).map(|page| service(stack, &page)));
     out
 }
@@ -148,7 +150,7 @@ fn service(stack: &Stack, page: &Page<'_>) -> Value {
     out
 }
 
-fn head(job: &str, path: &str, interval: std::time::Duration) -> Value {
+pub(super) fn head(job: &str, path: &str, interval: std::time::Duration) -> Value {
     json!({
         "job_name": job,
         "scrape_interval": duration(interval),
@@ -157,7 +159,7 @@ fn head(job: &str, path: &str, interval: std::time::Duration) -> Value {
     })
 }
 
-fn keep(label: &str, regex: &str) -> Value {
+pub(super) fn keep(label: &str, regex: &str) -> Value {
     json!({ "source_labels": [label], "regex": regex, "action": "keep" })
 }
 
@@ -173,7 +175,7 @@ fn common() -> Vec<Value> {
 }
 
 /// What every target has, wherever it runs: rules and routes go by it.
-fn labels(stack: &Stack, service: &str, team: &str) -> Vec<Value> {
+pub(super) fn labels(stack: &Stack, service: &str, team: &str) -> Vec<Value> {
     [
         ("service", service),
         ("team", team),

@@ -5,7 +5,10 @@ mod agent;
 mod alerts;
 mod components;
 mod kubernetes;
+mod logs;
+mod remote_write;
 mod routing;
+mod security;
 mod services;
 mod systems;
 
@@ -15,6 +18,7 @@ use agent::AGENT;
 use alerts::ALERTS;
 use components::COMPONENTS;
 use kubernetes::KUBERNETES;
+use logs::PRIVACY;
 use routing::{ROUTING, SMTP, TEAM};
 use services::SERVICE;
 use systems::SYSTEMS;
@@ -168,6 +172,12 @@ pub static STACK: Object = Object {
             "What raises an alert.",
         ),
         Field::new(
+            "privacy",
+            Kind::Object(&PRIVACY),
+            "{ redact: [pan, nik, email, phone, token] }",
+            "What must not leave a node in the clear.",
+        ),
+        Field::new(
             "environments",
             Kind::Map {
                 key: Format::Name,
@@ -189,7 +199,6 @@ pub static STACK: Object = Object {
         "sloTemplates",
         "serviceDefaults",
         "databases",
-        "privacy",
         "budgets",
         "logs",
         "traces",

@@ -2,6 +2,7 @@
 
 use super::super::{Field, Kind, Object};
 use super::kubernetes::RESOURCES;
+use crate::spec::format::Format;
 
 pub(super) static AGENT: Object = Object {
     name: "agent",
@@ -12,6 +13,27 @@ pub(super) static AGENT: Object = Object {
             Kind::Object(&COLLECTORS),
             "{ disable: [netdev] }",
             "Which collectors run.",
+        ),
+        Field::new(
+            "remoteWrite",
+            Kind::Map {
+                key: Format::Name,
+                value: &Kind::Object(&super::remote_write::REMOTE_WRITE),
+            },
+            "{ central: { url: \"https://mimir.example.org/api/v1/push\" } }",
+            "Receivers of what the agent scrapes and is told, by name.",
+        ),
+        Field::new(
+            "otlpMetrics",
+            Kind::Object(&super::remote_write::OTLP_METRICS),
+            "{ accept: true }",
+            "Metrics that services push by OTLP, at the addresses that take spans.",
+        ),
+        Field::new(
+            "security",
+            Kind::Object(&super::security::SECURITY),
+            "{}",
+            "Security checks: logins, files, sockets, accounts, modules, certificates, updates.",
         ),
         Field::new(
             "resources",

@@ -71,6 +71,12 @@ static IMAGES: Object = Object {
             "registry.example.org/alertmanager:v0.28.1",
             "Without it Alertmanager's own, at `systems.alertmanager.version`.",
         ),
+        Field::new(
+            "kubeState",
+            Kind::Text(Format::Image),
+            "registry.example.org/kube-state-metrics:v2.17.0",
+            "Without it kube-state-metrics' own, at `systems.kubeState.version`.",
+        ),
     ],
     reserved: &[],
 };

@@ -1,6 +1,7 @@
 //! `services:`, what is observed.
 
 use super::super::{Field, Kind, Object};
+use super::logs::LOGS;
 use super::{DURATION, TEXT};
 use crate::spec::format::Format;
 
@@ -157,34 +158,4 @@ static GATE: Object = Object {
         .default("10"),
     ],
     reserved: &["baseline", "checks", "latency"],
-};
-
-static LOGS: Object = Object {
-    name: "logs",
-    doc: "Log files of a service.",
-    fields: &[
-        Field::new(
-            "paths",
-            Kind::List {
-                item: &Kind::Text(Format::Glob),
-                unique: true,
-                min: 1,
-            },
-            "[var/log/booking/*.log]",
-            "Where its log files are. `${data}` is the folder that the stack gives a service which \
-             it runs.",
-        )
-        .required(),
-        Field::new(
-            "format",
-            Kind::Enum {
-                values: &["auto", "json", "plain"],
-                reserved: &["logfmt"],
-            },
-            "json",
-            "What a line is. `auto`: a line that is a JSON object is taken as one.",
-        )
-        .default("auto"),
-    ],
-    reserved: &["level", "timeZone", "multiline"],
 };

@@ -46,13 +46,19 @@ pub(super) static SYSTEMS: Object = Object {
             "Shows logs.",
         ),
         Field::new(
+            "kubeState",
+            Kind::Object(&KUBE_STATE),
+            "{ mode: external, job: kube-state-metrics }",
+            "kube-state-metrics, which the Kube* alerts read, and with it kubelets and cAdvisor.",
+        ),
+        Field::new(
             "inbox",
             Kind::Object(&INBOX),
             "{ mode: managed }",
             "Stands in for PagerDuty, Slack and the mail server where no real key is given.",
         ),
     ],
-    reserved: &["kubeState", "opensearch", "blackbox", "nodeExporter"],
+    reserved: &["opensearch", "blackbox", "nodeExporter"],
 };
 
 const SYSTEM_RESERVED: &[&str] = &["runsOn", "via", "url", "auth", "tls", "job", "owns"];
@@ -185,7 +191,7 @@ const PLACED_RESERVED: &[&str] = &[
     "job",
 ];
 
-static AUTH: Object = Object {
+pub(super) static AUTH: Object = Object {
     name: "auth",
     doc: "Who asks. One of `apiKey`, `token`, or `username` with `password`.",
     fields: &[
@@ -327,6 +333,47 @@ static KIBANA: Object = Object {
         ),
     ],
     reserved: PLACED_RESERVED,
+};
+
+static KUBE_STATE: Object = Object {
+    name: "kubeState",
+    doc: "kube-state-metrics, with `runsOn: kubernetes`. Where there is one, Prometheus reads it, every \
+          node's kubelet and cAdvisor; without one, rules on `kube_*` and `kubelet_*` are left out.",
+    fields: &[
+        Field::new(
+            "mode",
+            PLACED,
+            "external",
+            "`managed`: this stack runs it. `external`: it is at `url`. `off`: there is none.",
+        )
+        .default("off"),
+        Field::new(
+            "job",
+            Kind::Text(Format::Name),
+            "kube-state-metrics",
+            "Label `job` of its series.",
+        )
+        .default("kube-state-metrics"),
+        Field::new(
+            "url",
+            Kind::Text(Format::Http),
+            "http://kube-state-metrics.kube-system.svc:8080/metrics",
+            "Metrics page of an external one; without it that of its own manifests.",
+        ),
+        Field::new(
+            "version",
+            Kind::Text(Format::Version),
+            "\"2.17.0\"",
+            "Release to run; without it this build chooses.",
+        ),
+        Field::new(
+            "resources",
+            Kind::Object(&RESOURCES),
+            "{ cpu: 50m, memory: 256Mi }",
+            "What a managed one asks for; 50m and 256Mi where nothing is said.",
+        ),
+    ],
+    reserved: &["runsOn", "via", "replicas", "auth", "tls"],
 };
 
 static INBOX: Object = Object {

@@ -1,0 +1,342 @@
+//! Numbers of cards, persons and telephones in a text: runs of digits that single separators may
+//! divide.
+
+use kai_contract::agent_config::{Redact, Redacted};
+
+use super::Finding;
+
+/// Fewest digits of anything that is looked for: `+62 21 123456`.
+const FEWEST: usize = 9;
+/// Digits of a run beyond which it is no number of anybody; the rest of the run is looked at anew.
+const MOST: usize = 64;
+
+/// Whether a text has digits in such a number that one of these could be among them: somewhere nine
+/// with at most one other character between two of them.
+pub fn suspects(text: &[u8], redact: Redacted) -> bool {
+    let mut at = 0;
+    // Nine digits, each at most two bytes after the one before, put three into some eight bytes.
+    while at < text.len() {
+        let dense = match text.get(at..at + 8) {
+            Some(chunk) => {
+                let word = chunk.try_into().map_or(0, u64::from_le_bytes);
+                digits(word).count_ones() >= 3
+            }
+            None => true,
+        };
+        if dense {
+            let from = begin_of_run(text, at);
+            let end = (at + 8).min(text.len());
+            let mut next = from;
+            while next < end {
+                if !text[next].is_ascii_digit() {
+                    next += 1;
+                    continue;
+                }
+                let run = Run::at(text, next);
+                if run.digits().len() >= FEWEST && run.any(text, redact) {
+                    return true;
+                }
+                next = run.end.max(next + 1);
+            }
+            at = next.max(at + 8);
+        } else {
+            at += 8;
+        }
+    }
+    false
+}
+
+/// The high bit of each byte that is a digit.
+fn digits(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x80 * ONES;
+    let low = word & !HIGHS;
+    // At least '0', and not at least ':'; a byte of 0x80 and more is none.
+    (low + (0x80 - 0x30) * ONES) & !(low + (0x80 - 0x3a) * ONES) & !word & HIGHS
+}
+
+fn separates(byte: u8) -> bool {
+    matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')')
+}
+
+/// Where the run around `at` begins; a long one is cut.
+fn begin_of_run(text: &[u8], at: usize) -> usize {
+    let mut from = at;
+    let least = at.saturating_sub(2 * MOST);
+    while from > least && (text[from - 1].is_ascii_digit() || separates(text[from - 1])) {
+        from -= 1;
+    }
+    from
+}
+
+/// All numbers in a text.
+pub fn find(text: &[u8], redact: Redacted, found: &mut Vec<Finding>) {
+    let mut at = 0;
+    while at < text.len() {
+        if !text[at].is_ascii_digit() {
+            at += 1;
+            continue;
+        }
+        let run = Run::at(text, at);
+        run.find(text, redact, found);
+        at = run.end.max(at + 1);
+    }
+}
+
+/// Digits with at most one separator (two where one is a parenthesis) between neighbours.
+struct Run {
+    /// The value of each digit and where it stands.
+    digits: [(u8, u32); MOST],
+    count: usize,
+    start: usize,
+    /// After the last digit.
+    end: usize,
+}
+
+impl Run {
+    fn at(text: &[u8], start: usize) -> Self {
+        let mut run = Self {
+            digits: [(0, 0); MOST],
+            count: 0,
+            start,
+            end: start,
+        };
+        let mut at = start;
+        while at < text.len() && run.count < MOST {
+            let byte = text[at];
+            if byte.is_ascii_digit() {
+                run.digits[run.count] = (byte - b'0', (at - start) as u32);
+                run.count += 1;
+                at += 1;
+                run.end = at;
+                continue;
+            }
+            let gap = at - run.end;
+            let parenthesis = text[run.end..=at]
+                .iter()
+                .any(|byte| matches!(byte, b'(' | b')'));
+            if !separates(byte) || gap > usize::from(parenthesis) {
+                break;
+            }
+            at += 1;
+        }
+        run
+    }
+
+    fn digits(&self) -> &[(u8, u32)] {
+        &self.digits[..self.count]
+    }
+
+    fn place(&self, index: usize) -> usize {
+        self.start + self.digits[index].1 as usize
+    }
+
+    fn any(&self, text: &[u8], redact: Redacted) -> bool {
+        let mut found = Vec::new();
+        self.find(text, redact, &mut found);
+        !found.is_empty()
+    }
+
+    fn find(&self, text: &[u8], redact: Redacted, found: &mut Vec<Finding>) {
+        if self.count < FEWEST || !stands_alone(text, self.start, self.end) {
+            return;
+        }
+        // Groups are what stands without a separator; each finding is made of whole groups.
+        let mut groups = [(0usize, 0usize); MOST];
+        let mut count = 0;
+        for index in 0..self.count {
+            if index == 0 || self.place(index) > self.place(index - 1) + 1 {
+                groups[count] = (index, index + 1);
+                count += 1;
+            } else {
+                groups[count - 1].1 = index + 1;
+            }
+        }
+        let groups = &groups[..count];
+        let mut first = 0;
+        while first < groups.len() {
+            let taken = (first..groups.len()).rev().find_map(|last| {
+                let kind = self.judge(text, &groups[first..=last], redact)?;
+                Some((last, kind))
+            });
+            let Some((last, kind)) = taken else {
+                first += 1;
+                continue;
+            };
+            let mut start = self.place(groups[first].0);
+            let end = self.place(groups[last].1 - 1) + 1;
+            if kind == Redact::Phone {
+                start = before(text, start);
+            }
+            found.push(Finding {
+                at: start..end,
+                kind,
+            });
+            first = last + 1;
+        }
+    }
+
+    fn judge(&self, text: &[u8], groups: &[(usize, usize)], redact: Redacted) -> Option<Redact> {
+        let digits = &self.digits[groups.first()?.0..groups.last()?.1];
+        if redact.has(Redact::Pan) && card_groups(groups) && is_card(digits) {
+            return Some(Redact::Pan);
+        }
+        if redact.has(Redact::Nik) && nik_groups(groups) && is_nik(digits) {
+            return Some(Redact::Nik);
+        }
+        let start = self.place(groups.first()?.0);
+        let plus = start > 0 && text[start - 1] == b'+'
+            || start > 1 && text[start - 1] == b'(' && text[start - 2] == b'+';
+        (redact.has(Redact::Phone) && is_phone(digits, groups, plus)).then_some(Redact::Phone)
+    }
+}
+
+/// A run in the middle of a longer word is part of an identifier, unless the word cannot be a
+/// hexadecimal one (`card4111…`).
+fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let before = text[..start]
+        .iter()
+        .rev()
+        .take(64)
+        .take_while(|byte| word(byte));
+    let after = text[end..].iter().take(64).take_while(|byte| word(byte));
+    let mut glued = false;
+    let mut plain = false;
+    for byte in before.chain(after) {
+        glued = true;
+        plain |= !byte.is_ascii_hexdigit();
+    }
+    !glued || plain
+}
+
+/// With the `+`, the country's parenthesis or the zeroes that belong to a telephone number.
+fn before(text: &[u8], mut start: usize) -> usize {
+    while start > 0 && matches!(text[start - 1], b'+' | b'(') {
+        start -= 1;
+    }
+    start
+}
+
+fn value(digits: &[(u8, u32)], range: std::ops::Range<usize>) -> u32 {
+    digits[range]
+        .iter()
+        .fold(0, |sum, (digit, _)| sum * 10 + u32::from(*digit))
+}
+
+/// One group, fours with a shorter end, or American Express's 4-6-5 and Diners' 4-6-4.
+fn card_groups(groups: &[(usize, usize)]) -> bool {
+    let sizes = groups.iter().map(|(from, to)| to - from);
+    match groups.len() {
+        0 => false,
+        1 => true,
+        3 if sizes.clone().eq([4, 6, 5]) || sizes.clone().eq([4, 6, 4]) => true,
+        count => sizes
+            .enumerate()
+            .all(|(index, size)| size == 4 || (index + 1 == count && size < 4)),
+    }
+}
+
+/// A number of one of the schemes, by its beginning and length, with the right check digit.
+fn is_card(digits: &[(u8, u32)]) -> bool {
+    let count = digits.len();
+    if !(13..=19).contains(&count) {
+        return false;
+    }
+    let (one, two, three, four) = (
+        value(digits, 0..1),
+        value(digits, 0..2),
+        value(digits, 0..3),
+        value(digits, 0..4),
+    );
+    let scheme = match count {
+        _ if one == 4 => matches!(count, 13 | 16 | 19),
+        15 => matches!(two, 34 | 37),
+        14 => matches!(two, 36 | 38 | 39) || (300..=305).contains(&three),
+        16..=19 => {
+            // Mastercard, Discover, JCB, UnionPay, Maestro, Indonesia's own GPN, RuPay, Mir.
+            (count == 16 && ((51..=55).contains(&two) || (2221..=2720).contains(&four)))
+                || four == 6011
+                || two == 65
+                || (644..=649).contains(&three)
+                || (3528..=3589).contains(&four)
+                || matches!(two, 62 | 81)
+                || matches!(
+                    four,
+                    1946 | 5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763
+                )
+                || matches!(two, 36 | 60)
+                || (2200..=2204).contains(&four)
+        }
+        _ => false,
+    };
+    scheme && luhn(digits)
+}
+
+fn luhn(digits: &[(u8, u32)]) -> bool {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(index, (digit, _))| {
+            let digit = u32::from(*digit);
+            match (index % 2, digit * 2) {
+                (0, _) => digit,
+                (_, double @ 0..=9) => double,
+                (_, double) => double - 9,
+            }
+        })
+        .sum();
+    sum.is_multiple_of(10) && digits.iter().any(|(digit, _)| *digit != digits[0].0)
+}
+
+/// One group, or the parts that people write: 6-6-4, 2-2-2-6-4, fours.
+fn nik_groups(groups: &[(usize, usize)]) -> bool {
+    let sizes = || groups.iter().map(|(from, to)| to - from);
+    groups.len() == 1
+        || sizes().eq([6, 6, 4])
+        || sizes().eq([2, 2, 2, 6, 4])
+        || sizes().eq([4, 4, 4, 4])
+        || sizes().eq([6, 10])
+}
+
+/// Province, regency and district, the day (40 more for women), month and year of birth, a serial.
+fn is_nik(digits: &[(u8, u32)]) -> bool {
+    if digits.len() != 16 {
+        return false;
+    }
+    let province = value(digits, 0..2);
+    let provinces = matches!(province,
+        11..=21 | 31..=36 | 51..=53 | 61..=65 | 71..=76 | 81..=82 | 91..=97);
+    let day = value(digits, 6..8);
+    let day = if day > 40 { day - 40 } else { day };
+    let month = value(digits, 8..10);
+    let longest = match month {
+        2 => 29,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    provinces
+        && value(digits, 2..4) > 0
+        && value(digits, 4..6) > 0
+        && (1..=12).contains(&month)
+        && (1..=longest).contains(&day)
+        && value(digits, 12..16) > 0
+}
+
+/// With a plus any country's; without one Indonesia's: mobile `08…` or `628…`, and a fixed line
+/// (`021-…`) only where it is divided, since plain digits that begin with 0 are many things.
+fn is_phone(digits: &[(u8, u32)], groups: &[(usize, usize)], plus: bool) -> bool {
+    let count = digits.len();
+    let start: Vec<u8> = digits.iter().take(3).map(|(digit, _)| *digit).collect();
+    let longest_group = groups.iter().map(|(from, to)| to - from).max().unwrap_or(0);
+    match start.as_slice() {
+        [first, ..] if plus => *first != 0 && (FEWEST..=15).contains(&count),
+        [0, 8, third] if *third != 0 => (10..=13).contains(&count),
+        [6, 2, 8] => (11..=14).contains(&count),
+        [0, 2..=7 | 9, _] => {
+            groups.len() > 1 && (FEWEST..=12).contains(&count) && longest_group >= 3
+        }
+        _ => false,
+    }
+}

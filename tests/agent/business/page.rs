@@ -1,0 +1,1 @@
+//! What `/metrics/business` says, and to whom.
