@@ -20,7 +20,7 @@ use crate::samples::{self, Follower};
 use crate::scrape::round;
 use crate::settle::settle;
 use crate::state::State;
-use crate::{business, check, logs, otlp_metrics, remote_write, rotate, traces};
+use crate::{business, check, logs, otlp_metrics, remote_write, rotate, security, traces};
 
 /// Requests are few and short, and what may take long runs elsewhere (the collectors on threads of
 /// their own, files on the blocking pool). A second thread would be woken by every scrape.
@@ -118,6 +118,7 @@ async fn serve(state: Arc<State>) -> Result<(), RunError> {
     parts.spawn(reload::watch(Arc::clone(&reloader), shutdown.clone()));
     parts.spawn(business::run(Arc::clone(&state), shutdown.clone()));
     parts.spawn(logs::run(Arc::clone(&state), shutdown.clone()));
+    parts.spawn(security::run(Arc::clone(&state), shutdown.clone()));
     if let Some(lane) = trace_lane(&state, &shutdown)? {
         parts.spawn(lane);
     }

@@ -74,11 +74,62 @@ pub enum Command {
             65 bad configuration or evidence"
     )]
     Gate(Box<GateArgs>),
+    /// Shows what the security checks compare with, what differs, and accepts it by name.
+    #[command(after_help = "Examples:\n  kai-agent baseline diff\n  \
+        kai-agent baseline diff --check suid --output json\n  \
+        kai-agent baseline accept --check suid --by ana --reason 'CHG-8841: new sudo'\n  \
+        kai-agent baseline show\n\n\
+        It reads what the running agent saw last; nothing is accepted that was not seen.\n\n\
+        Exit codes of diff: 0 in step, 2 different, 4 no baseline or nothing seen yet; 1 operational \
+        error, 64 usage, 65 bad configuration")]
+    Baseline(BaselineArgs),
     /// Writes a completion script for a shell to standard output.
     #[command(after_help = "Example:\n  kai-agent completions zsh > ~/.zfunc/_kai-agent")]
     Completions {
         /// The shell.
         shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct BaselineArgs {
+    #[command(subcommand)]
+    pub command: BaselineCommand,
+    /// Only this check (integrity, listeners, modules, suid, users); may be given several times.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub check: Vec<String>,
+    /// The configuration file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "KAI_AGENT_CONFIG",
+        hide_env_values = true,
+        default_value = "/etc/kai-agent/agent.yaml"
+    )]
+    pub config: PathBuf,
+    /// As text for a person or as JSON for a script.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BaselineCommand {
+    /// What was accepted, by whom, when and why.
+    Show,
+    /// What was seen last and is different.
+    Diff,
+    /// Takes what was seen last as what is right.
+    Accept {
+        /// Who accepts it.
+        #[arg(long, value_name = "NAME", value_parser = one_line)]
+        by: String,
+        /// Why: a ticket, a sentence.
+        #[arg(long, value_name = "TEXT", value_parser = one_line)]
+        reason: String,
+        /// Only if this is still what is seen: the digest that diff printed.
+        #[arg(long, value_name = "DIGEST")]
+        observed: Option<String>,
     },
 }
 

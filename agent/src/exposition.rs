@@ -95,6 +95,18 @@ impl Page {
         });
     }
 
+    /// Takes over the families of another page.
+    pub fn append(&mut self, other: &Self) {
+        let offset = self.text.len();
+        self.text.extend_from_slice(&other.text);
+        let moved = |range: &Range<usize>| range.start + offset..range.end + offset;
+        self.families
+            .extend(other.families.iter().map(|family| Indexed {
+                name: moved(&family.name),
+                block: moved(&family.block),
+            }));
+    }
+
     /// Bytes held, for a first guess at the size of the merged document.
     pub fn len(&self) -> usize {
         self.text.len()

@@ -28,6 +28,7 @@ pub mod rotate;
 pub mod samples;
 pub mod scheduler;
 pub mod scrape;
+pub mod security;
 pub mod self_metrics;
 pub mod settings;
 pub mod settle;

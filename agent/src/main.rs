@@ -8,7 +8,8 @@ use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use kai_agent::app::{self, RunError};
-use kai_agent::cli::{Cli, Command, GateArgs, GateCommand, Output};
+use kai_agent::cli::{BaselineArgs, Cli, Command, GateArgs, GateCommand, Output};
+use kai_agent::security::baseline::command as baseline;
 use kai_agent::{check, gate, logging};
 use kai_contract::exit;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         }
         Command::Check { config, output } => check(&config, output),
         Command::Gate(args) => judge(&args),
+        Command::Baseline(args) => compare(&args),
         Command::Completions { shell } => completions(shell),
     };
     result.unwrap_or_else(|error| {
@@ -100,6 +102,19 @@ fn judge(args: &GateArgs) -> anyhow::Result<ExitCode> {
     match result {
         Ok(done) => {
             print(done.text.as_bytes()).context("cannot write the verdict to standard output")?;
+            Ok(ExitCode::from(done.code))
+        }
+        Err(stop) => {
+            eprintln!("kai-agent: {}", stop.message);
+            Ok(ExitCode::from(stop.code))
+        }
+    }
+}
+
+fn compare(args: &BaselineArgs) -> anyhow::Result<ExitCode> {
+    match baseline::run(args) {
+        Ok(done) => {
+            print(done.text.as_bytes()).context("cannot write the result to standard output")?;
             Ok(ExitCode::from(done.code))
         }
         Err(stop) => {

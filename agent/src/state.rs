@@ -17,6 +17,7 @@ use crate::logs::ledger::Ledger;
 use crate::node::{Machine, Node};
 use crate::scheduler::{Outcome, Scheduler};
 use crate::scrape::{Engine, round};
+use crate::security::Hub;
 use crate::self_metrics::SelfMetrics;
 use crate::settings::Settings;
 
@@ -65,6 +66,8 @@ pub struct State {
     pub rounds: round::Ledger,
     /// What became of the lines that were read.
     pub logs: Arc<Ledger>,
+    /// What the security checks told last.
+    pub security: Arc<Hub>,
     /// What business rules counted.
     pub business: Arc<Figures>,
     /// What services pushed; `None` where no metrics are taken by OTLP.
@@ -95,6 +98,7 @@ impl State {
             scrape: Arc::default(),
             rounds: round::Ledger::default(),
             logs: Arc::default(),
+            security: Arc::default(),
             business: Arc::default(),
             otlp_metrics,
             last_scrape: ArcSwapOption::empty(),
@@ -118,6 +122,7 @@ impl State {
         let own = [
             self.metrics.page(&drills),
             self.logs.page(),
+            self.security.page(),
             self.business.own_page(),
             self.scrape.budgets.page(),
             self.rounds.page(),

@@ -15,6 +15,7 @@ mod privacy;
 mod problems;
 mod remote_write;
 mod scrape;
+mod security;
 mod traces;
 
 pub use business::{Business, Figure as BusinessFigure, Rule as BusinessRule, RuleSource};
@@ -32,6 +33,10 @@ pub use remote_write::{RemoteEndpoint, RemoteWrite};
 pub use scrape::{
     Budgets, MOST_SERIES, MOST_TEAM_SERIES, Relabel, RelabelAction, SERIES_LIMIT,
     TEAM_SERIES_LIMIT, TeamBudget, unlimited_label,
+};
+pub use security::{
+    BASELINE_CHECKS, SECURITY_CHECKS, Security, SecurityAuth, SecurityCertificates,
+    SecurityIntegrity, SecurityJournal, SecuritySuid,
 };
 pub use traces::{Traces, judge_otlp_endpoint};
 
@@ -171,6 +176,9 @@ pub struct AgentConfig {
     /// Nothing is written anywhere without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_write: Option<RemoteWrite>,
+    /// No security check runs without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<Security>,
 }
 
 impl AgentConfig {

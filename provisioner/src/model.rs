@@ -405,6 +405,8 @@ pub struct Agent {
     pub remote_write: BTreeMap<String, RemoteWrite>,
     /// Series that one service may push by OTLP; `None`: none are taken.
     pub otlp_series: Option<u32>,
+    /// `None`: no security check runs.
+    pub security: Option<kai_contract::agent_config::Security>,
     pub resources: Resources,
 }
 

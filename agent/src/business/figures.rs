@@ -589,10 +589,11 @@ impl Inner {
             for (index, value) in row.values.iter().enumerate() {
                 if index > 0 {
                     key.push(BETWEEN);
-                    if !value.is_empty() && value != OTHER {
-                        if let Some(kept) = counter.kept.get_mut(index - 1) {
-                            kept.insert(value.as_bytes().into());
-                        }
+                    if !value.is_empty()
+                        && value != OTHER
+                        && let Some(kept) = counter.kept.get_mut(index - 1)
+                    {
+                        kept.insert(value.as_bytes().into());
                     }
                 }
                 key.extend_from_slice(value.as_bytes());

@@ -46,7 +46,7 @@ struct Link {
 pub struct Links {
     /// When each rule came into force.
     began: BTreeMap<u64, i64>,
-    links: BTreeMap<(u64, String), Link>,
+    all: BTreeMap<(u64, String), Link>,
     pub resets: u64,
     /// Series beyond [`MOST_SERIES`], values that no counter has, series that are no counters.
     pub crowded: u64,
@@ -190,8 +190,8 @@ impl Links {
     /// new counters.
     fn meet(&mut self, rule: u64, target: &str, started: Option<f64>, at: i64) -> bool {
         let key = (rule, target.to_owned());
-        let Some(link) = self.links.get_mut(&key) else {
-            self.links.insert(
+        let Some(link) = self.all.get_mut(&key) else {
+            self.all.insert(
                 key,
                 Link {
                     started,
@@ -219,8 +219,8 @@ impl Links {
             self.bad += 1;
             return None;
         }
-        let count: usize = self.links.values().map(|link| link.series.len()).sum();
-        let link = self.links.get_mut(&(rule, target.to_owned()))?;
+        let count: usize = self.all.values().map(|link| link.series.len()).sum();
+        let link = self.all.get_mut(&(rule, target.to_owned()))?;
         let now = Last {
             value: found.value,
             created: found.created,
@@ -260,12 +260,12 @@ impl Links {
         for digest in &digests {
             self.began.entry(*digest).or_insert(now);
         }
-        self.links
+        self.all
             .retain(|(digest, _), link| digests.contains(digest) && now - link.seen < FORGOTTEN);
     }
 
     pub fn series(&self) -> usize {
-        self.links.values().map(|link| link.series.len()).sum()
+        self.all.values().map(|link| link.series.len()).sum()
     }
 
     pub fn of(record: &Record) -> Self {
@@ -301,7 +301,7 @@ impl Links {
                 began: *began,
             });
         }
-        for ((rule, target), link) in &self.links {
+        for ((rule, target), link) in &self.all {
             let series = link
                 .series
                 .iter()

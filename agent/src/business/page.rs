@@ -104,7 +104,7 @@ impl Figures {
         let mut each = |name: &str, help: &str, kind: Kind, of: Of<'_>| {
             let mut family = page.family(name, help, kind);
             inner.each_counter(|counter, row| {
-                of(&mut family, counter.name.as_bytes(), counter, row)
+                of(&mut family, counter.name.as_bytes(), counter, row);
             });
         };
         each(

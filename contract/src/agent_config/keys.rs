@@ -22,6 +22,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "traces",
             "business",
             "gate",
+            "security",
             "otlpMetrics",
             "roundIntervalMs",
             "remoteWrite",
@@ -210,6 +211,27 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "watchdog",
         ],
     ),
+    (
+        "security",
+        &[
+            "disable",
+            "intervalSeconds",
+            "auth",
+            "integrity",
+            "suid",
+            "certificates",
+            "maxFilesPerSecond",
+            "maxBytesPerSecond",
+        ],
+    ),
+    ("security.intervalSeconds", &[]),
+    ("security.auth", &["paths", "journal", "top"]),
+    (
+        "security.integrity",
+        &["paths", "exclude", "watch", "maxFiles", "maxFileBytes"],
+    ),
+    ("security.suid", &["paths", "exclude"]),
+    ("security.certificates", &["paths", "exclude", "top"]),
 ];
 
 /// The keys that may stand in the map at `path`, `None` if its keys are the user's own names.
@@ -260,7 +282,7 @@ mod tests {
         AgentConfig, Business, BusinessFigure, BusinessRule, COLLECTORS, Elasticsearch, Gate,
         GateServer, GateService, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs,
         Multiline, OtlpMetrics, Privacy, Pseudonymise, Redact, RemoteEndpoint, RemoteWrite,
-        RuleSource, TraceLanguage, Traces, VERSION,
+        RuleSource, Security, TraceLanguage, Traces, VERSION,
     };
 
     #[test]
@@ -452,6 +474,11 @@ mod tests {
                 )]
                 .into(),
             }),
+            security: Some(Security {
+                disable: vec!["suid".into()],
+                interval_seconds: [("auth".to_owned(), 5)].into(),
+                ..Security::default()
+            }),
             otlp_metrics: Some(OtlpMetrics::default()),
             round_interval_ms: Some(1),
             remote_write: Some(RemoteWrite {
@@ -509,6 +536,11 @@ mod tests {
             &["gate", "alertmanager"],
             &["gate", "elasticsearch"],
             &["gate", "services", "booking"],
+            &["security"],
+            &["security", "auth"],
+            &["security", "integrity"],
+            &["security", "suid"],
+            &["security", "certificates"],
             &["otlpMetrics"],
             &["remoteWrite"],
             &["remoteWrite", "endpoints", "central"],

@@ -72,6 +72,9 @@ impl AgentConfig {
             ));
         }
         found.extend(self.gate.iter().flat_map(super::Gate::problems));
+        if let Some(security) = &self.security {
+            security.problems(self.state.is_some(), &mut found);
+        }
         found
     }
 }

@@ -113,11 +113,12 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
                 keep: KEEP_LOGS,
             })
             .collect(),
-        state: logs.is_some().then(|| layout.root.join(STATE)),
+        state: (logs.is_some() || stack.agent.security.is_some()).then(|| layout.root.join(STATE)),
         logs,
         traces: traces(stack),
         business: None,
         gate: (!gate.services.is_empty()).then_some(gate),
+        security: stack.agent.security.clone(),
         otlp_metrics: stack.agent.otlp_series.map(|series| OtlpMetrics {
             series_per_service: series,
             ..OtlpMetrics::default()

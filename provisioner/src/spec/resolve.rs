@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use kai_contract::agent_config::{Redact, TraceLanguage};
+use kai_contract::agent_config::{Redact, Security, TraceLanguage};
 use sha2::{Digest, Sha256};
 
 use super::schema::table;
@@ -85,6 +85,7 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
                 otlp.boolean("accept")
                     .then(|| otlp.integer("seriesPerService"))
             },
+            security: security(spec.child("agent")),
             resources: resources(spec.child("agent"), "50m", "128Mi"),
         },
         services,
@@ -101,6 +102,44 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
         left_out,
         not_active: Vec::new(),
     }
+}
+
+/// `agent.security`, what is absent as the agent has it.
+fn security(agent: View<'_>) -> Option<Security> {
+    agent.given("security")?;
+    let view = agent.child("security");
+    let mut security = Security {
+        disable: view.texts("disable"),
+        ..Security::default()
+    };
+    for (name, text) in view.text_map("intervals") {
+        if let Some(time) = super::duration::parse(&text) {
+            security.interval_seconds.insert(name, time.as_secs());
+        }
+    }
+    let put = |view: View<'_>, key: &str, into: &mut Vec<String>| {
+        if view.given(key).is_some() {
+            *into = view.texts(key);
+        }
+    };
+    put(view, "logs", &mut security.auth.paths);
+    for (key, paths, exclude) in [
+        (
+            "integrity",
+            &mut security.integrity.paths,
+            &mut security.integrity.exclude,
+        ),
+        ("suid", &mut security.suid.paths, &mut security.suid.exclude),
+        (
+            "certificates",
+            &mut security.certificates.paths,
+            &mut security.certificates.exclude,
+        ),
+    ] {
+        put(view.child(key), "paths", paths);
+        put(view.child(key), "exclude", exclude);
+    }
+    Some(security)
 }
 
 /// An id for a spec without one: the same name gives the same id.

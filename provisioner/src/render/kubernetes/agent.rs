@@ -77,6 +77,7 @@ fn config(disable: Vec<String>) -> AgentConfig {
         traces: None,
         business: None,
         gate: None,
+        security: None,
         otlp_metrics: None,
         round_interval_ms: None,
         remote_write: None,

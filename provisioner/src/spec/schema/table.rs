@@ -8,6 +8,7 @@ mod kubernetes;
 mod logs;
 mod remote_write;
 mod routing;
+mod security;
 mod services;
 mod systems;
 

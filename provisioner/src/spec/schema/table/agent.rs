@@ -30,6 +30,12 @@ pub(super) static AGENT: Object = Object {
             "Metrics that services push by OTLP, at the addresses that take spans.",
         ),
         Field::new(
+            "security",
+            Kind::Object(&super::security::SECURITY),
+            "{}",
+            "Security checks: logins, files, sockets, accounts, modules, certificates, updates.",
+        ),
+        Field::new(
             "resources",
             Kind::Object(&RESOURCES),
             "{ cpu: 250m, memory: 160Mi }",
