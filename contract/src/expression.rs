@@ -113,7 +113,6 @@ enum Literal {
 }
 
 impl Literal {
-    #[expect(clippy::float_cmp, reason = "`==` of the language is equality")]
     fn equals(&self, value: Scalar<'_>) -> bool {
         match self {
             Self::Text(text) => value.text() == Some(text),
