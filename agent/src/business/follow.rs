@@ -289,7 +289,7 @@ impl Links {
                 seen: row.seen,
                 series: series.collect(),
             };
-            out.links.insert((row.rule, row.target.clone()), link);
+            out.all.insert((row.rule, row.target.clone()), link);
         }
         out
     }
