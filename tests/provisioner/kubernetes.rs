@@ -139,7 +139,7 @@ fn no_pod_may_do_more_than_it_needs() {
         }
         assert_eq!(
             pod["automountServiceAccountToken"],
-            name == "prometheus",
+            matches!(name, "prometheus" | "kube-state-metrics"),
             "{name}"
         );
         let container = &pod["containers"][0];
@@ -150,7 +150,7 @@ fn no_pod_may_do_more_than_it_needs() {
             security["capabilities"],
             serde_json::json!({ "drop": ["ALL"] })
         );
-        for mount in container["volumeMounts"].as_array().unwrap() {
+        for mount in container["volumeMounts"].as_array().into_iter().flatten() {
             let path = mount["mountPath"].as_str().unwrap();
             let volumes = pod["volumes"].as_array().unwrap();
             let of_node = volumes
@@ -172,9 +172,32 @@ fn no_pod_may_do_more_than_it_needs() {
     let whole = objects
         .iter()
         .filter(|o| o["metadata"]["namespace"].is_null());
+    // Cluster-wide is only what kube-state-metrics and kubelets need, and none can write.
+    let wide: Vec<&Value> = objects
+        .iter()
+        .filter(|o| o["kind"] == "ClusterRole")
+        .collect();
+    assert_eq!(wide.len(), 2);
+    for rule in wide
+        .iter()
+        .flat_map(|role| role["rules"].as_array().unwrap())
+    {
+        let verbs = rule["verbs"].as_array().unwrap();
+        assert!(
+            verbs
+                .iter()
+                .all(|verb| ["get", "list", "watch"].contains(&verb.as_str().unwrap()))
+        );
+        let resources = rule["resources"].to_string();
+        assert!(
+            !resources.contains("secrets") && !resources.contains('*'),
+            "{rule}"
+        );
+    }
+    let without = self::objects("small");
     assert!(
-        whole.clone().all(|o| o["kind"] == "Namespace"),
-        "nothing is cluster-wide"
+        without.iter().all(|o| o["kind"] != "ClusterRole"),
+        "without systems.kubeState nothing is cluster-wide"
     );
     assert!(
         objects.iter().all(|o| o["kind"] != "Secret"),
@@ -217,7 +240,7 @@ fn a_folder_holds_what_the_last_render_wrote() {
     )
     .unwrap();
     std::fs::copy(spec("rules"), folder.path().join("rules.yaml")).unwrap();
-    let budget = |part: &str| out.join(format!("09-poddisruptionbudget-kai-observe.{part}.yaml"));
+    let budget = |part: &str| out.join(format!("11-poddisruptionbudget-kai-observe.{part}.yaml"));
     let edited = std::fs::read_to_string(budget("prometheus")).unwrap() + "# by hand\n";
     std::fs::write(budget("prometheus"), &edited).unwrap();
     let args = ["render", "--output", "json", "--out", out.to_str().unwrap()];
@@ -238,7 +261,7 @@ fn a_folder_holds_what_the_last_render_wrote() {
     render("small");
     assert!(budget("prometheus").exists());
     assert!(
-        out.join("11-daemonset-kai-observe-agent.kai-agent.yaml")
+        out.join("14-daemonset-kai-observe-agent.kai-agent.yaml")
             .exists()
     );
 }
@@ -293,6 +316,9 @@ fn an_environment_may_run_elsewhere() {
     );
 }
 
+/// Where a pod has what tells the API who it is.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 /// What the ConfigMaps hold, judged by the programs that will read it.
 #[test]
 fn programs_accept_their_configuration() {
@@ -310,9 +336,17 @@ fn programs_accept_their_configuration() {
                 .unwrap();
             std::fs::create_dir_all(dir.path().join(below)).unwrap();
             for (key, text) in data {
-                std::fs::write(dir.path().join(below).join(key), text.as_str().unwrap()).unwrap();
+                // What a pod finds there is not here.
+                let text = text
+                    .as_str()
+                    .unwrap()
+                    .replace(ACCOUNT, dir.path().to_str().unwrap());
+                std::fs::write(dir.path().join(below).join(key), text).unwrap();
             }
         };
+        for file in ["token", "ca.crt"] {
+            std::fs::write(dir.path().join(file), "").unwrap();
+        }
         put("kai-agent", ".");
         put("prometheus", ".");
         put("prometheus-rules", "rules");

@@ -89,6 +89,9 @@ pub fn by_prometheus(server: &ApiServer) {
             "10.1.0.12:8080",
             "http://10.1.0.12:8080/metrics?module=a+b",
         ),
+        "kube-state-metrics platform - - - kube-state-metrics.kai-observe.svc:8080 \
+         http://kube-state-metrics.kai-observe.svc:8080/metrics"
+            .into(),
         "payment platform - - - payment.example.org:443 https://payment.example.org:443/metrics"
             .into(),
     ]
@@ -116,6 +119,9 @@ fn rights(server: &ApiServer) {
     let slices = "discovery.k8s.io";
     assert!(may("watch", "", "pods", "kai-observe-agent"));
     assert!(may("list", slices, "endpointslices", "kai"));
+    // For kubelets and cAdvisor, with `systems.kubeState` only.
+    assert!(may("list", "", "nodes", ""));
+    assert!(may("get", "", "nodes/metrics", ""));
     for (verb, group, resource, namespace) in [
         ("get", "", "secrets", "kai-observe"),
         ("list", "", "pods", "kube-system"),
@@ -123,7 +129,9 @@ fn rights(server: &ApiServer) {
         ("list", slices, "endpointslices", "kai-observe"),
         ("delete", "", "pods", "kai-observe"),
         ("create", "", "pods/exec", "kai-observe-agent"),
-        ("list", "", "nodes", ""),
+        ("list", "", "configmaps", ""),
+        ("delete", "", "nodes", ""),
+        ("create", "", "nodes/proxy", ""),
     ] {
         assert!(
             !may(verb, group, resource, namespace),
