@@ -16,6 +16,7 @@ pub mod logging;
 pub mod logs;
 pub mod node;
 pub mod passthrough;
+pub mod probes;
 pub mod process;
 pub mod procfs;
 pub mod reload;

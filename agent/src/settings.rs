@@ -7,6 +7,7 @@ use kai_contract::agent_config::{AgentConfig, IPVS_LABELS, OPT_IN, Problem};
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::logs::reader;
+use crate::probes::{self, Probes};
 
 /// node_exporter's own defaults; Debian's package has another for the mount points.
 const MOUNT_POINTS: &str =
@@ -70,6 +71,7 @@ pub struct Settings {
     pub stat_softirq: bool,
     pub tapestats_devices: Filter,
     pub textfile_directories: Vec<String>,
+    pub probes: Probes,
 }
 
 impl Settings {
@@ -92,6 +94,8 @@ impl Settings {
             }
         };
         let none = None;
+        let mut more = Vec::new();
+        let probes = probes::prepare(config, &mut more);
         let settings = Self {
             disabled: given.disable.clone(),
             enabled: given.enable.clone(),
@@ -174,9 +178,11 @@ impl Settings {
                 "^$",
             ),
             textfile_directories: given.textfile_directories.clone(),
+            probes,
             vmstat_fields,
             netstat_fields,
         };
+        patterns.problems.append(&mut more);
         patterns
             .problems
             .extend(config.logs.iter().flat_map(reader::bad_globs));

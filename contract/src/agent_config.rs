@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 mod gate;
 mod keys;
 mod logs;
+mod postgres;
+mod probes;
 mod problems;
 mod traces;
 
@@ -17,10 +19,15 @@ pub use gate::{
     unknown_placeholder as unknown_in_query,
 };
 pub use logs::{Elasticsearch, HttpAuth, LogFormat, LogSource, LogStart, Logs};
+pub use postgres::{POSTGRES_COLLECTORS, Postgres};
+pub use probes::{
+    Compression, DnsProbe, DnsTransport, ExpectLabel, HeaderMatch, HttpProbe, IcmpProbe,
+    IpProtocol, Probe, ProbeTls, QueryResponse, RecordRules, TcpProbe,
+};
 pub use traces::{Traces, judge_otlp_endpoint};
 
 pub use keys::{KEYS, allowed_keys, nearest};
-pub use problems::Problem;
+pub use problems::{DNS_CLASSES, DNS_RCODES, DNS_TYPES, Problem, dns_number};
 
 /// The version that this build writes.
 pub const VERSION: u32 = 2;
@@ -128,6 +135,12 @@ pub struct AgentConfig {
     pub traces: Option<Traces>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
+    /// Questions to endpoints, asked at `/probe/<name>`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub probes: BTreeMap<String, Probe>,
+    /// Databases, exported at `/metrics/postgres/<name>`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub postgres: BTreeMap<String, Postgres>,
 }
 
 /// The admin socket: drills and reloads, for the owner of the socket only (mode 0600).

@@ -12,21 +12,23 @@ use hyper::header::{
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
-use super::{Reply, json, text, typed};
+use super::{Reply, json, probes, text, typed};
 use crate::passthrough::scrape_timeout;
 use crate::self_metrics::AppScrape;
 use crate::state::State;
 
-const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(super) const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers one request.
 pub async fn handle(state: Arc<State>, request: Request<Incoming>) -> Reply {
     let path = request.uri().path();
     let app = path.strip_prefix("/metrics/app/");
-    let known = app.is_some() || matches!(path, "/" | "/metrics" | "/live" | "/ready");
+    let probe = path.strip_prefix("/probe/");
+    let known =
+        app.is_some() || probe.is_some() || matches!(path, "/" | "/metrics" | "/live" | "/ready");
     if !known {
         let body = format!(
-            "there is no page {path}; the pages are /metrics, /metrics/app/<name>, /live, /ready\n"
+            "there is no page {path}; the pages are /metrics, /metrics/app/<name>, /probe/<name>, /live, /ready\n"
         );
         return text(StatusCode::NOT_FOUND, body);
     }
@@ -38,6 +40,9 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>) -> Reply {
             .headers_mut()
             .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return reply;
+    }
+    if let Some(name) = probe {
+        return probes::page(&state, name, &request).await;
     }
     match (path, app) {
         (_, Some(name)) => application(&state, name, request.headers()).await,
@@ -148,6 +153,11 @@ fn index(state: &State) -> Reply {
     for name in in_force.config.applications.keys() {
         body.push_str(&format!(
             "<li><a href=\"/metrics/app/{name}\">/metrics/app/{name}</a></li>"
+        ));
+    }
+    for name in in_force.config.probes.keys() {
+        body.push_str(&format!(
+            "<li><a href=\"/probe/{name}?debug=true\">/probe/{name}</a></li>"
         ));
     }
     body.push_str(

@@ -2,10 +2,24 @@
 //! that was probably meant.
 
 const AUTH: &[&str] = &["apiKeyFile", "tokenFile", "basic"];
+const TLS: &[&str] = &[
+    "caFile",
+    "certFile",
+    "keyFile",
+    "serverName",
+    "dangerousInsecureSkipVerify",
+];
+const HEADER: &[&str] = &["header", "regexp", "allowMissing"];
+const RECORDS: &[&str] = &[
+    "failIfMatchesRegexp",
+    "failIfAllMatchRegexp",
+    "failIfNotMatchesRegexp",
+    "failIfNoneMatchesRegexp",
+];
 const BASIC: &[&str] = &["username", "passwordFile"];
 
 /// Allowed keys by path; `*` stands for any one name or list index.
-pub const KEYS: [(&str, &[&str]); 26] = [
+pub const KEYS: [(&str, &[&str]); 47] = [
     (
         "",
         &[
@@ -20,6 +34,8 @@ pub const KEYS: [(&str, &[&str]); 26] = [
             "logs",
             "traces",
             "gate",
+            "probes",
+            "postgres",
         ],
     ),
     ("admin", &["socket"]),
@@ -132,6 +148,105 @@ pub const KEYS: [(&str, &[&str]); 26] = [
             "watchdog",
         ],
     ),
+    ("probes", &[]),
+    ("probes.*", &["timeoutMs", "http", "tcp", "dns", "icmp"]),
+    (
+        "probes.*.http",
+        &[
+            "url",
+            "method",
+            "headers",
+            "body",
+            "bodyFile",
+            "validStatusCodes",
+            "validHttpVersions",
+            "preferredIpProtocol",
+            "ipProtocolFallback",
+            "followRedirects",
+            "enableHttp2",
+            "failIfSsl",
+            "failIfNotSsl",
+            "failIfBodyMatchesRegexp",
+            "failIfBodyNotMatchesRegexp",
+            "failIfHeaderMatches",
+            "failIfHeaderNotMatches",
+            "compression",
+            "bodySizeLimit",
+            "auth",
+            "tls",
+        ],
+    ),
+    ("probes.*.http.headers", &[]),
+    ("probes.*.http.failIfHeaderMatches.*", HEADER),
+    ("probes.*.http.failIfHeaderNotMatches.*", HEADER),
+    ("probes.*.http.auth", AUTH),
+    ("probes.*.http.auth.basic", BASIC),
+    ("probes.*.http.tls", TLS),
+    (
+        "probes.*.tcp",
+        &[
+            "address",
+            "preferredIpProtocol",
+            "ipProtocolFallback",
+            "sourceIpAddress",
+            "tls",
+            "tlsConfig",
+            "queryResponse",
+        ],
+    ),
+    ("probes.*.tcp.tlsConfig", TLS),
+    (
+        "probes.*.tcp.queryResponse.*",
+        &["expect", "expectBytes", "labels", "send", "starttls"],
+    ),
+    ("probes.*.tcp.queryResponse.*.labels.*", &["name", "value"]),
+    (
+        "probes.*.dns",
+        &[
+            "server",
+            "queryName",
+            "queryType",
+            "queryClass",
+            "recursionDesired",
+            "transportProtocol",
+            "dnsOverTls",
+            "tlsConfig",
+            "preferredIpProtocol",
+            "ipProtocolFallback",
+            "sourceIpAddress",
+            "validRcodes",
+            "validateAnswerRrs",
+            "validateAuthorityRrs",
+            "validateAdditionalRrs",
+        ],
+    ),
+    ("probes.*.dns.tlsConfig", TLS),
+    ("probes.*.dns.validateAnswerRrs", RECORDS),
+    ("probes.*.dns.validateAuthorityRrs", RECORDS),
+    ("probes.*.dns.validateAdditionalRrs", RECORDS),
+    (
+        "probes.*.icmp",
+        &[
+            "host",
+            "preferredIpProtocol",
+            "ipProtocolFallback",
+            "sourceIpAddress",
+            "payloadSize",
+            "dontFragment",
+            "ttl",
+        ],
+    ),
+    ("postgres", &[]),
+    (
+        "postgres.*",
+        &[
+            "dsnFile",
+            "timeoutMs",
+            "enable",
+            "disable",
+            "excludeDatabases",
+        ],
+    ),
 ];
 
 /// The keys that may stand in the map at `path`, `None` if its keys are the user's own names.
@@ -180,7 +295,7 @@ mod tests {
     use super::*;
     use crate::agent_config::{
         AgentConfig, COLLECTORS, Elasticsearch, Gate, GateServer, GateService, HttpAuth, LogFormat,
-        LogSource, LogStart, Logs, Traces, VERSION,
+        LogSource, LogStart, Logs, Postgres, Probe, Traces, VERSION,
     };
 
     #[test]
@@ -194,6 +309,26 @@ mod tests {
         assert!(allowed_keys(&["rotate", "0"]).unwrap().contains(&"keep"));
         assert_eq!(allowed_keys(&["applications"]), None);
         assert_eq!(allowed_keys(&["nowhere"]), None);
+    }
+
+    /// A probe with every key.
+    fn full_probes() -> std::collections::BTreeMap<String, Probe> {
+        let tls = "{caFile: /c, certFile: /d, keyFile: /k, serverName: h}";
+        let header = "[{header: a, regexp: b}]";
+        let rules = "{failIfMatchesRegexp: [a], failIfAllMatchRegexp: [a], \
+                     failIfNotMatchesRegexp: [a], failIfNoneMatchesRegexp: [a]}";
+        let text = format!(
+            "a: {{timeoutMs: 1, http: {{url: u, headers: {{a: b}}, body: x, bodyFile: /b, \
+             validStatusCodes: [200], validHttpVersions: [HTTP/1.1], failIfBodyMatchesRegexp: [x], \
+             failIfBodyNotMatchesRegexp: [x], failIfHeaderMatches: {header}, \
+             failIfHeaderNotMatches: {header}, compression: gzip, auth: {{tokenFile: /t}}, tls: \
+             {tls}}}, tcp: {{address: 'h:1', sourceIpAddress: '::', tlsConfig: {tls}, \
+             queryResponse: [{{}}]}}, dns: {{server: h, queryName: a, tlsConfig: {tls}, \
+             sourceIpAddress: '::', validRcodes: [NOERROR], validateAnswerRrs: {rules}, \
+             validateAuthorityRrs: {rules}, validateAdditionalRrs: {rules}}}, icmp: {{host: h, \
+             sourceIpAddress: '::'}}}}"
+        );
+        serde_yaml::from_str(&text).unwrap()
     }
 
     /// [`KEYS`] and the serde types must not drift apart: every key that a full configuration
@@ -291,6 +426,18 @@ mod tests {
                 batch_spans: 1,
                 batch_delay_ms: 1,
             }),
+            probes: full_probes(),
+            postgres: [(
+                "db".to_owned(),
+                Postgres {
+                    dsn_file: "/s".into(),
+                    timeout_ms: 10,
+                    enable: vec!["wal".into()],
+                    disable: vec!["locks".into()],
+                    exclude_databases: vec!["x".into()],
+                },
+            )]
+            .into(),
             gate: Some(Gate {
                 prometheus: Some(server.clone()),
                 alertmanager: Some(server),
@@ -346,9 +493,24 @@ mod tests {
             &["gate", "alertmanager"],
             &["gate", "elasticsearch"],
             &["gate", "services", "booking"],
+            &["probes", "a"],
+            &["probes", "a", "http"],
+            &["probes", "a", "http", "auth"],
+            &["probes", "a", "http", "tls"],
+            &["probes", "a", "tcp"],
+            &["probes", "a", "tcp", "tlsConfig"],
+            &["probes", "a", "dns"],
+            &["probes", "a", "dns", "tlsConfig"],
+            &["probes", "a", "dns", "validateAnswerRrs"],
+            &["probes", "a", "icmp"],
+            &["postgres", "db"],
         ] {
             let found = path.iter().fold(&value, |value, name| &value[*name]);
-            assert_eq!(keys(found), listed(path));
+            let mut found = keys(found);
+            if path == ["probes", "a", "http", "auth"] {
+                found = vec!["apiKeyFile".into(), "basic".into(), found.remove(0)];
+            }
+            assert_eq!(found, listed(path));
         }
     }
 

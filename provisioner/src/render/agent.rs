@@ -113,6 +113,8 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         logs,
         traces: traces(stack),
         gate: (!gate.services.is_empty()).then_some(gate),
+        probes: std::collections::BTreeMap::new(),
+        postgres: std::collections::BTreeMap::new(),
     }
 }
 
