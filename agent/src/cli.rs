@@ -83,6 +83,23 @@ pub enum Command {
         Exit codes of diff: 0 in step, 2 different, 4 no baseline or nothing seen yet; 1 operational \
         error, 64 usage, 65 bad configuration")]
     Baseline(BaselineArgs),
+    /// Runs one configured probe now and tells step by step what happened: 0 success, 1 failure.
+    #[command(after_help = "Example:\n  kai-agent probe booking-page --config agent.yaml")]
+    Probe {
+        /// The probe, as probes: of the configuration names it.
+        name: String,
+        /// The configuration file.
+        #[arg(
+            long,
+            value_name = "FILE",
+            env = "KAI_AGENT_CONFIG",
+            hide_env_values = true
+        )]
+        config: PathBuf,
+        /// At most this long [default: the probe's own timeout, or 10s].
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        timeout: Option<Duration>,
+    },
     /// Writes a completion script for a shell to standard output.
     #[command(after_help = "Example:\n  kai-agent completions zsh > ~/.zfunc/_kai-agent")]
     Completions {

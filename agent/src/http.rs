@@ -26,6 +26,7 @@ use crate::shutdown::ended;
 
 pub mod admin;
 pub mod pages;
+mod probes;
 mod socket;
 mod stalled;
 

@@ -20,6 +20,7 @@ pub mod logs;
 pub mod node;
 pub mod otlp_metrics;
 pub mod privacy;
+pub mod probes;
 pub mod process;
 pub mod procfs;
 pub mod reload;

@@ -10,7 +10,7 @@ use clap::{CommandFactory, Parser};
 use kai_agent::app::{self, RunError};
 use kai_agent::cli::{BaselineArgs, Cli, Command, GateArgs, GateCommand, Output};
 use kai_agent::security::baseline::command as baseline;
-use kai_agent::{check, gate, logging};
+use kai_agent::{check, gate, logging, probes};
 use kai_contract::exit;
 
 fn main() -> ExitCode {
@@ -33,6 +33,11 @@ fn main() -> ExitCode {
         Command::Check { config, output } => check(&config, output),
         Command::Gate(args) => judge(&args),
         Command::Baseline(args) => compare(&args),
+        Command::Probe {
+            name,
+            config,
+            timeout,
+        } => probe(&config, &name, timeout),
         Command::Completions { shell } => completions(shell),
     };
     result.unwrap_or_else(|error| {
@@ -122,6 +127,34 @@ fn compare(args: &BaselineArgs) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(stop.code))
         }
     }
+}
+
+fn probe(
+    config: &Path,
+    name: &str,
+    timeout: Option<std::time::Duration>,
+) -> anyhow::Result<ExitCode> {
+    let loaded = match check::load(config) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("{error}");
+            return Ok(ExitCode::from(exit::BAD_SPEC));
+        }
+    };
+    let Some(told) = probes::run_once(&loaded.settings.probes, name, timeout)? else {
+        let known: Vec<_> = loaded.settings.probes.keys().map(String::as_str).collect();
+        eprintln!(
+            "kai-agent: there is no probe \"{name}\"; known are: {}",
+            known.join(", ")
+        );
+        return Ok(ExitCode::from(exit::USAGE));
+    };
+    print(told.text.as_bytes()).context("cannot write the report to standard output")?;
+    Ok(ExitCode::from(if told.success {
+        exit::OK
+    } else {
+        exit::ERROR
+    }))
 }
 
 fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {

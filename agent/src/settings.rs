@@ -8,6 +8,7 @@ use kai_contract::agent_config::{AgentConfig, IPVS_LABELS, OPT_IN, Problem};
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::logs::source;
+use crate::probes::{self, Probes};
 use crate::scrape::Prepared;
 
 /// node_exporter's own defaults; Debian's package has another for the mount points.
@@ -81,6 +82,7 @@ pub struct Settings {
     pub systemd_start_time_metrics: bool,
     pub tapestats_devices: Filter,
     pub textfile_directories: Vec<String>,
+    pub probes: Probes,
     /// Applications by name, their rules compiled.
     pub applications: BTreeMap<String, Arc<Prepared>>,
 }
@@ -123,7 +125,10 @@ impl Settings {
             }
         };
         let none = None;
+        let mut more = Vec::new();
+        let probes = probes::prepare(config, &mut more);
         let mut settings = Self {
+            probes,
             disabled: given.disable.clone(),
             enabled: given.enable.clone(),
             timeout: given.timeout_ms.map_or(TIMEOUT, Duration::from_millis),
@@ -222,6 +227,7 @@ impl Settings {
         patterns
             .problems
             .extend(config.logs.iter().flat_map(source::problems));
+        patterns.problems.append(&mut more);
         for (name, application) in &config.applications {
             match Prepared::new(name, application.clone(), config.team_series()) {
                 Ok(prepared) => {

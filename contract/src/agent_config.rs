@@ -12,6 +12,7 @@ mod keys;
 mod logs;
 mod otlp_metrics;
 mod privacy;
+mod probes;
 mod problems;
 mod remote_write;
 mod scrape;
@@ -29,6 +30,10 @@ pub use logs::{
 };
 pub use otlp_metrics::OtlpMetrics;
 pub use privacy::{Privacy, Pseudonymise, Redact, Redacted};
+pub use probes::{
+    Compression, DnsProbe, DnsTransport, ExpectLabel, HeaderMatch, HttpProbe, IcmpProbe,
+    IpProtocol, Probe, ProbeTls, QueryResponse, RecordRules, TcpProbe,
+};
 pub use remote_write::{RemoteEndpoint, RemoteWrite};
 pub use scrape::{
     Budgets, MOST_SERIES, MOST_TEAM_SERIES, Relabel, RelabelAction, SERIES_LIMIT,
@@ -41,7 +46,7 @@ pub use security::{
 pub use traces::{Traces, judge_otlp_endpoint};
 
 pub use keys::{KEYS, allowed_keys, nearest};
-pub use problems::Problem;
+pub use problems::{DNS_CLASSES, DNS_RCODES, DNS_TYPES, Problem, dns_number};
 
 /// The version that this build writes.
 pub const VERSION: u32 = 2;
@@ -169,6 +174,9 @@ pub struct AgentConfig {
     /// No metrics are taken by OTLP without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otlp_metrics: Option<OtlpMetrics>,
+    /// Questions to endpoints, asked at `/probe/<name>`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub probes: BTreeMap<String, Probe>,
     /// Milliseconds between two of the agent's own scrapes of a target, which there are with
     /// `remoteWrite` and with business figures of series; 15000 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

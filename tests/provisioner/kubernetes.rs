@@ -169,9 +169,6 @@ fn no_pod_may_do_more_than_it_needs() {
             assert!(!secrets, "{object}");
         }
     }
-    let whole = objects
-        .iter()
-        .filter(|o| o["metadata"]["namespace"].is_null());
     // Cluster-wide is only what kube-state-metrics and kubelets need, and none can write.
     let wide: Vec<&Value> = objects
         .iter()

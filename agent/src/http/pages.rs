@@ -11,7 +11,7 @@ use hyper::header::{
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
-use super::{Reply, json, text, typed};
+use super::{Reply, json, probes, text, typed};
 use crate::business::page::{self, Form};
 use crate::exposition::open_metrics;
 use crate::otlp_metrics;
@@ -21,7 +21,7 @@ use crate::self_metrics::AppScrape;
 use crate::state::State;
 
 const OPENMETRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(super) const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Every page there is.
 const PAGES: &[&str] = &[
@@ -30,6 +30,7 @@ const PAGES: &[&str] = &[
     "/metrics/app/<name>",
     "/metrics/business",
     "/metrics/otlp/<service>",
+    "/probe/<name>",
     "/sd/otlp",
     "/live",
     "/ready",
@@ -58,6 +59,9 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>) -> Reply {
     }
     if let Some(name) = path.strip_prefix("/metrics/otlp/") {
         return pushed(&state, name, headers);
+    }
+    if let Some(name) = path.strip_prefix("/probe/") {
+        return probes::page(&state, name, &request).await;
     }
     match path {
         "/metrics" => metrics(state, headers).await,
@@ -273,6 +277,11 @@ fn index(state: &State) -> Reply {
     for name in in_force.config.applications.keys() {
         body.push_str(&format!(
             "<li><a href=\"/metrics/app/{name}\">/metrics/app/{name}</a></li>"
+        ));
+    }
+    for name in in_force.config.probes.keys() {
+        body.push_str(&format!(
+            "<li><a href=\"/probe/{name}?debug=true\">/probe/{name}</a></li>"
         ));
     }
     body.push_str(

@@ -2,6 +2,20 @@
 //! that was probably meant.
 
 const AUTH: &[&str] = &["apiKeyFile", "tokenFile", "basic"];
+const TLS: &[&str] = &[
+    "caFile",
+    "certFile",
+    "keyFile",
+    "serverName",
+    "dangerousInsecureSkipVerify",
+];
+const HEADER: &[&str] = &["header", "regexp", "allowMissing"];
+const RECORDS: &[&str] = &[
+    "failIfMatchesRegexp",
+    "failIfAllMatchRegexp",
+    "failIfNotMatchesRegexp",
+    "failIfNoneMatchesRegexp",
+];
 const BASIC: &[&str] = &["username", "passwordFile"];
 
 /// Allowed keys by path; `*` stands for any one name or list index.
@@ -26,6 +40,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "otlpMetrics",
             "roundIntervalMs",
             "remoteWrite",
+            "probes",
         ],
     ),
     ("admin", &["socket"]),
@@ -232,6 +247,94 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ),
     ("security.suid", &["paths", "exclude"]),
     ("security.certificates", &["paths", "exclude", "top"]),
+    ("probes", &[]),
+    ("probes.*", &["timeoutMs", "http", "tcp", "dns", "icmp"]),
+    (
+        "probes.*.http",
+        &[
+            "url",
+            "method",
+            "headers",
+            "body",
+            "bodyFile",
+            "validStatusCodes",
+            "validHttpVersions",
+            "preferredIpProtocol",
+            "ipProtocolFallback",
+            "followRedirects",
+            "enableHttp2",
+            "failIfSsl",
+            "failIfNotSsl",
+            "failIfBodyMatchesRegexp",
+            "failIfBodyNotMatchesRegexp",
+            "failIfHeaderMatches",
+            "failIfHeaderNotMatches",
+            "compression",
+            "bodySizeLimit",
+            "auth",
+            "tls",
+        ],
+    ),
+    ("probes.*.http.headers", &[]),
+    ("probes.*.http.failIfHeaderMatches.*", HEADER),
+    ("probes.*.http.failIfHeaderNotMatches.*", HEADER),
+    ("probes.*.http.auth", AUTH),
+    ("probes.*.http.auth.basic", BASIC),
+    ("probes.*.http.tls", TLS),
+    (
+        "probes.*.tcp",
+        &[
+            "address",
+            "preferredIpProtocol",
+            "ipProtocolFallback",
+            "sourceIpAddress",
+            "tls",
+            "tlsConfig",
+            "queryResponse",
+        ],
+    ),
+    ("probes.*.tcp.tlsConfig", TLS),
+    (
+        "probes.*.tcp.queryResponse.*",
+        &["expect", "expectBytes", "labels", "send", "starttls"],
+    ),
+    ("probes.*.tcp.queryResponse.*.labels.*", &["name", "value"]),
+    (
+        "probes.*.dns",
+        &[
+            "server",
+            "queryName",
+            "queryType",
+            "queryClass",
+            "recursionDesired",
+            "transportProtocol",
+            "dnsOverTls",
+            "tlsConfig",
+            "preferredIpProtocol",
+            "ipProtocolFallback",
+            "sourceIpAddress",
+            "validRcodes",
+            "validateAnswerRrs",
+            "validateAuthorityRrs",
+            "validateAdditionalRrs",
+        ],
+    ),
+    ("probes.*.dns.tlsConfig", TLS),
+    ("probes.*.dns.validateAnswerRrs", RECORDS),
+    ("probes.*.dns.validateAuthorityRrs", RECORDS),
+    ("probes.*.dns.validateAdditionalRrs", RECORDS),
+    (
+        "probes.*.icmp",
+        &[
+            "host",
+            "preferredIpProtocol",
+            "ipProtocolFallback",
+            "sourceIpAddress",
+            "payloadSize",
+            "dontFragment",
+            "ttl",
+        ],
+    ),
 ];
 
 /// The keys that may stand in the map at `path`, `None` if its keys are the user's own names.
@@ -281,7 +384,7 @@ mod tests {
     use crate::agent_config::{
         AgentConfig, Business, BusinessFigure, BusinessRule, COLLECTORS, Elasticsearch, Gate,
         GateServer, GateService, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs,
-        Multiline, OtlpMetrics, Privacy, Pseudonymise, Redact, RemoteEndpoint, RemoteWrite,
+        Multiline, OtlpMetrics, Privacy, Probe, Pseudonymise, Redact, RemoteEndpoint, RemoteWrite,
         RuleSource, Security, TraceLanguage, Traces, VERSION,
     };
 
@@ -296,6 +399,26 @@ mod tests {
         assert!(allowed_keys(&["rotate", "0"]).unwrap().contains(&"keep"));
         assert_eq!(allowed_keys(&["applications"]), None);
         assert_eq!(allowed_keys(&["nowhere"]), None);
+    }
+
+    /// A probe with every key.
+    fn full_probes() -> std::collections::BTreeMap<String, Probe> {
+        let tls = "{caFile: /c, certFile: /d, keyFile: /k, serverName: h}";
+        let header = "[{header: a, regexp: b}]";
+        let rules = "{failIfMatchesRegexp: [a], failIfAllMatchRegexp: [a], \
+                     failIfNotMatchesRegexp: [a], failIfNoneMatchesRegexp: [a]}";
+        let text = format!(
+            "a: {{timeoutMs: 1, http: {{url: u, headers: {{a: b}}, body: x, bodyFile: /b, \
+             validStatusCodes: [200], validHttpVersions: [HTTP/1.1], failIfBodyMatchesRegexp: [x], \
+             failIfBodyNotMatchesRegexp: [x], failIfHeaderMatches: {header}, \
+             failIfHeaderNotMatches: {header}, compression: gzip, auth: {{tokenFile: /t}}, tls: \
+             {tls}}}, tcp: {{address: 'h:1', sourceIpAddress: '::', tlsConfig: {tls}, \
+             queryResponse: [{{}}]}}, dns: {{server: h, queryName: a, tlsConfig: {tls}, \
+             sourceIpAddress: '::', validRcodes: [NOERROR], validateAnswerRrs: {rules}, \
+             validateAuthorityRrs: {rules}, validateAdditionalRrs: {rules}}}, icmp: {{host: h, \
+             sourceIpAddress: '::'}}}}"
+        );
+        serde_yaml::from_str(&text).unwrap()
     }
 
     /// [`KEYS`] and the serde types must not drift apart: every key that a full configuration
@@ -454,6 +577,7 @@ mod tests {
                 start_at_zero_ms: 1,
                 max_series: 1,
             }),
+            probes: full_probes(),
             gate: Some(Gate {
                 prometheus: Some(server.clone()),
                 alertmanager: Some(server),
@@ -544,9 +668,23 @@ mod tests {
             &["otlpMetrics"],
             &["remoteWrite"],
             &["remoteWrite", "endpoints", "central"],
+            &["probes", "a"],
+            &["probes", "a", "http"],
+            &["probes", "a", "http", "auth"],
+            &["probes", "a", "http", "tls"],
+            &["probes", "a", "tcp"],
+            &["probes", "a", "tcp", "tlsConfig"],
+            &["probes", "a", "dns"],
+            &["probes", "a", "dns", "tlsConfig"],
+            &["probes", "a", "dns", "validateAnswerRrs"],
+            &["probes", "a", "icmp"],
         ] {
             let found = path.iter().fold(&value, |value, name| &value[*name]);
-            assert_eq!(keys(found), listed(path));
+            let mut found = keys(found);
+            if path == ["probes", "a", "http", "auth"] {
+                found = vec!["apiKeyFile".into(), "basic".into(), found.remove(0)];
+            }
+            assert_eq!(found, listed(path));
         }
         let rule = &value["business"]["metrics"]["m_total"]["from"][0];
         assert_eq!(

@@ -9,7 +9,10 @@ use std::path::Path;
 mod business;
 mod gate;
 mod logs;
+mod probes;
 mod remote_write;
+
+pub use probes::{DNS_CLASSES, DNS_RCODES, DNS_TYPES, dns_number};
 
 use super::keys::nearest;
 use super::{AgentConfig, COLLECTORS, IPVS_LABELS, OLDEST_VERSION, VERSION, scrape};
@@ -71,6 +74,7 @@ impl AgentConfig {
                 "give milliseconds from 1000 to 3600000 (an hour)",
             ));
         }
+        probes::check(self, &mut found);
         found.extend(self.gate.iter().flat_map(super::Gate::problems));
         if let Some(security) = &self.security {
             security.problems(self.state.is_some(), &mut found);
@@ -204,20 +208,8 @@ fn collectors(config: &AgentConfig, found: &mut Vec<Problem>) {
 
 fn applications(config: &AgentConfig, found: &mut Vec<Problem>) {
     for (name, application) in &config.applications {
-        let good = !name.is_empty()
-            && name.len() <= MAX_NAME
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-            && name.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if !good {
-            found.push(Problem::new(
-                format!("applications.{name}"),
-                format!(
-                    "\"{name}\" cannot be a name in /metrics/app/<name>; use letters, digits, '-', \
-                     '_' and '.', beginning with a letter or digit, at most {MAX_NAME}"
-                ),
-            ));
+        if let Some(message) = name_in_path(name, "/metrics/app/<name>") {
+            found.push(Problem::new(format!("applications.{name}"), message));
         }
         if let Some(message) = address(
             &application.url,
@@ -236,6 +228,22 @@ fn applications(config: &AgentConfig, found: &mut Vec<Problem>) {
             ));
         }
     }
+}
+
+/// What is wrong with a name that stands in an address, if anything.
+fn name_in_path(name: &str, path: &str) -> Option<String> {
+    let good = !name.is_empty()
+        && name.len() <= MAX_NAME
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    (!good).then(|| {
+        format!(
+            "\"{name}\" cannot be a name in {path}; use letters, digits, '-', '_' and '.', \
+             beginning with a letter or digit, at most {MAX_NAME}"
+        )
+    })
 }
 
 /// What is wrong with an http address, if anything. `instead` says how else to tell who asks.

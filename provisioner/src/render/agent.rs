@@ -125,6 +125,7 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         }),
         round_interval_ms: remote_write.as_ref().map(|_| round_interval(stack)),
         remote_write,
+        probes: std::collections::BTreeMap::new(),
     }
 }
 

@@ -79,6 +79,7 @@ fn config(disable: Vec<String>) -> AgentConfig {
         gate: None,
         security: None,
         otlp_metrics: None,
+        probes: std::collections::BTreeMap::new(),
         round_interval_ms: None,
         remote_write: None,
     }

@@ -1,0 +1,51 @@
+//! `/probe/<name>`: runs a configured probe and answers with its page, also when it failed; that is
+//! what `probe_success` is for. With `?debug=true`, what happened step by step.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
+
+use super::pages::METRICS_TYPE;
+use super::{Reply, text, typed};
+use crate::probes;
+use crate::scrape::fetch::scrape_timeout;
+use crate::state::State;
+
+pub(super) async fn page(state: &State, name: &str, request: &Request<Incoming>) -> Reply {
+    let in_force = state.in_force.load_full();
+    let Some(probe) = in_force.settings.probes.get(name) else {
+        let names: Vec<_> = in_force
+            .settings
+            .probes
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let known = if names.is_empty() {
+            "none are configured; add one under probes:".to_owned()
+        } else {
+            format!("known are {}", names.join(", "))
+        };
+        return text(
+            StatusCode::NOT_FOUND,
+            format!("there is no probe \"{name}\"; {known}\n"),
+        );
+    };
+    let debug = request
+        .uri()
+        .query()
+        .is_some_and(|query| query.split('&').any(|part| part == "debug=true"));
+    let limit = probe.limit(scrape_timeout(request.headers()));
+    let (success, report) = Arc::clone(probe).run(limit).await;
+    if !success {
+        tracing::debug!(
+            probe = name,
+            reason = report.reason().unwrap_or("unknown"),
+            "probe failed"
+        );
+    }
+    if debug {
+        return text(StatusCode::OK, probes::debug(&report));
+    }
+    typed(StatusCode::OK, METRICS_TYPE, report.page())
+}
