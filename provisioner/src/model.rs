@@ -6,7 +6,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use kai_contract::agent_config::{LogContainer, LogFormat, Multiline, Redacted};
+pub use kai_contract::agent_config::{
+    BusinessFigure, LogContainer, LogFormat, Multiline, Redacted,
+};
 
 /// One stack in one environment.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +30,8 @@ pub struct Stack {
     pub agent: Agent,
     pub services: BTreeMap<String, Service>,
     pub teams: BTreeMap<String, Team>,
+    /// The platform's own figures; a source that is missing is reported.
+    pub metrics: BTreeMap<String, BusinessFigure>,
     pub privacy: Privacy,
     pub smtp: Option<Smtp>,
     pub routing: Routing,

@@ -5,6 +5,7 @@
 mod gate;
 mod kubernetes;
 mod logs;
+mod metrics;
 mod routing;
 mod rules;
 mod secrets;
@@ -80,6 +81,16 @@ pub const CHECKS: &[Check] = &[
         name: "multiline-rule",
         what: "`logs.multiline` has one rule and no endless pause",
         run: logs::one_rule_joins,
+    },
+    Check {
+        name: "metric-name",
+        what: "`metrics` have names and labels of counters that do not clash",
+        run: metrics::names_are_counters,
+    },
+    Check {
+        name: "metric-source",
+        what: "each of `metrics` has one source, which exists, and a condition that can be read",
+        run: metrics::sources_are_one,
     },
     Check {
         name: "privacy-field",

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use kai_contract::agent_config::{
-    Admin, AgentConfig, Application, Collectors, HttpAuth, OtlpMetrics, RemoteEndpoint,
-    RemoteWrite, Roots, Rotate, Traces, VERSION,
+    Admin, AgentConfig, Application, Business, Collectors, HttpAuth, OtlpMetrics, RemoteEndpoint,
+    RemoteWrite, Roots, Rotate, RuleSource, Traces, VERSION,
 };
 use kai_contract::signals;
 
@@ -75,6 +75,10 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
     });
     let logs = logs::config(stack, layout, secrets);
     let remote_write = remote_write(stack, secrets);
+    let business = business(stack);
+    let counts_series = business
+        .as_ref()
+        .is_some_and(|business| business.rules(RuleSource::Metric).next().is_some());
     let mut rotate: Vec<PathBuf> = super::process_names(stack)
         .iter()
         .map(|name| layout.log(name))
@@ -113,18 +117,19 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
                 keep: KEEP_LOGS,
             })
             .collect(),
-        state: (logs.is_some() || stack.agent.security.is_some()).then(|| layout.root.join(STATE)),
+        state: (logs.is_some() || business.is_some() || stack.agent.security.is_some())
+            .then(|| layout.root.join(STATE)),
         logs,
         traces: traces(stack),
-        business: None,
         gate: (!gate.services.is_empty()).then_some(gate),
         security: stack.agent.security.clone(),
         otlp_metrics: stack.agent.otlp_series.map(|series| OtlpMetrics {
             series_per_service: series,
             ..OtlpMetrics::default()
         }),
-        round_interval_ms: remote_write.as_ref().map(|_| round_interval(stack)),
+        round_interval_ms: (remote_write.is_some() || counts_series).then(|| round_interval(stack)),
         remote_write,
+        business,
         probes: std::collections::BTreeMap::new(),
     }
 }
@@ -132,6 +137,22 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
 /// The agent's own scrapes are as frequent as Prometheus' are.
 fn round_interval(stack: &Stack) -> u64 {
     u64::try_from(stack.defaults.scrape_interval.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The platform's own figures.
+fn business(stack: &Stack) -> Option<Business> {
+    if stack.metrics.is_empty() {
+        return None;
+    }
+    let services = stack.services.values();
+    Some(Business {
+        teams: services
+            .map(|service| (service.name.clone(), service.team.clone()))
+            .collect(),
+        // Longer than a scrape is away, so that Prometheus sees the 0 that a new series rises from.
+        start_at_zero_ms: round_interval(stack).saturating_mul(3) / 2,
+        ..Business::of(stack.metrics.clone())
+    })
 }
 
 /// Where samples are written besides being shown.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kai_contract::agent_config::{LogFormat, LogSource, LogStart, Logs, Privacy, Pseudonymise};
+use kai_contract::agent_config::{
+    LogFormat, LogSource, LogStart, Logs, Privacy, Pseudonymise, RuleSource,
+};
 
 use super::elasticsearch::{canary_stream, log_stream};
 use super::gate;
@@ -22,16 +24,28 @@ pub fn canary_file(layout: &Layout) -> PathBuf {
     layout.root.join("log/canary.log")
 }
 
-/// Nothing when there is no Elasticsearch to send lines to.
+/// Nothing when lines neither have an Elasticsearch to go to nor are counted.
 pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> Option<Logs> {
     let elasticsearch = gate::elasticsearch(stack, &mut |reference| {
         secrets.file("agent-elasticsearch", reference)
-    })?;
+    });
+    let counted = |name: &str| {
+        let figures = stack.metrics.values().flat_map(|figure| &figure.from);
+        figures
+            .filter(|rule| rule.source == RuleSource::Log)
+            .any(|rule| rule.service.as_deref() == Some(name))
+    };
+    if elasticsearch.is_none() && !stack.services.keys().any(|name| counted(name)) {
+        return None;
+    }
     let mut sources: BTreeMap<String, LogSource> = stack
         .services
         .values()
         .filter_map(|service| {
             let logs = service.logs.as_ref()?;
+            if elasticsearch.is_none() && !counted(&service.name) {
+                return None;
+            }
             let data = layout.root.join("data").join(&service.name);
             let data = data.to_string_lossy();
             let source = LogSource {
@@ -53,24 +67,26 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
             Some((service.name.clone(), source))
         })
         .collect();
-    sources.insert(
-        CANARY.to_owned(),
-        LogSource {
-            paths: vec![canary_file(layout).to_string_lossy().into_owned()],
-            exclude: Vec::new(),
-            format: LogFormat::Json,
-            pattern: None,
-            container: None,
-            multiline: None,
-            time_zone: None,
-            data_stream: canary_stream(stack),
-            fields: fields(stack, "kai-observe", &stack.routing.fallback_team),
-            start: LogStart::Beginning,
-        },
-    );
+    if elasticsearch.is_some() {
+        sources.insert(
+            CANARY.to_owned(),
+            LogSource {
+                paths: vec![canary_file(layout).to_string_lossy().into_owned()],
+                exclude: Vec::new(),
+                format: LogFormat::Json,
+                pattern: None,
+                container: None,
+                multiline: None,
+                time_zone: None,
+                data_stream: canary_stream(stack),
+                fields: fields(stack, "kai-observe", &stack.routing.fallback_team),
+                start: LogStart::Beginning,
+            },
+        );
+    }
     Some(Logs {
         sources,
-        elasticsearch: Some(elasticsearch),
+        elasticsearch,
         privacy: privacy(stack, secrets),
         memory_bytes: MEMORY_BYTES,
         dead_letter_bytes: DEAD_LETTER_BYTES,

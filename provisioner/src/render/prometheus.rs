@@ -14,6 +14,9 @@ use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload,
 /// The agent's own page: node metrics and drills.
 pub(super) const AGENT_JOB: &str = "kai-agent";
 
+/// The platform's own figures, which the agent counts.
+const BUSINESS_JOB: &str = "kai-business";
+
 /// One endpoint that Prometheus scrapes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
@@ -40,6 +43,12 @@ pub fn targets(stack: &Stack) -> Vec<Target> {
         interval: stack.defaults.scrape_interval,
     };
     let mut out = vec![own(AGENT_JOB, stack.ports.agent())];
+    if !stack.metrics.is_empty() {
+        out.push(Target {
+            path: "/metrics/business".into(),
+            ..own(BUSINESS_JOB, stack.ports.agent())
+        });
+    }
     if stack.systems.alertmanager.is_some() {
         out.push(own("alertmanager", stack.ports.alertmanager()));
     }
@@ -256,8 +265,9 @@ fn job(stack: &Stack, target: &Target) -> Value {
             },
         }],
     });
-    if target.job == AGENT_JOB {
-        // A drill names its own team; without this it would become `exported_team`.
+    if [AGENT_JOB, BUSINESS_JOB].contains(&target.job.as_str()) {
+        // A drill names its own team, a figure the service and team that it is of; without this
+        // they would become `exported_team`.
         out["honor_labels"] = json!(true);
     }
     out

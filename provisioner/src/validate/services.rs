@@ -83,14 +83,15 @@ pub(super) fn pages_differ(subject: &Subject<'_>, findings: &mut Findings) {
         let name = service.name.as_str();
         let Some(page) = service.metrics.as_deref() else {
             let path = ["services", name, "metrics"];
-            if service.health.is_none() && !reported(findings, &path) {
+            let watched = service.health.is_some() || service.logs.is_some();
+            if !watched && !reported(findings, &path) {
                 findings
                     .warning(
                         "nothing-to-observe",
                         subject.key(&["services", name]),
-                        format!("service `{name}` has neither `metrics` nor `health`"),
+                        format!("service `{name}` has neither `metrics` nor `health` nor `logs`"),
                     )
-                    .help("add `metrics: http://…`; without a page nothing is known about it");
+                    .help("add `metrics: http://…`; nothing is known about it yet");
             }
             continue;
         };

@@ -6,6 +6,7 @@ mod alerts;
 mod components;
 mod kubernetes;
 mod logs;
+mod metrics;
 mod remote_write;
 mod routing;
 mod security;
@@ -19,6 +20,7 @@ use alerts::ALERTS;
 use components::COMPONENTS;
 use kubernetes::KUBERNETES;
 use logs::PRIVACY;
+use metrics::METRIC;
 use routing::{ROUTING, SMTP, TEAM};
 use services::SERVICE;
 use systems::SYSTEMS;
@@ -170,6 +172,15 @@ pub static STACK: Object = Object {
             Kind::Object(&ALERTS),
             "{ rules: [alert-rules/*.yaml] }",
             "What raises an alert.",
+        ),
+        Field::new(
+            "metrics",
+            Kind::Map {
+                key: Format::LabelName,
+                value: &Kind::Object(&METRIC),
+            },
+            "{ kai_bookings_total: { labels: { channel: 6 }, from: { metric: booking_created_total } } }",
+            "The platform's own figures, by name.",
         ),
         Field::new(
             "privacy",
