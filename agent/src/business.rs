@@ -19,7 +19,6 @@ use crate::shutdown::ended;
 use crate::state::State;
 
 pub mod disk;
-pub mod dry_run;
 pub mod figures;
 pub mod follow;
 pub mod page;

@@ -43,6 +43,12 @@ pub fn copy_tree(from: &Path, to: &Path) {
     }
 }
 
+/// An address of the loopback that nobody listens on just now.
+pub fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
 /// Waits until the question is answered with something.
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
