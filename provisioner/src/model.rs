@@ -404,7 +404,7 @@ impl Default for ComponentPolicy {
 /// `agent:` of the spec.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agent {
-    pub disable_collectors: Vec<String>,
+    pub collectors: kai_contract::agent_config::Collectors,
     /// By name.
     pub remote_write: BTreeMap<String, RemoteWrite>,
     /// Series that one service may push by OTLP; `None`: none are taken.

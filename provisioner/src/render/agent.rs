@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use kai_contract::agent_config::{
-    Admin, AgentConfig, Application, Business, Collectors, HttpAuth, OtlpMetrics, RemoteEndpoint,
-    RemoteWrite, Roots, Rotate, RuleSource, Traces, VERSION,
+    Admin, AgentConfig, Application, Business, HttpAuth, OtlpMetrics, RemoteEndpoint, RemoteWrite,
+    Roots, Rotate, RuleSource, Traces, VERSION,
 };
 use kai_contract::signals;
 
@@ -91,10 +91,7 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
             socket: Some(layout.agent_socket()),
         },
         roots: Roots::default(),
-        collectors: Collectors {
-            disable: stack.agent.disable_collectors.clone(),
-            ..Collectors::default()
-        },
+        collectors: stack.agent.collectors.clone(),
         applications: stack
             .services
             .values()

@@ -1,23 +1,26 @@
 //! The checked tree as a [`Stack`]: defaults filled in, paths absolute, references in place of
 //! secrets. Rule files are added by the caller, which reads them.
 
+mod collectors;
+mod metrics;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use kai_contract::agent_config::{BusinessRule, Redact, RuleSource, Security, TraceLanguage};
+use kai_contract::agent_config::{Redact, Security, TraceLanguage};
 use sha2::{Digest, Sha256};
 
 use super::schema::table;
 use super::tree::Node;
 use super::view::View;
 use crate::model::{
-    Agent, Alertmanager, Alerts, Auth, BusinessFigure, Channel, ComponentPolicy, Connection,
-    Defaults, Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, KubeState,
-    KubeStatePlacement, Kubernetes, LeftOut, LogContainer, LogFormat, Multiline, Owner, Placement,
-    Ports, Privacy, Prometheus, Pseudonymise, RemoteWrite, Resources, Routing, RuleKind,
-    RuleOverride, Run, RunsOn, SecretRef, SecretSource, Service, ServiceGate, ServiceLogs,
-    Severity, Smtp, SourceKind, Stack, Systems, Team,
+    Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
+    Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, KubeState, KubeStatePlacement,
+    Kubernetes, LeftOut, LogContainer, LogFormat, Multiline, Owner, Placement, Ports, Privacy,
+    Prometheus, Pseudonymise, RemoteWrite, Resources, Routing, RuleKind, RuleOverride, Run, RunsOn,
+    SecretRef, SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind, Stack,
+    Systems, Team,
 };
 
 /// What the tree cannot say.
@@ -78,7 +81,7 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
         systems,
         components: components(spec.child("components"), base_dir),
         agent: Agent {
-            disable_collectors: spec.child("agent").child("collectors").texts("disable"),
+            collectors: collectors::collectors(spec.child("agent").child("collectors")),
             remote_write: remote_write(spec.child("agent"), base_dir),
             otlp_series: {
                 let otlp = spec.child("agent").child("otlpMetrics");
@@ -92,7 +95,7 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
         smtp: spec
             .given("smtp")
             .map(|_| smtp(spec.child("smtp"), base_dir)),
-        metrics: metrics(spec),
+        metrics: metrics::metrics(spec),
         privacy: privacy(spec.child("privacy"), base_dir),
         routing: routing(spec.child("routing"), &teams, base_dir),
         teams,
@@ -498,50 +501,6 @@ fn multiline(view: View<'_>) -> Multiline {
         max_lines: view.integer("maxLines") as usize,
         pause_ms: u64::try_from(view.duration("pause").as_millis()).unwrap_or(u64::MAX),
     }
-}
-
-fn metrics(spec: View<'_>) -> BTreeMap<String, BusinessFigure> {
-    let figure = |(name, view): (&str, View<'_>)| {
-        let labels = view.text_map("labels").into_iter();
-        let figure = BusinessFigure {
-            help: view.text("help").unwrap_or_default(),
-            unit: view.text("unit").unwrap_or_default(),
-            labels: labels
-                .map(|(label, most)| (label, most.parse().unwrap_or(1)))
-                .collect(),
-            from: sources(view.child("from")),
-        };
-        (name.to_owned(), figure)
-    };
-    spec.children("metrics").into_iter().map(figure).collect()
-}
-
-fn sources(from: View<'_>) -> Vec<BusinessRule> {
-    let rule = |view: View<'_>, source: RuleSource| BusinessRule {
-        source,
-        metric: None,
-        service: view.text("service"),
-        condition: view.text("where"),
-        add: None,
-        labels: view.text_map("labels"),
-    };
-    let mut out = Vec::new();
-    if let Some(metric) = from.text("metric") {
-        out.push(BusinessRule {
-            metric: Some(metric),
-            ..rule(from, RuleSource::Metric)
-        });
-    }
-    for (key, source) in [("log", RuleSource::Log), ("span", RuleSource::Span)] {
-        if from.given(key).is_some() {
-            let view = from.child(key);
-            out.push(BusinessRule {
-                add: view.text("add"),
-                ..rule(view, source)
-            });
-        }
-    }
-    out
 }
 
 fn privacy(view: View<'_>, base_dir: &Path) -> Privacy {

@@ -22,7 +22,7 @@ const MOUNT_POINTS: &str = "^/(dev|proc|sys|run/credentials/.+|run/containerd/.+
 const DEVICES: &str = "^(veth|cali|lxc|azv|gke|eni[0-9a-f]{5}).*$";
 
 pub fn render(stack: &Stack, cluster: &Kubernetes, names: &Names) -> Vec<Value> {
-    let config = config(stack.agent.disable_collectors.clone());
+    let config = config(&stack.agent.collectors);
     let text = yaml::to_text(&config);
     let namespace = &names.agent_namespace;
     let object =
@@ -46,7 +46,7 @@ pub fn render(stack: &Stack, cluster: &Kubernetes, names: &Names) -> Vec<Value> 
     ]
 }
 
-fn config(disable: Vec<String>) -> AgentConfig {
+fn config(collectors: &Collectors) -> AgentConfig {
     AgentConfig {
         version: VERSION,
         listen: format!("0.0.0.0:{PORT}"),
@@ -59,14 +59,7 @@ fn config(disable: Vec<String>) -> AgentConfig {
             root: "/host/root".into(),
             udev_data: None,
         },
-        collectors: Collectors {
-            disable,
-            filesystem_mount_points_exclude: Some(MOUNT_POINTS.into()),
-            netdev_device_exclude: Some(DEVICES.into()),
-            // Netlink would show the pod's own network.
-            netdev_netlink: Some(false),
-            ..Collectors::default()
-        },
+        collectors: of_a_node(collectors),
         // Prometheus asks pods itself.
         applications: std::collections::BTreeMap::new(),
         budgets: None,
@@ -83,6 +76,29 @@ fn config(disable: Vec<String>) -> AgentConfig {
         round_interval_ms: None,
         remote_write: None,
     }
+}
+
+/// What is not said by the spec is as it should be where pods come and go.
+fn of_a_node(given: &Collectors) -> Collectors {
+    let mut out = given.clone();
+    let usual = |chosen: &mut Option<String>, included: bool, pattern: &str| {
+        if chosen.is_none() && !included {
+            *chosen = Some(pattern.to_owned());
+        }
+    };
+    usual(
+        &mut out.filesystem_mount_points_exclude,
+        given.filesystem_mount_points_include.is_some(),
+        MOUNT_POINTS,
+    );
+    usual(
+        &mut out.netdev_device_exclude,
+        given.netdev_device_include.is_some(),
+        DEVICES,
+    );
+    // Netlink would show the pod's own network.
+    out.netdev_netlink = Some(given.netdev_netlink.unwrap_or(false));
+    out
 }
 
 /// Some clusters admit `system-node-critical` outside `kube-system` only where a quota allows it.
@@ -252,7 +268,7 @@ mod tests {
 
     #[test]
     fn each_lane_adds_what_it_needs_and_no_more() {
-        let mut config = config(Vec::new());
+        let mut config = config(&Collectors::default());
         let metrics = rendered(&config);
         assert_eq!(metrics["securityContext"]["runAsUser"], NOBODY);
         assert!(metrics["containers"][0]["securityContext"]["capabilities"]["add"].is_null());

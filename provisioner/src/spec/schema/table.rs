@@ -3,6 +3,7 @@
 
 mod agent;
 mod alerts;
+pub(in crate::spec) mod collectors;
 mod components;
 mod kubernetes;
 mod logs;

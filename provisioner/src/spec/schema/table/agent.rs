@@ -1,6 +1,7 @@
 //! `agent:`, the agent on the node.
 
 use super::super::{Field, Kind, Object};
+use super::collectors::COLLECTORS;
 use super::kubernetes::RESOURCES;
 use crate::spec::format::Format;
 
@@ -43,73 +44,4 @@ pub(super) static AGENT: Object = Object {
         ),
     ],
     reserved: &["lanes", "inventory", "runsOn"],
-};
-
-static COLLECTORS: Object = Object {
-    name: "collectors",
-    doc: "Collectors of the agent.",
-    fields: &[Field::new(
-        "disable",
-        Kind::List {
-            item: &Kind::Enum {
-                values: &[
-                    "arp",
-                    "bcache",
-                    "bcachefs",
-                    "bonding",
-                    "btrfs",
-                    "conntrack",
-                    "cpu",
-                    "cpufreq",
-                    "diskstats",
-                    "dmi",
-                    "edac",
-                    "entropy",
-                    "fibrechannel",
-                    "filefd",
-                    "filesystem",
-                    "hwmon",
-                    "infiniband",
-                    "ipvs",
-                    "kernel_hung",
-                    "loadavg",
-                    "mdadm",
-                    "meminfo",
-                    "netclass",
-                    "netdev",
-                    "netstat",
-                    "nfs",
-                    "nfsd",
-                    "nvme",
-                    "os",
-                    "powersupplyclass",
-                    "pressure",
-                    "rapl",
-                    "schedstat",
-                    "selinux",
-                    "sockstat",
-                    "softnet",
-                    "stat",
-                    "tapestats",
-                    "textfile",
-                    "thermal_zone",
-                    "time",
-                    "timex",
-                    "udp_queues",
-                    "uname",
-                    "vmstat",
-                    "watchdog",
-                    "xfs",
-                    "zfs",
-                ],
-                reserved: &[],
-            },
-            unique: true,
-            min: 0,
-        },
-        "[netdev, vmstat]",
-        "Collectors that do not run; all others do.",
-    )
-    .default("[]")],
-    reserved: &["enable", "settings"],
 };
