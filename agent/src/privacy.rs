@@ -84,6 +84,15 @@ struct Finding {
     kind: Redact,
 }
 
+/// Whether there is an `@` with something on both sides of it: not the one of `"@timestamp"`.
+fn has_address_sign(text: &[u8]) -> bool {
+    let beside = |byte: Option<&u8>| {
+        byte.is_some_and(|byte| !matches!(byte, b'"' | b'\'' | 0..=b' ' | b',' | b'{' | b'['))
+    };
+    memchr::memchr_iter(b'@', text)
+        .any(|at| at > 0 && beside(text.get(at - 1)) && beside(text.get(at + 1)))
+}
+
 /// Takes out what it is told to. Shared by all lines of a lane; it holds no state between them.
 #[derive(Debug)]
 pub struct Redactor {
@@ -120,7 +129,7 @@ impl Redactor {
     pub fn suspects(&self, text: &[u8]) -> bool {
         // An address may have a user and a password in it.
         let sign = self.redact.has(Redact::Email) || self.redact.has(Redact::Token);
-        (sign && memchr::memchr(b'@', text).is_some())
+        (sign && has_address_sign(text))
             || (self.redact.numbers() && numbers::suspects(text, self.redact))
             || self.words.as_ref().is_some_and(|words| words.any(text))
             // JSON can spell any character by its number.

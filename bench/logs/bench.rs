@@ -16,14 +16,15 @@ use std::time::{Duration, Instant};
 
 fn main() {
     let mut args = std::env::args().skip(1);
-    let agent = args.next().expect("usage: bench AGENT FOLDER [LINES] [json|plain]");
+    let agent = args.next().expect("usage: bench AGENT FOLDER [LINES] [json|plain|cri] [private]");
     let folder = args.next().expect("a folder, best on tmpfs");
     let lines: u64 = args.next().map_or(5_000_000, |text| text.parse().expect("a number"));
     let kind = args.next().unwrap_or_else(|| "json".to_owned());
+    let private = args.next().is_some_and(|word| word == "private");
     let folder = Path::new(&folder);
     let log = folder.join(format!("{kind}-{lines}.log"));
     if !log.is_file() {
-        generate(&log, lines, kind == "json");
+        generate(&log, lines, &kind);
     }
     let bytes = fs::metadata(&log).unwrap().len();
     let _ = fs::remove_dir_all(folder.join("state"));
@@ -43,9 +44,15 @@ fn main() {
         format!(
             "version: 2\nlisten: 127.0.0.1:0\nstate: {state}\nlogs:\n  elasticsearch: {{ endpoints: \
              ['http://{sink}'] }}\n  sources:\n    bench:\n      paths: ['{log}']\n      dataStream: \
-             logs-kai.bench-local\n      fields: {{ service.name: bench }}\n",
+             logs-kai.bench-local\n      fields: {{ service.name: bench }}\n{container}{privacy}",
             state = folder.join("state").display(),
-            log = log.display()
+            log = log.display(),
+            container = if kind == "cri" { "      container: cri\n" } else { "" },
+            privacy = if private {
+                "  privacy: { redact: [pan, nik, email, phone, token] }\n"
+            } else {
+                ""
+            }
         ),
     )
     .unwrap();
@@ -68,8 +75,9 @@ fn main() {
     let _ = Command::new("kill").arg(child.id().to_string()).status();
     let _ = child.wait();
     println!(
-        "{kind}: {counted} lines of {:.0} bytes: {:.3} CPU s per million, {:.0} thousand lines/s, {:.1} \
+        "{kind}{}: {counted} lines of {:.0} bytes: {:.3} CPU s per million, {:.0} thousand lines/s, {:.1} \
          MB resident at most",
+        if private { ", all kinds redacted" } else { "" },
         bytes as f64 / lines as f64,
         cpu / (lines as f64 / 1e6),
         lines as f64 / seconds / 1e3,
@@ -78,11 +86,14 @@ fn main() {
     assert_eq!(counted, lines, "lines sent twice");
 }
 
-fn generate(path: &Path, lines: u64, json: bool) {
+fn generate(path: &Path, lines: u64, kind: &str) {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path).unwrap());
     for number in 0..lines {
         let (second, milli) = (number / 1000 % 60, number % 1000);
-        if json {
+        if kind == "cri" {
+            write!(out, "2026-11-24T02:06:{second:02}.{milli:03}000000Z stdout F ").unwrap();
+        }
+        if kind != "plain" {
             writeln!(
                 out,
                 "{{\"@timestamp\":\"2026-11-24T02:06:{second:02}.{milli:03}Z\",\"log.level\":\"info\",\

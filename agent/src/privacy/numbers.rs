@@ -10,8 +10,9 @@ const FEWEST: usize = 9;
 /// Digits of a run beyond which it is no number of anybody; the rest of the run is looked at anew.
 const MOST: usize = 64;
 
-/// Whether a text has digits in such a number that one of these could be among them: somewhere nine
-/// with at most one other character between two of them.
+/// Whether one of these is in a text. Asked of every line, so that what cannot be one is passed by
+/// eight bytes at a time, and what is left byte by byte without keeping digits: identifiers in
+/// hexadecimal are half of many a line, and their letters end each run before it is long enough.
 pub fn suspects(text: &[u8], redact: Redacted) -> bool {
     let mut at = 0;
     // Nine digits, each at most two bytes after the one before, put three into some eight bytes.
@@ -24,26 +25,59 @@ pub fn suspects(text: &[u8], redact: Redacted) -> bool {
             None => true,
         };
         if dense {
-            let from = begin_of_run(text, at);
-            let end = (at + 8).min(text.len());
-            let mut next = from;
-            while next < end {
-                if !text[next].is_ascii_digit() {
-                    next += 1;
-                    continue;
-                }
-                let run = Run::at(text, next);
-                if run.digits().len() >= FEWEST && run.any(text, redact) {
-                    return true;
-                }
-                next = run.end.max(next + 1);
+            match suspect_run(text, begin_of_run(text, at), at + 8, redact) {
+                Some(next) => at = next,
+                None => return true,
             }
-            at = next.max(at + 8);
         } else {
             at += 8;
         }
     }
     false
+}
+
+/// Looks from `start` until it is past `enough` and outside a run; there it says to go on, or
+/// nothing where it found something.
+fn suspect_run(text: &[u8], start: usize, enough: usize, redact: Redacted) -> Option<usize> {
+    // Digits so far, where they begin, and what stands after the last one.
+    let (mut count, mut first, mut gap) = (0, start, 0);
+    let mut at = start;
+    while let Some(&byte) = text.get(at) {
+        if byte.is_ascii_digit() {
+            if count == 0 {
+                first = at;
+            }
+            count += 1;
+            gap = 0;
+            if count == FEWEST {
+                let mut next = first;
+                while next <= at {
+                    if !text[next].is_ascii_digit() {
+                        next += 1;
+                        continue;
+                    }
+                    let run = Run::at(text, next);
+                    if run.count >= FEWEST && run.any(text, redact) {
+                        return None;
+                    }
+                    next = run.end;
+                }
+                at = next;
+                count = 0;
+                continue;
+            }
+        } else if count > 0 {
+            gap += 1;
+            if gap > 2 || !separates(byte) {
+                count = 0;
+            }
+        }
+        at += 1;
+        if count == 0 && at >= enough {
+            break;
+        }
+    }
+    Some(at)
 }
 
 /// The high bit of each byte that is a digit.
