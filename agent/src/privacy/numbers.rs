@@ -10,30 +10,56 @@ const FEWEST: usize = 9;
 /// Digits of a run beyond which it is no number of anybody; the rest of the run is looked at anew.
 const MOST: usize = 64;
 
-/// Whether one of these is in a text. Asked of every line, so that what cannot be one is passed by
-/// eight bytes at a time, and what is left byte by byte without keeping digits: identifiers in
-/// hexadecimal are half of many a line, and their letters end each run before it is long enough.
+/// Whether one of these is in a text. Asked of every line, so that it is first looked, 64 bytes at a
+/// time and without a branch, for nine bytes in a row that are digits or what may divide them: most
+/// of a line is letters, and those of hexadecimal identifiers end each run before it is long enough.
 pub fn suspects(text: &[u8], redact: Redacted) -> bool {
     let mut at = 0;
-    // Nine digits, each at most two bytes after the one before, put three into some eight bytes.
     while at < text.len() {
-        let dense = match text.get(at..at + 8) {
-            Some(chunk) => {
-                let word = chunk.try_into().map_or(0, u64::from_le_bytes);
-                digits(word).count_ones() >= 3
-            }
-            None => true,
-        };
-        if dense {
-            match suspect_run(text, begin_of_run(text, at), at + 8, redact) {
-                Some(next) => at = next,
-                None => return true,
-            }
-        } else {
-            at += 8;
+        let block = &text[at..(at + 64).min(text.len())];
+        let runs = nine_in_a_row(of_numbers(block));
+        if runs == 0 {
+            // A run may begin in the last eight bytes.
+            at += if block.len() < 64 { 64 } else { 56 };
+            continue;
+        }
+        let from = at + runs.trailing_zeros() as usize;
+        match suspect_run(text, begin_of_run(text, from), from + FEWEST, redact) {
+            Some(next) => at = next,
+            None => return true,
         }
     }
     false
+}
+
+/// Bits that begin nine set ones.
+fn nine_in_a_row(bits: u64) -> u64 {
+    let two = bits & bits >> 1;
+    let four = two & two >> 2;
+    let eight = four & four >> 4;
+    eight & bits >> 8
+}
+
+/// A bit for each byte, the first one lowest: whether it is of `0x20..=0x39`, which are the digits and
+/// all that [`separates`] them.
+fn of_numbers(block: &[u8]) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x80 * ONES;
+    let mut out = 0;
+    let mut chunks = block.chunks_exact(8);
+    for (index, chunk) in chunks.by_ref().enumerate() {
+        let word = chunk.try_into().map_or(0, u64::from_le_bytes);
+        let low = word & !HIGHS;
+        let within = (low + (0x80 - 0x20) * ONES) & !(low + (0x80 - 0x3a) * ONES) & !word & HIGHS;
+        // Each byte's high bit, brought together in the highest byte.
+        let bits = (within >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        out |= bits << (8 * index);
+    }
+    let rest = block.len() - chunks.remainder().len();
+    for (index, byte) in chunks.remainder().iter().enumerate() {
+        out |= u64::from(matches!(byte, 0x20..=0x39)) << (rest + index);
+    }
+    out
 }
 
 /// Looks from `start` until it is past `enough` and outside a run; there it says to go on, or
@@ -50,6 +76,12 @@ fn suspect_run(text: &[u8], start: usize, enough: usize, redact: Redacted) -> Op
             count += 1;
             gap = 0;
             if count == FEWEST {
+                if at + 1 - first == FEWEST
+                    && let Some(end) = hexadecimal_word(text, first, at)
+                {
+                    (count, at) = (0, end);
+                    continue;
+                }
                 let mut next = first;
                 while next <= at {
                     if !text[next].is_ascii_digit() {
@@ -80,15 +112,6 @@ fn suspect_run(text: &[u8], start: usize, enough: usize, redact: Redacted) -> Op
     Some(at)
 }
 
-/// The high bit of each byte that is a digit.
-fn digits(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x80 * ONES;
-    let low = word & !HIGHS;
-    // At least '0', and not at least ':'; a byte of 0x80 and more is none.
-    (low + (0x80 - 0x30) * ONES) & !(low + (0x80 - 0x3a) * ONES) & !word & HIGHS
-}
-
 fn separates(byte: u8) -> bool {
     matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')')
 }
@@ -115,6 +138,28 @@ pub fn find(text: &[u8], redact: Redacted, found: &mut Vec<Finding>) {
         run.find(text, redact, found);
         at = run.end.max(at + 1);
     }
+}
+
+/// Where the word ends that has these digits and, beside digits, letters of hexadecimal numbers only:
+/// an identifier, in which nothing is found ([`stands_alone`]).
+fn hexadecimal_word(text: &[u8], first: usize, last: usize) -> Option<usize> {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let (mut start, mut end, mut letters) = (first, last + 1, false);
+    while start > 0 && word(text[start - 1]) && first - start < 64 {
+        start -= 1;
+        letters |= text[start] > b'9';
+        if !text[start].is_ascii_hexdigit() {
+            return None;
+        }
+    }
+    while end < text.len() && word(text[end]) && end - last <= 64 {
+        letters |= text[end] > b'9';
+        if !text[end].is_ascii_hexdigit() {
+            return None;
+        }
+        end += 1;
+    }
+    letters.then_some(end)
 }
 
 /// Digits with at most one separator (two where one is a parenthesis) between neighbours.
@@ -155,10 +200,6 @@ impl Run {
             at += 1;
         }
         run
-    }
-
-    fn digits(&self) -> &[(u8, u32)] {
-        &self.digits[..self.count]
     }
 
     fn place(&self, index: usize) -> usize {
@@ -372,5 +413,36 @@ fn is_phone(digits: &[(u8, u32)], groups: &[(usize, usize)], plus: bool) -> bool
             groups.len() > 1 && (FEWEST..=12).contains(&count) && longest_group >= 3
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{nine_in_a_row, of_numbers};
+
+    #[test]
+    fn bits_are_of_their_bytes() {
+        for byte in 0..=255_u8 {
+            for place in 0..64 {
+                let mut block = [b'x'; 64];
+                block[place] = byte;
+                let wanted = u64::from((0x20..=0x39).contains(&byte)) << place;
+                assert_eq!(of_numbers(&block), wanted, "{byte} at {place}");
+                assert_eq!(
+                    of_numbers(&block[..=place]),
+                    wanted,
+                    "{byte} last at {place}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nine_and_no_fewer() {
+        assert_eq!(nine_in_a_row(0xff), 0);
+        assert_eq!(nine_in_a_row(0x1ff), 1);
+        assert_eq!(nine_in_a_row(0x1ff << 55), 1 << 55);
+        assert_eq!(nine_in_a_row(0x3ff << 8), 0b11 << 8);
+        assert_eq!(nine_in_a_row(0xff << 56), 0);
     }
 }

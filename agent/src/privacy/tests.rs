@@ -300,7 +300,7 @@ fn a_key_is_long_and_not_shown() {
 proptest! {
     #[test]
     fn what_is_not_suspected_holds_nothing(
-        text in r"[0-9a-f @.,:+()/\-]{0,80}"
+        text in r"([0-9]{0,9}[a-f @.,:+()/\-]){0,40}"
     ) {
         let _ = plain(&text); // asserts it
     }
