@@ -83,6 +83,16 @@ pub enum Command {
         Exit codes of diff: 0 in step, 2 different, 4 no baseline or nothing seen yet; 1 operational \
         error, 64 usage, 65 bad configuration")]
     Baseline(BaselineArgs),
+    /// Lists documents that Elasticsearch refused for good, and sends them again.
+    #[command(after_help = "Examples:\n  kai-agent dead-letters list\n  \
+        kai-agent dead-letters show 01k4…\n  \
+        kai-agent dead-letters replay --source booking --kind document_parsing_exception\n  \
+        kai-agent dead-letters replay --id 01k4… --document mended.json\n\n\
+        A letter is sent under the id that its line has, so none arrives twice. What is taken is no \
+        letter\nany more; what is refused again stays. It works beside a running agent.\n\n\
+        Exit codes: 0 done, 2 some were refused again, 1 operational error, 64 usage, 65 bad \
+        configuration\nor document")]
+    DeadLetters(DeadLettersArgs),
     /// Runs one configured probe now and tells step by step what happened: 0 success, 1 failure.
     #[command(after_help = "Example:\n  kai-agent probe booking-page --config agent.yaml")]
     Probe {
@@ -105,6 +115,79 @@ pub enum Command {
     Completions {
         /// The shell.
         shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct DeadLettersArgs {
+    #[command(subcommand)]
+    pub command: DeadLettersCommand,
+    /// The configuration file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "KAI_AGENT_CONFIG",
+        hide_env_values = true,
+        default_value = "/etc/kai-agent/agent.yaml"
+    )]
+    pub config: PathBuf,
+    /// As text for a person or as JSON for a script.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// Which letters.
+#[derive(Debug, Default, Args)]
+pub struct LetterFilter {
+    /// Only of this source, as logs.sources of the configuration names it.
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// Only of this kind of error, such as document_parsing_exception.
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeadLettersCommand {
+    /// What there is, grouped by source and error; every letter with --output json.
+    List {
+        #[command(flatten)]
+        filter: LetterFilter,
+    },
+    /// One letter whole.
+    Show {
+        /// Its id, as list shows it.
+        #[arg(allow_hyphen_values = true)]
+        id: String,
+    },
+    /// Sends letters again.
+    Replay {
+        #[command(flatten)]
+        filter: LetterFilter,
+        /// Only this one; may be given several times.
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+        id: Vec<String>,
+        /// Another data stream than the letter's own.
+        #[arg(long, value_name = "NAME")]
+        data_stream: Option<String>,
+        /// A document in place of the letter's, of one letter.
+        #[arg(long, value_name = "FILE")]
+        document: Option<PathBuf>,
+        /// Says what would be sent and sends nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Gives letters up for good.
+    Drop {
+        #[command(flatten)]
+        filter: LetterFilter,
+        /// Only this one; may be given several times.
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+        id: Vec<String>,
+        /// Means it.
+        #[arg(long)]
+        yes: bool,
     },
 }
 

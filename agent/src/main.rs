@@ -10,7 +10,7 @@ use clap::{CommandFactory, Parser};
 use kai_agent::app::{self, RunError};
 use kai_agent::cli::{BaselineArgs, Cli, Command, GateArgs, GateCommand, Output};
 use kai_agent::security::baseline::command as baseline;
-use kai_agent::{check, gate, logging, probes};
+use kai_agent::{check, command, dead_letters, gate, logging, probes};
 use kai_contract::exit;
 
 fn main() -> ExitCode {
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Check { config, output } => check(&config, output),
         Command::Gate(args) => judge(&args),
         Command::Baseline(args) => compare(&args),
+        Command::DeadLetters(args) => finish(dead_letters::run(&args)),
         Command::Probe {
             name,
             config,
@@ -118,6 +119,19 @@ fn judge(args: &GateArgs) -> anyhow::Result<ExitCode> {
 
 fn compare(args: &BaselineArgs) -> anyhow::Result<ExitCode> {
     match baseline::run(args) {
+        Ok(done) => {
+            print(done.text.as_bytes()).context("cannot write the result to standard output")?;
+            Ok(ExitCode::from(done.code))
+        }
+        Err(stop) => {
+            eprintln!("kai-agent: {}", stop.message);
+            Ok(ExitCode::from(stop.code))
+        }
+    }
+}
+
+fn finish(result: Result<command::Done, command::Stop>) -> anyhow::Result<ExitCode> {
+    match result {
         Ok(done) => {
             print(done.text.as_bytes()).context("cannot write the result to standard output")?;
             Ok(ExitCode::from(done.code))

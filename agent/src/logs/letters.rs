@@ -117,9 +117,17 @@ impl Letters {
             while total + text.len() as u64 > self.limit
                 && let Some((number, size)) = inner.files.pop_front()
             {
+                // `kai-agent dead-letters` removes files, too, and notes beside one what of it is
+                // dealt with.
                 let path = self.path(number);
-                removed += count(&path);
-                fs::remove_file(path)?;
+                let dealt_with = count(&done_file(&self.folder, number));
+                removed += count(&path).saturating_sub(dealt_with);
+                for path in [path, done_file(&self.folder, number)] {
+                    match fs::remove_file(path) {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                        _ => {}
+                    }
+                }
                 total -= size;
             }
             let number = inner.files.back().map_or(1, |(number, _)| number + 1);
@@ -147,7 +155,12 @@ impl Letters {
     }
 }
 
-fn number_of(path: &Path) -> Option<u64> {
+/// Where it is noted which letters of a file are dealt with.
+pub fn done_file(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:08}.done"))
+}
+
+pub fn number_of(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?;
     name.strip_suffix(".jsonl")?.parse().ok()
 }
