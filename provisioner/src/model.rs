@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kai_contract::agent_config::RuleSource;
 pub use kai_contract::agent_config::{
     BusinessFigure, LogContainer, LogFormat, Multiline, Redacted,
 };
@@ -32,6 +33,8 @@ pub struct Stack {
     pub teams: BTreeMap<String, Team>,
     /// The platform's own figures; a source that is missing is reported.
     pub metrics: BTreeMap<String, BusinessFigure>,
+    /// By name.
+    pub probes: BTreeMap<String, Probe>,
     pub privacy: Privacy,
     pub smtp: Option<Smtp>,
     pub routing: Routing,
@@ -52,6 +55,14 @@ pub struct Owner {
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.id, self.environment)
+    }
+}
+
+impl Stack {
+    /// Whether one of `metrics` is counted in this service's lines.
+    pub fn counts_lines_of(&self, service: &str) -> bool {
+        let mut rules = self.metrics.values().flat_map(|figure| &figure.from);
+        rules.any(|rule| rule.source == RuleSource::Log && rule.service.as_deref() == Some(service))
     }
 }
 
@@ -412,6 +423,34 @@ pub struct Agent {
     /// `None`: no security check runs.
     pub security: Option<kai_contract::agent_config::Security>,
     pub resources: Resources,
+}
+
+/// A question that the agent asks an endpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    pub service: String,
+    pub team: String,
+    pub interval: Duration,
+    /// Said in the spec; the question has one in any case.
+    pub timeout: Option<Duration>,
+    /// Without `auth` of HTTP.
+    pub question: kai_contract::agent_config::Probe,
+    pub auth: Option<Auth>,
+}
+
+impl Probe {
+    /// Who is asked, for people: the `instance` of its series.
+    pub fn target(&self) -> String {
+        let Self { question, .. } = self;
+        let http = question.http.as_ref().map(|http| http.url.clone());
+        let tcp = || question.tcp.as_ref().map(|tcp| tcp.address.clone());
+        let dns = || question.dns.as_ref().map(|dns| dns.server.clone());
+        let icmp = || question.icmp.as_ref().map(|icmp| icmp.host.clone());
+        http.or_else(tcp)
+            .or_else(dns)
+            .or_else(icmp)
+            .unwrap_or_default()
+    }
 }
 
 /// A receiver of what the agent scrapes.

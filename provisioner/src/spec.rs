@@ -127,7 +127,7 @@ fn read(
     let mut stack = resolve::resolve(&tree, &around);
     let rules = rules::read(&tree, folder, sources, findings);
     stack.alerts.files = rules.files.iter().map(|f| f.model.clone()).collect();
-    resolve::without_rules_on_kube_state(&mut stack);
+    resolve::rules::without_rules_on_absent_series(&mut stack);
     if tree.find(&["metadata", "name"]).is_some() && tree.find(&["metadata", "id"]).is_none() {
         let place = tree.nearest_place(&["metadata", "name"]);
         let id = &stack.owner.id;

@@ -6,6 +6,7 @@ mod gate;
 mod kubernetes;
 mod logs;
 mod metrics;
+mod probes;
 mod routing;
 mod rules;
 mod secrets;
@@ -91,6 +92,11 @@ pub const CHECKS: &[Check] = &[
         name: "metric-source",
         what: "each of `metrics` has one source, which exists, and a condition that can be read",
         run: metrics::sources_are_one,
+    },
+    Check {
+        name: "probe",
+        what: "each of `probes` is one question that can be asked, of a service and team that exist",
+        run: probes::can_be_asked,
     },
     Check {
         name: "privacy-field",

@@ -5,6 +5,7 @@ mod crash;
 mod dashboards;
 mod elasticsearch;
 mod faults;
+mod figures;
 mod gate;
 mod life;
 mod neighbours;

@@ -1,17 +1,18 @@
 //! kai-agent: its configuration and its process.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kai_contract::agent_config::{
-    Admin, AgentConfig, Application, Business, HttpAuth, OtlpMetrics, RemoteEndpoint, RemoteWrite,
-    Roots, Rotate, RuleSource, Traces, VERSION,
+    Admin, AgentConfig, Application, Business, HttpAuth, OtlpMetrics, Probe, RemoteEndpoint,
+    RemoteWrite, Roots, Rotate, RuleSource, Traces, VERSION,
 };
 use kai_contract::signals;
 
 use super::secrets::Secrets;
 use super::{READY_WITHIN, component, gate, jaeger, local, logs, scrape_timeout, yaml};
 use crate::layout::Layout;
-use crate::model::{Auth, Stack};
+use crate::model::{Auth, SecretRef, Stack};
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
 
 const MAX_LOG_BYTES: u64 = 10 * 1024 * 1024;
@@ -31,7 +32,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
             "run".into(),
             format!("--config={}", layout.root.join(&path).display()),
         ],
-        env: std::collections::BTreeMap::new(),
+        env: BTreeMap::new(),
         data: vec![PathBuf::from("run"), PathBuf::from(STATE)],
         ready: local(port, "/ready"),
         ready_within: READY_WITHIN,
@@ -75,6 +76,7 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
     });
     let logs = logs::config(stack, layout, secrets);
     let remote_write = remote_write(stack, secrets);
+    let probes = probes(stack, secrets);
     let business = business(stack);
     let counts_series = business
         .as_ref()
@@ -127,13 +129,38 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         round_interval_ms: (remote_write.is_some() || counts_series).then(|| round_interval(stack)),
         remote_write,
         business,
-        probes: std::collections::BTreeMap::new(),
+        probes,
     }
 }
 
 /// The agent's own scrapes are as frequent as Prometheus' are.
 fn round_interval(stack: &Stack) -> u64 {
     u64::try_from(stack.defaults.scrape_interval.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// As the agent has it: with secrets in files.
+fn auth(given: &Auth, file: &mut dyn FnMut(&SecretRef) -> PathBuf) -> HttpAuth {
+    match given {
+        Auth::ApiKey(secret) => HttpAuth::ApiKeyFile(file(secret)),
+        Auth::Token(secret) => HttpAuth::TokenFile(file(secret)),
+        Auth::Basic { username, password } => HttpAuth::Basic {
+            username: username.clone(),
+            password_file: file(password),
+        },
+    }
+}
+
+fn probes(stack: &Stack, secrets: &mut Secrets) -> BTreeMap<String, Probe> {
+    let one = |(name, probe): (&String, &crate::model::Probe)| {
+        let mut file =
+            |secret: &SecretRef| PathBuf::from(secrets.file(&format!("probe-{name}"), secret));
+        let mut question = probe.question.clone();
+        if let Some(http) = &mut question.http {
+            http.auth = probe.auth.as_ref().map(|given| auth(given, &mut file));
+        }
+        (name.clone(), question)
+    };
+    stack.probes.iter().map(one).collect()
 }
 
 /// The platform's own figures.
@@ -159,16 +186,10 @@ fn remote_write(stack: &Stack, secrets: &mut Secrets) -> Option<RemoteWrite> {
         return None;
     }
     let endpoints = receivers.iter().map(|(name, receiver)| {
-        let mut file =
-            |secret| PathBuf::from(secrets.file(&format!("remote-write-{name}"), secret));
-        let auth = receiver.auth.as_ref().map(|auth| match auth {
-            Auth::ApiKey(secret) => HttpAuth::ApiKeyFile(file(secret)),
-            Auth::Token(secret) => HttpAuth::TokenFile(file(secret)),
-            Auth::Basic { username, password } => HttpAuth::Basic {
-                username: username.clone(),
-                password_file: file(password),
-            },
-        });
+        let mut file = |secret: &SecretRef| {
+            PathBuf::from(secrets.file(&format!("remote-write-{name}"), secret))
+        };
+        let auth = receiver.auth.as_ref().map(|given| auth(given, &mut file));
         let endpoint = RemoteEndpoint {
             protocol: receiver.protocol,
             auth,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kai_contract::agent_config::{
-    LogFormat, LogSource, LogStart, Logs, Privacy, Pseudonymise, RuleSource,
+    LogFormat, LogSource, LogStart, Logs, Privacy, Pseudonymise,
 };
 
 use super::elasticsearch::{canary_stream, log_stream};
@@ -29,13 +29,12 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
     let elasticsearch = gate::elasticsearch(stack, &mut |reference| {
         secrets.file("agent-elasticsearch", reference)
     });
-    let counted = |name: &str| {
-        let figures = stack.metrics.values().flat_map(|figure| &figure.from);
-        figures
-            .filter(|rule| rule.source == RuleSource::Log)
-            .any(|rule| rule.service.as_deref() == Some(name))
-    };
-    if elasticsearch.is_none() && !stack.services.keys().any(|name| counted(name)) {
+    if elasticsearch.is_none()
+        && !stack
+            .services
+            .keys()
+            .any(|name| stack.counts_lines_of(name))
+    {
         return None;
     }
     let mut sources: BTreeMap<String, LogSource> = stack
@@ -43,7 +42,7 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
         .values()
         .filter_map(|service| {
             let logs = service.logs.as_ref()?;
-            if elasticsearch.is_none() && !counted(&service.name) {
+            if elasticsearch.is_none() && !stack.counts_lines_of(&service.name) {
                 return None;
             }
             let data = layout.root.join("data").join(&service.name);

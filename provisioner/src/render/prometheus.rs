@@ -75,6 +75,17 @@ pub fn targets(stack: &Stack) -> Vec<Target> {
             interval: service.scrape_interval,
         });
     }
+    for (name, probe) in &stack.probes {
+        out.push(Target {
+            job: format!("probe-{name}"),
+            address: format!("127.0.0.1:{}", stack.ports.agent()),
+            path: format!("/probe/{name}"),
+            instance: probe.target(),
+            service: probe.service.clone(),
+            team: probe.team.clone(),
+            interval: probe.interval,
+        });
+    }
     out
 }
 
@@ -265,6 +276,10 @@ fn job(stack: &Stack, target: &Target) -> Value {
             },
         }],
     });
+    if target.path.starts_with("/probe/") {
+        // A probe may take longer than a page; the agent answers before this.
+        out["scrape_timeout"] = json!(duration(target.interval));
+    }
     if [AGENT_JOB, BUSINESS_JOB].contains(&target.job.as_str()) {
         // A drill names its own team, a figure the service and team that it is of; without this
         // they would become `exported_team`.

@@ -3,6 +3,8 @@
 
 mod collectors;
 mod metrics;
+mod probes;
+pub mod rules;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +20,7 @@ use crate::model::{
     Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
     Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, KubeState, KubeStatePlacement,
     Kubernetes, LeftOut, LogContainer, LogFormat, Multiline, Owner, Placement, Ports, Privacy,
-    Prometheus, Pseudonymise, RemoteWrite, Resources, Routing, RuleKind, RuleOverride, Run, RunsOn,
+    Prometheus, Pseudonymise, RemoteWrite, Resources, Routing, RuleOverride, Run, RunsOn,
     SecretRef, SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind, Stack,
     Systems, Team,
 };
@@ -59,6 +61,15 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
     if in_cluster {
         left_out = without_what_a_cluster_lacks(&mut systems, spec, &services);
     }
+    let routing = routing(spec.child("routing"), &teams, base_dir);
+    let fallback = &routing.fallback_team;
+    let probes = probes::probes(
+        spec,
+        &services,
+        defaults.scrape_interval,
+        fallback,
+        base_dir,
+    );
     Stack {
         owner: Owner {
             id,
@@ -97,7 +108,8 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
             .map(|_| smtp(spec.child("smtp"), base_dir)),
         metrics: metrics::metrics(spec),
         privacy: privacy(spec.child("privacy"), base_dir),
-        routing: routing(spec.child("routing"), &teams, base_dir),
+        routing,
+        probes,
         teams,
         alerts: Alerts {
             files: Vec::new(),
@@ -225,53 +237,6 @@ fn kube_state(view: View<'_>) -> Option<KubeState> {
     })
 }
 
-/// Rules on series that only kube-state-metrics and kubelets have are active where there are such;
-/// elsewhere they would never fire and never say so.
-pub fn without_rules_on_kube_state(stack: &mut Stack) {
-    if stack.systems.kube_state.is_some() {
-        return;
-    }
-    for file in &mut stack.alerts.files {
-        let mut names = Vec::new();
-        for group in &mut file.groups {
-            group.rules.retain(|rule| {
-                let reads = reads_kube_state(&rule.expr);
-                if reads {
-                    let (RuleKind::Alert(name) | RuleKind::Record(name)) = &rule.kind;
-                    names.push(name.clone());
-                }
-                !reads
-            });
-        }
-        if !names.is_empty() {
-            file.groups.retain(|group| !group.rules.is_empty());
-            let list = match stack.runs_on {
-                RunsOn::Kubernetes(_) => &mut stack.left_out,
-                RunsOn::Local => &mut stack.not_active,
-            };
-            list.push(LeftOut {
-                key: format!("alerts.rules {}", file.name),
-                why: format!(
-                    "{} alerts that read kube-state-metrics or kubelets, and `systems.kubeState` \
-                     is off",
-                    names.len()
-                ),
-            });
-        }
-    }
-    stack.alerts.files.retain(|file| !file.groups.is_empty());
-}
-
-/// Is a metric's name in it that begins with `kube_` or `kubelet_`?
-fn reads_kube_state(expr: &str) -> bool {
-    ["kube_", "kubelet_"].iter().any(|prefix| {
-        expr.match_indices(prefix).any(|(at, _)| {
-            let before = expr[..at].chars().next_back();
-            !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
-        })
-    })
-}
-
 fn remote_write(agent: View<'_>, base_dir: &Path) -> BTreeMap<String, RemoteWrite> {
     let receivers = agent.children("remoteWrite").into_iter();
     receivers
@@ -328,6 +293,22 @@ fn without_what_a_cluster_lacks(
                 key: format!("services.{name}.gate"),
                 why: "the gate's configuration is not rendered for a cluster in this build"
                     .to_owned(),
+            });
+        }
+    }
+    for key in ["metrics", "probes"] {
+        if spec.given(key).is_some() {
+            left_out.push(LeftOut {
+                key: key.to_owned(),
+                why: "the agent of a cluster does not do it in this build".to_owned(),
+            });
+        }
+    }
+    for key in ["security", "remoteWrite", "otlpMetrics"] {
+        if spec.child("agent").given(key).is_some() {
+            left_out.push(LeftOut {
+                key: format!("agent.{key}"),
+                why: "the agent of a cluster does not do it in this build".to_owned(),
             });
         }
     }

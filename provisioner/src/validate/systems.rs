@@ -124,6 +124,7 @@ pub(super) fn fit_together(subject: &Subject<'_>, findings: &mut Findings) {
             .values()
             .filter(|s| s.logs.is_some())
             .map(|s| &s.name)
+            .filter(|name| !subject.stack.counts_lines_of(name))
         {
             findings
                 .warning(

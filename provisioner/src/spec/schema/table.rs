@@ -8,6 +8,7 @@ mod components;
 mod kubernetes;
 mod logs;
 mod metrics;
+mod probes;
 mod remote_write;
 mod routing;
 mod security;
@@ -22,6 +23,7 @@ use components::COMPONENTS;
 use kubernetes::KUBERNETES;
 use logs::PRIVACY;
 use metrics::METRIC;
+use probes::PROBE;
 use routing::{ROUTING, SMTP, TEAM};
 use services::SERVICE;
 use systems::SYSTEMS;
@@ -182,6 +184,15 @@ pub static STACK: Object = Object {
             },
             "{ kai_bookings_total: { labels: { channel: 6 }, from: { metric: booking_created_total } } }",
             "The platform's own figures, by name.",
+        ),
+        Field::new(
+            "probes",
+            Kind::Map {
+                key: Format::Name,
+                value: &Kind::Object(&PROBE),
+            },
+            "{ booking-page: { service: booking, http: { url: \"https://booking.kai.example/healthz\" } } }",
+            "Questions that the agent asks endpoints, by name.",
         ),
         Field::new(
             "privacy",
