@@ -41,7 +41,7 @@ fn figures_are_counted_and_endpoints_probed() {
     assert!(!plan.out.contains("a-secret-for-a-probe"));
     stack.run(&["provision"]).expect(0);
 
-    let up = wait_for("the probe of the page", Duration::from_secs(60), || {
+    let up = wait_for("the probe of the page", Duration::from_mins(1), || {
         query(&stack, "probe_success{job=\"probe-page\"} == 1").pop()
     });
     let labels = &up["metric"];
