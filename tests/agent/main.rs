@@ -23,6 +23,7 @@ mod passthrough;
 mod reload;
 mod remote_write;
 mod round;
+mod security;
 mod spoiled;
 mod support;
 mod traces;

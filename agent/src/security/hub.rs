@@ -104,7 +104,9 @@ pub async fn run(state: Arc<State>, mut shutdown: watch::Receiver<bool>) {
     let (told, shared) = (Arc::clone(&stop), Arc::clone(&state));
     let thread = std::thread::Builder::new()
         .name("security".into())
-        .stack_size(256 << 10)
+        // A walk goes 200 folders deep, and certificates are read by a parser that calls itself; only
+        // what is used is resident.
+        .stack_size(4 << 20)
         .spawn(move || supervise(&shared, &told));
     let thread = match thread {
         Ok(thread) => thread,

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kai_contract::agent_config::{
-    LogFormat, LogSource, LogStart, Logs, Privacy, Pseudonymise,
-};
+use kai_contract::agent_config::{LogFormat, LogSource, LogStart, Logs, Privacy, Pseudonymise};
 
 use super::elasticsearch::{canary_stream, log_stream};
 use super::gate;
