@@ -9,13 +9,14 @@ pub mod source;
 use source::{Dashboard, KibanaDashboard, SourceError};
 
 /// Name and text of each of Grafana's, in the order in which they link to each other.
-const SOURCES: [(&str, &str); 3] = [
+const SOURCES: [(&str, &str); 4] = [
     ("system", include_str!("../../dashboards/system.yaml")),
     (
         "application",
         include_str!("../../dashboards/application.yaml"),
     ),
     ("business", include_str!("../../dashboards/business.yaml")),
+    ("security", include_str!("../../dashboards/security.yaml")),
 ];
 
 const KIBANA_SOURCES: [(&str, &str); 1] =

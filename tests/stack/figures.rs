@@ -1,4 +1,4 @@
-//! What the spec asks for beside the systems: the platform's own figures, and probes.
+//! What the spec asks for beside the systems: the platform's own figures, probes, security checks.
 
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ fn figures_are_counted_and_endpoints_probed() {
          token: {{ env: KAI_TEST_PROBE }} }} }} }}\n  nobody: {{ team: payment, interval: 2s, tcp: {{ \
          address: \"{nobody}\" }} }}\n"
     ));
+    spec.push_str("agent: { security: { disable: [suid, integrity] } }\n");
     stack
         .vars
         .push(("KAI_TEST_PROBE".into(), "a-secret-for-a-probe".into()));
@@ -56,6 +57,10 @@ fn figures_are_counted_and_endpoints_probed() {
     assert_eq!(alert["metric"]["job"], "probe-nobody", "{alert}");
     assert_eq!(alert["metric"]["instance"], nobody.as_str(), "{alert}");
     assert_eq!(alert["metric"]["team"], "payment", "{alert}");
+
+    wait_for("a security check", Duration::from_mins(1), || {
+        query(&stack, "kai_security_check_success{check=\"users\"} == 1").pop()
+    });
 
     let faults = format!("http://127.0.0.1:{}/faults", stack.service_port());
     let fault = json!({ "payment_decline": 0.8, "for": "10m" });
