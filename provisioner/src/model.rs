@@ -31,6 +31,8 @@ pub struct Stack {
     pub agent: Agent,
     pub services: BTreeMap<String, Service>,
     pub teams: BTreeMap<String, Team>,
+    /// Series of one team's pages together; the agent's own limit when absent.
+    pub team_series: Option<u64>,
     /// The platform's own figures; a source that is missing is reported.
     pub metrics: BTreeMap<String, BusinessFigure>,
     /// By name.
@@ -425,6 +427,16 @@ pub struct Agent {
     pub resources: Resources,
 }
 
+/// How a metrics page is read, and how much of it is handed on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Scrape {
+    pub timeout: Option<Duration>,
+    pub series: Option<u64>,
+    /// Most values kept, by label.
+    pub labels: BTreeMap<String, u64>,
+    pub relabel: Vec<kai_contract::agent_config::Relabel>,
+}
+
 /// A question that the agent asks an endpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
@@ -472,6 +484,7 @@ pub struct Service {
     /// Health page.
     pub health: Option<String>,
     pub scrape_interval: Duration,
+    pub scrape: Scrape,
     /// The stack starts this service itself (examples and laptops).
     pub run: Option<Run>,
     pub logs: Option<ServiceLogs>,

@@ -9,6 +9,7 @@ mod metrics;
 mod probes;
 mod routing;
 mod rules;
+mod scrape;
 mod secrets;
 mod services;
 mod systems;
@@ -92,6 +93,11 @@ pub const CHECKS: &[Check] = &[
         name: "metric-source",
         what: "each of `metrics` has one source, which exists, and a condition that can be read",
         run: metrics::sources_are_one,
+    },
+    Check {
+        name: "scrape",
+        what: "`services.*.scrape` is of a page, in time, with rules that Prometheus would take",
+        run: scrape::pages_can_be_read_so,
     },
     Check {
         name: "probe",

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kai_contract::agent_config::{
-    Admin, AgentConfig, Application, Business, HttpAuth, OtlpMetrics, Probe, RemoteEndpoint,
-    RemoteWrite, Roots, Rotate, RuleSource, Traces, VERSION,
+    Admin, AgentConfig, Application, Budgets, Business, HttpAuth, OtlpMetrics, Probe,
+    RemoteEndpoint, RemoteWrite, Roots, Rotate, RuleSource, TeamBudget, Traces, VERSION,
 };
 use kai_contract::signals;
 
 use super::secrets::Secrets;
 use super::{READY_WITHIN, component, gate, jaeger, local, logs, scrape_timeout, yaml};
 use crate::layout::Layout;
-use crate::model::{Auth, SecretRef, Stack};
+use crate::model::{Auth, SecretRef, Service, Stack};
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
 
 const MAX_LOG_BYTES: u64 = 10 * 1024 * 1024;
@@ -94,20 +94,12 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         },
         roots: Roots::default(),
         collectors: stack.agent.collectors.clone(),
-        applications: stack
-            .services
-            .values()
-            .filter_map(|service| {
-                let url = service.metrics.clone()?;
-                // Prometheus gives up at its scrape timeout; the agent must answer before that to
-                // say why.
-                let timeout_ms =
-                    scrape_timeout(service.scrape_interval).as_millis() as u64 * 8 / 10;
-                let application = Application::new(url, timeout_ms);
-                Some((service.name.clone(), application))
-            })
-            .collect(),
-        budgets: None,
+        applications: stack.services.values().filter_map(application).collect(),
+        budgets: stack.team_series.map(|series| Budgets {
+            per_team: TeamBudget {
+                series: Some(series),
+            },
+        }),
         rotate: rotate
             .into_iter()
             .map(|path| Rotate {
@@ -131,6 +123,22 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         business,
         probes,
     }
+}
+
+fn application(service: &Service) -> Option<(String, Application)> {
+    let url = service.metrics.clone()?;
+    let given = &service.scrape;
+    // Prometheus gives up at its scrape timeout; the agent must answer before that to say why.
+    let usual = scrape_timeout(service.scrape_interval).mul_f64(0.8);
+    let timeout = given.timeout.unwrap_or(usual);
+    let application = Application {
+        team: Some(service.team.clone()),
+        relabel: given.relabel.clone(),
+        series_limit: given.series,
+        label_limits: given.labels.clone(),
+        ..Application::new(url, u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))
+    };
+    Some((service.name.clone(), application))
 }
 
 /// The agent's own scrapes are as frequent as Prometheus' are.

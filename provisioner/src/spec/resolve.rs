@@ -3,6 +3,7 @@
 
 mod collectors;
 mod metrics;
+mod plain;
 mod probes;
 pub mod rules;
 
@@ -20,7 +21,7 @@ use crate::model::{
     Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
     Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, KubeState, KubeStatePlacement,
     Kubernetes, LeftOut, LogContainer, LogFormat, Multiline, Owner, Placement, Ports, Privacy,
-    Prometheus, Pseudonymise, RemoteWrite, Resources, Routing, RuleOverride, Run, RunsOn,
+    Prometheus, Pseudonymise, RemoteWrite, Resources, Routing, RuleOverride, Run, RunsOn, Scrape,
     SecretRef, SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind, Stack,
     Systems, Team,
 };
@@ -103,6 +104,11 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
             resources: resources(spec.child("agent"), "50m", "128Mi"),
         },
         services,
+        team_series: {
+            let team = spec.child("budgets").child("perTeam");
+            team.given("series")
+                .map(|_| u64::from(team.integer("series")))
+        },
         smtp: spec
             .given("smtp")
             .map(|_| smtp(spec.child("smtp"), base_dir)),
@@ -405,6 +411,7 @@ fn services(spec: View<'_>, defaults: &Defaults, base_dir: &Path) -> BTreeMap<St
             metrics: view.text("metrics"),
             health: view.text("health"),
             scrape_interval,
+            scrape: scrape(view.child("scrape")),
             run: view.given("run").map(|_| Run {
                 component: run.text("component").unwrap_or_default(),
                 args: run.texts("args"),
@@ -418,6 +425,20 @@ fn services(spec: View<'_>, defaults: &Defaults, base_dir: &Path) -> BTreeMap<St
         services.insert(name.to_owned(), service);
     }
     services
+}
+
+fn scrape(view: View<'_>) -> Scrape {
+    let limits = view.text_map("labels").into_iter();
+    Scrape {
+        timeout: view.optional_duration("timeout"),
+        series: view
+            .given("series")
+            .map(|_| u64::from(view.integer("series"))),
+        labels: limits
+            .map(|(label, most)| (label, most.parse().unwrap_or(1)))
+            .collect(),
+        relabel: plain::read(view.given("relabel")).unwrap_or_default(),
+    }
 }
 
 fn service_gate(view: View<'_>, scrape_interval: Duration) -> ServiceGate {

@@ -7,12 +7,10 @@ use std::time::Duration;
 use kai_contract::agent_config::{
     DnsProbe, HttpProbe, IcmpProbe, Probe as Question, ProbeTls, TcpProbe,
 };
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
 
 use super::auth;
+use super::plain::read;
 use crate::model::{Probe, Service};
-use crate::spec::tree::{self, Node, Sort};
 use crate::spec::view::View;
 
 /// What is left of an interval when the agent answers, so that Prometheus does not give up first.
@@ -85,36 +83,5 @@ fn question(view: View<'_>, timeout: Duration, base_dir: &Path) -> Question {
 fn below(base_dir: &Path, file: &mut Option<PathBuf>) {
     if let Some(file) = file {
         *file = base_dir.join(&*file);
-    }
-}
-
-/// What the checker has refused reads as absent; the spec is refused in any case.
-fn read<T: DeserializeOwned>(node: Option<&Node>) -> Option<T> {
-    let mut value = value(node?);
-    if let Value::Object(keys) = &mut value {
-        // It names secrets, which the agent reads from files.
-        keys.remove("auth");
-    }
-    serde_json::from_value(value).ok()
-}
-
-fn value(node: &Node) -> Value {
-    match &node.value {
-        tree::Value::List(items) => items.iter().map(value).collect(),
-        tree::Value::Map(entries) => Value::Object(
-            entries
-                .iter()
-                .map(|entry| (entry.key.clone(), value(&entry.value)))
-                .collect::<Map<_, _>>(),
-        ),
-        tree::Value::Scalar(scalar) => match scalar.sort {
-            Sort::Null => Value::Null,
-            Sort::Bool => json!(scalar.text.eq_ignore_ascii_case("true")),
-            Sort::Int => scalar
-                .text
-                .parse::<i64>()
-                .map_or_else(|_| json!(scalar.text), |number| json!(number)),
-            Sort::Float | Sort::Text => json!(scalar.text),
-        },
     }
 }

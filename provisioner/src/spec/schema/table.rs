@@ -11,6 +11,7 @@ mod metrics;
 mod probes;
 mod remote_write;
 mod routing;
+mod scrape;
 mod security;
 mod services;
 mod systems;
@@ -25,6 +26,7 @@ use logs::PRIVACY;
 use metrics::METRIC;
 use probes::PROBE;
 use routing::{ROUTING, SMTP, TEAM};
+use scrape::BUDGETS;
 use services::SERVICE;
 use systems::SYSTEMS;
 
@@ -186,6 +188,12 @@ pub static STACK: Object = Object {
             "The platform's own figures, by name.",
         ),
         Field::new(
+            "budgets",
+            Kind::Object(&BUDGETS),
+            "{ perTeam: { series: 200000 } }",
+            "What each team may use.",
+        ),
+        Field::new(
             "probes",
             Kind::Map {
                 key: Format::Name,
@@ -222,7 +230,6 @@ pub static STACK: Object = Object {
         "sloTemplates",
         "serviceDefaults",
         "databases",
-        "budgets",
         "logs",
         "traces",
         "dashboards",

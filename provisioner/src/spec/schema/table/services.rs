@@ -2,6 +2,7 @@
 
 use super::super::{Field, Kind, Object};
 use super::logs::LOGS;
+use super::scrape::SCRAPE;
 use super::{DURATION, TEXT};
 use crate::spec::format::Format;
 
@@ -33,6 +34,12 @@ pub(super) static SERVICE: Object = Object {
             DURATION,
             "15s",
             "Time between two reads of its metrics page; without it `defaults.scrapeInterval`.",
+        ),
+        Field::new(
+            "scrape",
+            Kind::Object(&SCRAPE),
+            "{ series: 20000, labels: { path: 100 } }",
+            "How that page is read, and how much of it is handed on.",
         ),
         Field::new(
             "run",
