@@ -162,3 +162,63 @@ fn an_unknown_application_is_not_found_and_the_known_are_told() {
         reply.text()
     );
 }
+
+/// A page with so many series of one name.
+fn many(name: &str, count: usize) -> String {
+    let mut page = format!("# TYPE {name} counter\n");
+    for number in 0..count {
+        page.push_str(&format!("{name}_total{{path=\"/{number}\"}} {number}\n"));
+    }
+    page.push_str("# EOF\n");
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/openmetrics-text; version=1.0.0\r\nconnection: \
+         close\r\ncontent-length: {}\r\n\r\n{page}",
+        page.len()
+    )
+}
+
+#[test]
+fn a_team_s_applications_share_its_budget() {
+    let page = |name: &str, count: usize| {
+        let reply = many(name, count);
+        application(move |stream| {
+            stream.write_all(reply.as_bytes()).unwrap();
+        })
+        .0
+    };
+    let (first, second, other) = (page("first", 60), page("second", 60), page("other", 60));
+    let agent = Agent::start(&format!(
+        "budgets: {{ perTeam: {{ series: 100 }} }}\napplications:\n  first: {{ url: '{first}', team: \
+         booking }}\n  second: {{ url: '{second}', team: booking, labelLimits: {{ path: 50 }} }}\n  other: \
+         {{ url: '{other}', team: payment, seriesLimit: 25, relabel: [{{ source_labels: [path], regex: \
+         '/[0-9]', action: drop }}] }}\n"
+    ));
+    let handed_on = |name: &str| {
+        let text = agent.get(&format!("/metrics/app/{name}")).text();
+        text.lines().filter(|line| line.starts_with(name)).count()
+    };
+    // Who comes first has room; the team's other one gets what is left.
+    for _ in 0..2 {
+        assert_eq!(handed_on("first"), 60);
+        assert_eq!(handed_on("second"), 40);
+        assert_eq!(handed_on("other"), 25);
+    }
+    let metrics = agent.metrics();
+    let cut = |app: &str, team: &str, reason: &str| {
+        metrics.value(&format!(
+            "kai_agent_scrape_series_cut_total{{app=\"{app}\",reason=\"{reason}\",team=\"{team}\"}}"
+        ))
+    };
+    assert_eq!(cut("first", "booking", "team_series"), 0.0);
+    let second = cut("second", "booking", "team_series") + cut("second", "booking", "label_values");
+    assert_eq!(second, 40.0);
+    assert_eq!(cut("other", "payment", "app_series"), 50.0);
+    assert_eq!(
+        metrics.value("kai_agent_scrape_series_dropped_total{app=\"other\",team=\"payment\"}"),
+        20.0
+    );
+    assert_eq!(
+        metrics.value("kai_agent_scrape_team_series{team=\"booking\"}"),
+        100.0
+    );
+}
