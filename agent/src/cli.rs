@@ -85,9 +85,9 @@ pub enum Command {
     Baseline(BaselineArgs),
     /// Lists documents that Elasticsearch refused for good, and sends them again.
     #[command(after_help = "Examples:\n  kai-agent dead-letters list\n  \
-        kai-agent dead-letters show 01k4…\n  \
+        kai-agent dead-letters show awV0Hp6S…\n  \
         kai-agent dead-letters replay --source booking --kind document_parsing_exception\n  \
-        kai-agent dead-letters replay --id 01k4… --document mended.json\n\n\
+        kai-agent dead-letters replay --id awV0Hp6S… --document mended.json\n\n\
         A letter is sent under the id that its line has, so none arrives twice. What is taken is no \
         letter\nany more; what is refused again stays. It works beside a running agent.\n\n\
         Exit codes: 0 done, 2 some were refused again, 1 operational error, 64 usage, 65 bad \

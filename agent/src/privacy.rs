@@ -84,13 +84,29 @@ struct Finding {
     kind: Redact,
 }
 
-/// Whether there is an `@` with something on both sides of it: not the one of `"@timestamp"`.
+/// Whether JSON's spelling can hide something: any character by its number, or a slash between digits.
+fn hides(text: &[u8]) -> bool {
+    memchr::memmem::find(text, b"\\u00").is_some()
+        || memchr::memmem::find_iter(text, b"\\/").any(|at| {
+            let digit = |at: usize| text.get(at).is_some_and(u8::is_ascii_digit);
+            at > 0 && digit(at - 1) && digit(at + 2)
+        })
+}
+
+/// Whether there is an `@` that something stands before, as in an address or behind a password. The
+/// one of `"@timestamp"` is on nearly every line.
 fn has_address_sign(text: &[u8]) -> bool {
-    let beside = |byte: Option<&u8>| {
-        byte.is_some_and(|byte| !matches!(byte, b'"' | b'\'' | 0..=b' ' | b',' | b'{' | b'['))
-    };
-    memchr::memchr_iter(b'@', text)
-        .any(|at| at > 0 && beside(text.get(at - 1)) && beside(text.get(at + 1)))
+    const NAMES: [&[u8]; 2] = [b"timestamp\"", b"version\""];
+    memchr::memchr_iter(b'@', text).any(|at| {
+        let Some(before) = at.checked_sub(1).map(|before| text[before]) else {
+            return false;
+        };
+        let named = || {
+            let after = &text[at + 1..];
+            before == b'"' && NAMES.iter().any(|name| after.starts_with(name))
+        };
+        before > b' ' && !named()
+    })
 }
 
 /// Takes out what it is told to. Shared by all lines of a lane; it holds no state between them.
@@ -132,9 +148,7 @@ impl Redactor {
         (sign && has_address_sign(text))
             || (self.redact.numbers() && numbers::suspects(text, self.redact))
             || self.words.as_ref().is_some_and(|words| words.any(text))
-            // JSON can spell any character by its number.
-            || memchr::memchr(b'\\', text)
-                .is_some_and(|at| memchr::memmem::find(&text[at..], b"\\u00").is_some())
+            || memchr::memchr(b'\\', text).is_some_and(|at| hides(&text[at.saturating_sub(1)..]))
     }
 
     /// Appends `text`, which is not JSON, without what must not be in it; false, and nothing

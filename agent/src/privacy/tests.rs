@@ -297,6 +297,17 @@ fn a_key_is_long_and_not_shown() {
     assert_ne!(key.pseudonym("f", b"v"), key.pseudonym("g", b"v"));
 }
 
+#[test]
+fn a_slash_that_json_escapes_hides_nothing() {
+    let text = br#"{"phone":"+62\/812\/3456\/7890","url":"https:\/\/kai.example\/a"}"#;
+    let redactor = all();
+    assert!(redactor.suspects(text));
+    let (mut out, mut counts) = (Vec::new(), Counts::default());
+    assert_eq!(redactor.json(text, &mut out, &mut counts), Some(true));
+    assert_eq!(counts.phone, 1, "{}", String::from_utf8_lossy(&out));
+    assert!(!redactor.suspects(br#"{"url":"https:\/\/kai.example\/a\/7"}"#));
+}
+
 proptest! {
     #[test]
     fn what_is_not_suspected_holds_nothing(
@@ -320,6 +331,18 @@ proptest! {
         let text = format!("{before}{card}{after}");
         let out = plain(&text);
         prop_assert!(!out.contains(&card), "{out}");
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_suspected_whatever_it_ends_with(
+        password in r#"[a-z0-9"',{\[(@:.\\-]{1,12}"#
+    ) {
+        let _ = plain(&format!("GET https://kai:{password}@db.example/x")); // asserts it
+        let text = serde_json::json!({ "@timestamp": "x", "url": format!("https://kai:{password}@db/x") });
+        let (mut out, mut counts) = (Vec::new(), Counts::default());
+        let text = text.to_string();
+        let changed = all().json(text.as_bytes(), &mut out, &mut counts) == Some(true);
+        prop_assert!(!changed || all().suspects(text.as_bytes()), "{text}");
     }
 
     #[test]
