@@ -27,9 +27,6 @@ const OFFSET: f64 = 0.5;
 /// Without Prometheus's header, as blackbox_exporter.
 const WITHOUT_HEADER: f64 = 120.0;
 
-/// Probes at once. Each may hold a body of its limit.
-static PLACES: Semaphore = Semaphore::const_new(16);
-
 /// Every probe, its patterns compiled.
 pub type Probes = BTreeMap<String, Arc<Prepared>>;
 
@@ -37,6 +34,9 @@ pub type Probes = BTreeMap<String, Arc<Prepared>>;
 pub struct Prepared {
     timeout: Option<Duration>,
     kind: Kind,
+    /// A probe runs once at a time, whoever asks: each run may hold a body of its limit. Probes do not
+    /// wait for each other, so that one target that hangs fails nobody else's.
+    turn: Semaphore,
 }
 
 #[derive(Debug)]
@@ -53,7 +53,15 @@ pub fn prepare(config: &AgentConfig, problems: &mut Vec<Problem>) -> Probes {
     for (name, probe) in &config.probes {
         if let Some(kind) = kind(name, probe, problems) {
             let timeout = probe.timeout_ms.map(Duration::from_millis);
-            out.insert(name.clone(), Arc::new(Prepared { timeout, kind }));
+            let turn = Semaphore::new(1);
+            out.insert(
+                name.clone(),
+                Arc::new(Prepared {
+                    timeout,
+                    kind,
+                    turn,
+                }),
+            );
         }
     }
     out
@@ -92,10 +100,16 @@ impl Prepared {
 
     /// Asks. The report holds everything that is known at the end, also when time ran out.
     pub async fn run(&self, limit: Duration) -> (bool, Report) {
+        let arrived = Instant::now();
+        let turn = tokio::time::timeout(limit, self.turn.acquire()).await;
+        // The wait for an earlier run is none of this one's duration.
         let mut report = Report::default();
         let started = Instant::now();
-        let ended = tokio::time::timeout(limit, async {
-            let _place = PLACES.acquire().await;
+        let left = limit.saturating_sub(arrived.elapsed());
+        let ended = tokio::time::timeout(left, async {
+            if turn.is_err() {
+                std::future::pending::<()>().await;
+            }
             match &self.kind {
                 Kind::Http(http) => http.probe(&mut report).await,
                 Kind::Tcp(tcp) => tcp.probe(&mut report).await,
@@ -108,7 +122,7 @@ impl Prepared {
             Err(_) => {
                 let step = report
                     .last_step()
-                    .unwrap_or("waiting for other probes to end")
+                    .unwrap_or("waiting for an earlier run of this probe to end")
                     .to_owned();
                 report.fail(format!(
                     "no end within {} s; the last step was: {step}",
@@ -198,5 +212,54 @@ mod tests {
         assert_eq!(limit(&none, Some(10.0)), 9500);
         assert_eq!(limit(&none, Some(0.2)), 100);
         assert_eq!(limit(&none, None), 119_500);
+    }
+
+    #[tokio::test]
+    async fn targets_that_hang_hold_up_nobody_else() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let silent =
+            format!("{{tcp: {{address: '{address}', queryResponse: [{{expect: hello}}]}}}}");
+        let hanging: Vec<_> = (0..40)
+            .map(|_| {
+                let probe = prepared(&silent);
+                tokio::spawn(async move { probe.run(Duration::from_secs(20)).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let healthy = prepared(&format!("{{tcp: {{address: '{address}'}}}}"));
+        let (success, report) = healthy.run(Duration::from_secs(15)).await;
+        assert!(success, "{}", report.steps());
+        for task in hanging {
+            task.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_probe_runs_once_at_a_time() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let probe = prepared(&format!(
+            "{{tcp: {{address: '{address}', queryResponse: [{{expect: hello}}]}}}}"
+        ));
+        let first = Arc::clone(&probe);
+        let first = tokio::spawn(async move { first.run(Duration::from_secs(20)).await });
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let second = Arc::clone(&probe);
+        let second = tokio::spawn(async move { second.run(Duration::from_secs(20)).await });
+        let early = tokio::time::timeout(Duration::from_millis(200), listener.accept()).await;
+        assert!(early.is_err(), "both ask at once");
+        let hello = async |connection: &mut tokio::net::TcpStream| {
+            tokio::io::AsyncWriteExt::write_all(connection, b"hello\n")
+                .await
+                .unwrap();
+        };
+        hello(&mut connection).await;
+        assert!(first.await.unwrap().0);
+        let (mut connection, _) = listener.accept().await.unwrap();
+        hello(&mut connection).await;
+        assert!(second.await.unwrap().0);
+        let (success, report) = probe.run(Duration::ZERO).await;
+        assert!(!success, "{}", report.steps());
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{component, local};
 use crate::dashboards::grafana::{Sources, Target, compile};
+use crate::dashboards::source::{Dashboard, SourceError};
 use crate::dashboards::sources;
 use crate::layout::Layout;
 use crate::model::{Auth, Connection, Grafana, Placement, Ports, SecretRef, SecretSource, Stack};
@@ -97,10 +98,17 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     out
 }
 
+/// Those that something of this stack feeds.
+pub fn sources_for(stack: &Stack) -> Vec<(&'static str, Result<Dashboard, SourceError>)> {
+    let mut all = sources();
+    all.retain(|(slug, _)| *slug != "security" || stack.agent.security.is_some());
+    all
+}
+
 /// Compiled for this stack. A source that is not sound is caught by a test and left away here.
 pub fn dashboards(stack: &Stack) -> Vec<(&'static str, Value)> {
     let owner = stack.owner.to_string();
-    let all = sources().into_iter();
+    let all = sources_for(stack).into_iter();
     all.filter_map(|(slug, source)| {
         let target = Target {
             uid: id(&owner, slug),

@@ -8,9 +8,9 @@ use serde_json::json;
 use super::{Proof, Status, Subject, eventually, prove as timed};
 use crate::dashboards::query::{Times, expand};
 use crate::dashboards::source::{Dashboard, Query};
-use crate::dashboards::sources;
 use crate::object::System;
-use crate::render::{accesses, duration, grafana::uids};
+use crate::render::grafana::{sources_for, uids};
+use crate::render::{accesses, duration};
 use crate::systems::grafana::Grafana;
 use crate::systems::objects::Client;
 use crate::systems::prometheus::Prometheus;
@@ -21,14 +21,16 @@ const AREA: &str = "dashboards";
 pub async fn prove(subject: &Subject<'_>) -> Vec<Proof> {
     let mut out = Vec::new();
     if subject.stack.systems.grafana.is_some() {
-        let all = sources().into_iter().map(|(slug, source)| async move {
-            match source {
-                Ok(source) => panels(subject, slug, &source).await,
-                Err(error) => {
-                    timed(AREA, slug, async { Err::<String, _>(error.to_string()) }).await
+        let all = sources_for(subject.stack)
+            .into_iter()
+            .map(|(slug, source)| async move {
+                match source {
+                    Ok(source) => panels(subject, slug, &source).await,
+                    Err(error) => {
+                        timed(AREA, slug, async { Err::<String, _>(error.to_string()) }).await
+                    }
                 }
-            }
-        });
+            });
         out.extend(futures_util::future::join_all(all).await);
         out.extend(searches(subject).await);
         out.extend(grafana(subject).await);
@@ -126,7 +128,7 @@ async fn searches(subject: &Subject<'_>) -> Option<Proof> {
         return Some(not_run(AREA, NAME, "Elasticsearch is not here".to_owned()));
     }
     let access = accesses(subject.stack, subject.layout).remove(&System::Elasticsearch)?;
-    let searches: BTreeSet<String> = sources()
+    let searches: BTreeSet<String> = sources_for(subject.stack)
         .into_iter()
         .filter_map(|(_, source)| source.ok())
         .flat_map(|source| source.rows)

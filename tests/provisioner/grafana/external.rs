@@ -46,8 +46,8 @@ fn ours_is_made_found_again_and_mended_and_theirs_stays_to_the_byte() {
     let ours: Vec<&String> = uids.iter().filter(|uid| uid.starts_with(&prefix)).collect();
     assert_eq!(
         ours.len(),
-        7,
-        "a folder, two data sources, four dashboards: {uids:?}"
+        6,
+        "a folder, two data sources, three dashboards: {uids:?}"
     );
     assert_eq!(server.with(|state| state.refused.clone()), [""; 0]);
     assert_eq!(server.with(|state| state.foreign(&prefix)), theirs);
@@ -234,7 +234,7 @@ fn a_read_only_data_source_and_a_folder_with_guests_are_left_alone() {
         .unwrap();
     let kept = runtime.block_on(async {
         let ours = client.ours(&format!("{}-local", stack.id)).await.unwrap();
-        assert_eq!(ours.len(), 7, "{ours:?}");
+        assert_eq!(ours.len(), 6, "{ours:?}");
         let mut kept = Vec::new();
         for listed in ours {
             if let Err(error) = client.delete(listed.kind, &listed.id).await {
