@@ -19,6 +19,7 @@ use kai_contract::exit;
 
 use crate::check;
 use crate::cli::{GateArgs, Output};
+use crate::command::{Done, Stop};
 
 pub mod evidence;
 pub mod judge;
@@ -31,28 +32,6 @@ use evidence::File;
 use judge::Verdict;
 use probe::Prober;
 use round::Subject;
-
-/// Why there is no verdict, and the exit code that says so.
-#[derive(Debug)]
-pub struct Stop {
-    pub code: u8,
-    pub message: String,
-}
-
-impl Stop {
-    fn new(code: u8, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
-    }
-}
-
-/// What goes to standard output, and the exit code.
-pub struct Done {
-    pub text: String,
-    pub code: u8,
-}
 
 /// Asks, judges, writes the evidence.
 pub fn run(args: &GateArgs) -> Result<Done, Stop> {

@@ -12,6 +12,7 @@ pub mod config;
 pub mod dbus;
 pub mod dead_letters;
 pub mod drills;
+pub mod durable;
 pub mod exposition;
 pub mod facts;
 pub mod gate;

@@ -40,7 +40,7 @@ use batch::Pool;
 use cluster::Cluster;
 use ledger::Ledger;
 use letters::Letters;
-use places::{Places, disk};
+use places::Places;
 use reader::Reader;
 use send::{Nowhere, Sender, Stream};
 use source::Source;
@@ -151,7 +151,7 @@ impl Lane {
         let in_state = |error: std::io::Error| {
             format!("cannot use the state folder {}: {error}", state.display())
         };
-        let (folder, lock) = disk::claim(state).map_err(in_state)?;
+        let (folder, lock) = crate::durable::claim(state, "logs").map_err(in_state)?;
         // Without the key for its pseudonyms nothing is read: nothing leaves in the clear.
         let redactor = source::redactor(&config.privacy)?;
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();

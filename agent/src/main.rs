@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use kai_agent::app::{self, RunError};
-use kai_agent::cli::{BaselineArgs, Cli, Command, GateArgs, GateCommand, Output};
+use kai_agent::cli::{Cli, Command, GateCommand, Output};
 use kai_agent::security::baseline::command as baseline;
 use kai_agent::{check, command, dead_letters, gate, logging, probes};
 use kai_contract::exit;
@@ -31,8 +31,11 @@ fn main() -> ExitCode {
             Ok(run(&config))
         }
         Command::Check { config, output } => check(&config, output),
-        Command::Gate(args) => judge(&args),
-        Command::Baseline(args) => compare(&args),
+        Command::Gate(args) => finish(match &args.command {
+            Some(GateCommand::Replay { file, output }) => gate::replay(file, *output),
+            None => gate::run(&args),
+        }),
+        Command::Baseline(args) => finish(baseline::run(&args)),
         Command::DeadLetters(args) => finish(dead_letters::run(&args)),
         Command::Probe {
             name,
@@ -98,36 +101,6 @@ fn check(config: &Path, output: Output) -> anyhow::Result<ExitCode> {
     } else {
         exit::BAD_SPEC
     }))
-}
-
-fn judge(args: &GateArgs) -> anyhow::Result<ExitCode> {
-    let result = match &args.command {
-        Some(GateCommand::Replay { file, output }) => gate::replay(file, *output),
-        None => gate::run(args),
-    };
-    match result {
-        Ok(done) => {
-            print(done.text.as_bytes()).context("cannot write the verdict to standard output")?;
-            Ok(ExitCode::from(done.code))
-        }
-        Err(stop) => {
-            eprintln!("kai-agent: {}", stop.message);
-            Ok(ExitCode::from(stop.code))
-        }
-    }
-}
-
-fn compare(args: &BaselineArgs) -> anyhow::Result<ExitCode> {
-    match baseline::run(args) {
-        Ok(done) => {
-            print(done.text.as_bytes()).context("cannot write the result to standard output")?;
-            Ok(ExitCode::from(done.code))
-        }
-        Err(stop) => {
-            eprintln!("kai-agent: {}", stop.message);
-            Ok(ExitCode::from(stop.code))
-        }
-    }
 }
 
 fn finish(result: Result<command::Done, command::Stop>) -> anyhow::Result<ExitCode> {

@@ -1,45 +1,21 @@
 //! The snapshot on disk: `figures`, the generation before it, and what was found damaged.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 
 use super::record::Record;
-use crate::logs::places::disk::sync;
+use crate::durable;
 use crate::state::unix_now;
 
 const NAME: &str = "figures";
-const PREVIOUS: &str = "figures.previous";
-const NEXT: &str = "figures.next";
-
-/// The part of the state folder that is ours, made if it is missing, and the lock that one agent
-/// holds on it.
-pub fn claim(state: &Path) -> io::Result<(PathBuf, File)> {
-    use std::os::unix::fs::DirBuilderExt;
-    let folder = state.join("business");
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder)?;
-    let lock = File::create(folder.join("lock"))?;
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(
-        |error| {
-            if error == rustix::io::Errno::WOULDBLOCK {
-                io::Error::other("another agent uses this folder")
-            } else {
-                error.into()
-            }
-        },
-    )?;
-    Ok((folder, lock))
-}
 
 /// Reads the newest snapshot that is whole. A damaged one is put aside under a name of its own, and
 /// said; it is never a reason not to run.
 pub fn load(folder: &Path) -> io::Result<Option<Record>> {
     let mut damaged = false;
-    for name in [NAME, PREVIOUS] {
-        let path = folder.join(name);
+    for name in [NAME.to_owned(), durable::previous(NAME)] {
+        let path = folder.join(&name);
         let bytes = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             other => other?,
@@ -76,17 +52,7 @@ pub fn load(folder: &Path) -> io::Result<Option<Record>> {
     Ok(None)
 }
 
-/// Writes a generation so that after a crash at any moment this one or the one before is there.
+/// Writes a generation.
 pub fn store(folder: &Path, bytes: &[u8]) -> io::Result<()> {
-    let (current, next) = (folder.join(NAME), folder.join(NEXT));
-    let mut file = File::create(&next)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    match fs::rename(&current, folder.join(PREVIOUS)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        other => other?,
-    }
-    fs::rename(&next, &current)?;
-    sync(folder)
+    durable::store(folder, NAME, bytes)
 }

@@ -1,10 +1,9 @@
 //! The snapshot as text: JSON lines and a last one with the SHA-256 of what stands before it, so
 //! that a person can read what was counted. Pure.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+
+use crate::durable::{seal, unseal};
 
 /// Grows with a change that an older agent could not read.
 const VERSION: u32 = 1;
@@ -124,11 +123,6 @@ enum RowRef<'a> {
     Link(&'a LinkRecord),
 }
 
-#[derive(Serialize, Deserialize)]
-struct Foot {
-    sha256: String,
-}
-
 impl Record {
     pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut out = serde_json::to_vec(&Head {
@@ -145,26 +139,12 @@ impl Record {
             serde_json::to_writer(&mut out, &row)?;
             out.push(b'\n');
         }
-        let sha256 = hex(&Sha256::digest(&out));
-        serde_json::to_writer(&mut out, &Foot { sha256 })?;
-        out.push(b'\n');
-        Ok(out)
+        seal(out)
     }
 
     /// Reads it, or says what is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let text = bytes.strip_suffix(b"\n").ok_or("its end is missing")?;
-        let last = text
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .ok_or("it has no checksum")?
-            + 1;
-        let foot: Foot =
-            serde_json::from_slice(&text[last..]).map_err(|_| "it has no checksum".to_owned())?;
-        if foot.sha256 != hex(&Sha256::digest(&bytes[..last])) {
-            return Err("its checksum does not fit its content".to_owned());
-        }
-        let mut lines = text[..last - 1].split(|byte| *byte == b'\n');
+        let mut lines = unseal(bytes)?;
         let said = |error: serde_json::Error| error.to_string();
         let head: Head = serde_json::from_slice(lines.next().unwrap_or_default()).map_err(said)?;
         if head.version != VERSION {
@@ -198,13 +178,6 @@ impl Record {
         }
         Ok(out)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // writing to a String does not fail
-        text
-    })
 }
 
 #[cfg(test)]

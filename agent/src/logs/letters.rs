@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::places::disk::sync;
+use crate::durable::sync;
 
 /// Files that the allowed bytes are divided into; the oldest is removed as a whole.
 const FILES: u64 = 8;

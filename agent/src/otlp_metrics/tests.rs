@@ -1,1 +1,1 @@
-
+//! From pushed points to pages, and what is refused.

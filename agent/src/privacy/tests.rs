@@ -1,3 +1,5 @@
+//! What must not leave, in plain text and in JSON; and that nothing is passed by unseen.
+
 use kai_contract::agent_config::{Redact, Redacted};
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -302,7 +302,13 @@ fn without_what_a_cluster_lacks(
             });
         }
     }
-    for key in ["metrics", "probes"] {
+    for service in services.values().filter(|s| s.scrape != Scrape::default()) {
+        left_out.push(LeftOut {
+            key: format!("services.{}.scrape", service.name),
+            why: "in a cluster Prometheus asks pods itself, past the agent".to_owned(),
+        });
+    }
+    for key in ["metrics", "probes", "budgets"] {
         if spec.given(key).is_some() {
             left_out.push(LeftOut {
                 key: key.to_owned(),

@@ -1,3 +1,5 @@
+//! How lines become events: presets, pauses, limits, and any input at all.
+
 use proptest::prelude::*;
 
 use super::*;

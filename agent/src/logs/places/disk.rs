@@ -1,15 +1,14 @@
 //! The checkpoint on disk: `places`, the generation before it, and what was found damaged.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 
 use super::record::Record;
+use crate::durable;
 use crate::state::unix_now;
 
 const NAME: &str = "places";
-const PREVIOUS: &str = "places.previous";
-const NEXT: &str = "places.next";
 
 /// What was found at the start.
 #[derive(Debug, Default)]
@@ -23,8 +22,8 @@ pub struct Found {
 /// and said; it is never a reason not to run.
 pub fn load(folder: &Path) -> io::Result<Found> {
     let mut damaged = false;
-    for (name, older) in [(NAME, false), (PREVIOUS, true)] {
-        let path = folder.join(name);
+    for (name, older) in [(NAME.to_owned(), false), (durable::previous(NAME), true)] {
+        let path = folder.join(&name);
         let bytes = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             other => other?,
@@ -70,46 +69,9 @@ pub fn load(folder: &Path) -> io::Result<Found> {
     Ok(Found::default())
 }
 
-/// Writes a generation so that after a crash at any moment this one or the one before is there.
+/// Writes a generation.
 pub fn store(folder: &Path, bytes: &[u8]) -> io::Result<()> {
-    let (current, next) = (folder.join(NAME), folder.join(NEXT));
-    let mut file = File::create(&next)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    match fs::rename(&current, folder.join(PREVIOUS)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        other => other?,
-    }
-    fs::rename(&next, &current)?;
-    sync(folder)
-}
-
-/// Makes names in a folder durable.
-pub fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// The lane's part of the state folder, made if it is missing, and the lock that one agent holds on
-/// it.
-pub fn claim(state: &Path) -> io::Result<(PathBuf, File)> {
-    use std::os::unix::fs::DirBuilderExt;
-    let folder = state.join("logs");
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder)?;
-    let lock = File::create(folder.join("lock"))?;
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(
-        |error| {
-            if error == rustix::io::Errno::WOULDBLOCK {
-                io::Error::other("another agent uses this folder")
-            } else {
-                error.into()
-            }
-        },
-    )?;
-    Ok((folder, lock))
+    durable::store(folder, NAME, bytes)
 }
 
 #[cfg(test)]
@@ -137,11 +99,11 @@ mod tests {
         }
         assert_eq!(written(folder), Some((3, false)));
         // A crash between the renames.
-        fs::rename(folder.join(NAME), folder.join(NEXT)).unwrap();
+        fs::rename(folder.join(NAME), folder.join("places.next")).unwrap();
         assert_eq!(written(folder), Some((2, false)));
         fs::write(folder.join(NAME), "damaged").unwrap();
         assert_eq!(written(folder), Some((2, true)));
-        fs::write(folder.join(PREVIOUS), "").unwrap();
+        fs::write(folder.join(durable::previous(NAME)), "").unwrap();
         assert_eq!(written(folder), None);
         let names: Vec<_> = fs::read_dir(folder)
             .unwrap()
@@ -149,15 +111,5 @@ mod tests {
             .filter(|name| name.contains("damaged"))
             .collect();
         assert_eq!(names.len(), 2, "{names:?}");
-    }
-
-    #[test]
-    fn one_agent_at_a_time() {
-        let state = tempfile::tempdir().unwrap();
-        let held = claim(state.path()).unwrap();
-        let error = claim(state.path()).unwrap_err();
-        assert!(error.to_string().contains("another agent"), "{error}");
-        drop(held);
-        assert!(claim(state.path()).is_ok());
     }
 }

@@ -1,11 +1,12 @@
 //! The checkpoint as text: a head, one line per file, and a last line with the SHA-256 of what
 //! stands before it. JSON lines, so that a person can read where the agent is. Pure.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::durable::{hex, seal, unseal};
 
 /// Grows with a change that an older agent could not read.
 const VERSION: u32 = 1;
@@ -76,11 +77,6 @@ pub struct Record {
     pub places: Vec<Place>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Foot {
-    sha256: String,
-}
-
 impl Record {
     pub fn new(agent: String, written: u64, sources: Vec<String>, places: Vec<Place>) -> Self {
         Self {
@@ -101,26 +97,12 @@ impl Record {
             serde_json::to_writer(&mut out, place)?;
             out.push(b'\n');
         }
-        let sha256 = hex(&Sha256::digest(&out));
-        serde_json::to_writer(&mut out, &Foot { sha256 })?;
-        out.push(b'\n');
-        Ok(out)
+        seal(out)
     }
 
     /// Reads it, or says what is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let text = bytes.strip_suffix(b"\n").ok_or("its end is missing")?;
-        let last = text
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .ok_or("it has no checksum")?
-            + 1;
-        let foot: Foot =
-            serde_json::from_slice(&text[last..]).map_err(|_| "it has no checksum".to_owned())?;
-        if foot.sha256 != hex(&Sha256::digest(&bytes[..last])) {
-            return Err("its checksum does not fit its content".to_owned());
-        }
-        let mut lines = text[..last - 1].split(|byte| *byte == b'\n');
+        let mut lines = unseal(bytes)?;
         let head = lines.next().unwrap_or_default();
         let head: Head = serde_json::from_slice(head).map_err(|error| error.to_string())?;
         if head.version != VERSION {
@@ -134,13 +116,6 @@ impl Record {
             .collect::<Result<_, _>>()?;
         Ok(Self { head, places })
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // writing to a String does not fail
-        text
-    })
 }
 
 #[cfg(test)]

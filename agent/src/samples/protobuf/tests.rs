@@ -1,3 +1,5 @@
+//! Protobuf pages, whole and damaged.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Every format read alike, held to a recording of Prometheus' own readers.
+
 use super::*;
 
 fn listed(format: Format, body: &[u8]) -> Vec<String> {

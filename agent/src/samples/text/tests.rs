@@ -1,3 +1,5 @@
+//! Text and OpenMetrics pages, whole and damaged.
+
 use proptest::prelude::*;
 
 use super::*;

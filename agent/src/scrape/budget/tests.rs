@@ -1,3 +1,5 @@
+//! Who gets a place when a budget is spent.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Pages after relabelling and budgets, in text and OpenMetrics.
+
 use kai_contract::agent_config::Relabel;
 
 use super::*;

@@ -11,30 +11,11 @@ use serde_json::{Value, json};
 use super::{Files, Finding, Seen, Standing, compare, digest_of};
 use crate::check;
 use crate::cli::{BaselineArgs, BaselineCommand, Output};
+use crate::command::{Done, Stop};
 use crate::state::unix_now;
 
 /// Findings of one check that are printed as text; JSON has all.
 const MOST: usize = 200;
-
-/// What a command prints, and its exit code.
-pub struct Done {
-    pub text: String,
-    pub code: u8,
-}
-
-/// Why a command could not do it.
-#[derive(Debug)]
-pub struct Stop {
-    pub message: String,
-    pub code: u8,
-}
-
-fn stop(code: u8, message: impl Into<String>) -> Stop {
-    Stop {
-        message: message.into(),
-        code,
-    }
-}
 
 /// One check, as the command knows it.
 struct About {
@@ -83,9 +64,9 @@ impl About {
 /// Runs a command.
 pub fn run(args: &BaselineArgs) -> Result<Done, Stop> {
     let loaded =
-        check::load(&args.config).map_err(|error| stop(exit::BAD_SPEC, error.to_string()))?;
+        check::load(&args.config).map_err(|error| Stop::new(exit::BAD_SPEC, error.to_string()))?;
     let Some(state) = &loaded.config.state else {
-        return Err(stop(
+        return Err(Stop::new(
             exit::BAD_SPEC,
             format!(
                 "{}: it has no state folder, in which baselines are kept; add state and security",
@@ -95,7 +76,7 @@ pub fn run(args: &BaselineArgs) -> Result<Done, Stop> {
     };
     let folder = state.join("security");
     if !folder.is_dir() {
-        return Err(stop(
+        return Err(Stop::new(
             exit::NO_DATA,
             format!(
                 "{}: no security check has run yet; start kai-agent with security: in its \
@@ -104,7 +85,7 @@ pub fn run(args: &BaselineArgs) -> Result<Done, Stop> {
             ),
         ));
     }
-    let files = Files::open(&folder).map_err(|error| stop(exit::ERROR, error.to_string()))?;
+    let files = Files::open(&folder).map_err(|error| Stop::new(exit::ERROR, error.to_string()))?;
     let checks = chosen(&args.check)?;
     let about: Vec<About> = checks.iter().map(|name| About::of(&files, name)).collect();
     match &args.command {
@@ -130,7 +111,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static str>, Stop> {
                 let hint = nearest(name, &BASELINE_CHECKS).map_or_else(String::new, |near| {
                     format!("; did you mean {near}")
                 });
-                stop(
+                Stop::new(
                     exit::USAGE,
                     format!(
                         "--check {name}: no check with a baseline has this name{hint}; there are {}",
@@ -148,7 +129,9 @@ fn time(seconds: u64) -> String {
 }
 
 fn show(files: &Files, about: &[About], output: Output) -> Result<Done, Stop> {
-    let history = files.history().map_err(|error| stop(exit::ERROR, error));
+    let history = files
+        .history()
+        .map_err(|error| Stop::new(exit::ERROR, error));
     if output == Output::Json {
         let checks: Vec<Value> = about.iter().map(as_json).collect();
         let value = json!({ "checks": checks, "history": history.as_ref().ok() });
@@ -287,7 +270,7 @@ fn accept(
     args: &BaselineArgs,
 ) -> Result<Done, Stop> {
     if observed.is_some() && about.len() != 1 {
-        return Err(stop(
+        return Err(Stop::new(
             exit::USAGE,
             "--observed is the digest of one check; name it by --check",
         ));
@@ -299,16 +282,16 @@ fn accept(
             // Who names a check means it; who names none takes those that there are.
             Ok(None) if args.check.is_empty() => {}
             Ok(None) => {
-                return Err(stop(
+                return Err(Stop::new(
                     exit::NO_DATA,
                     format!("{}: {}", about.check, about.lacks()),
                 ));
             }
-            Err(error) => return Err(stop(exit::ERROR, error.clone())),
+            Err(error) => return Err(Stop::new(exit::ERROR, error.clone())),
         }
     }
     if ready.is_empty() {
-        return Err(stop(
+        return Err(Stop::new(
             exit::NO_DATA,
             "no check has looked yet; start kai-agent first",
         ));
@@ -316,7 +299,7 @@ fn accept(
     if let (Some(wanted), Some((check, seen))) = (observed, ready.first()) {
         let now = digest_of(&seen.items);
         if now != wanted {
-            return Err(stop(
+            return Err(Stop::new(
                 exit::CHANGES,
                 format!(
                     "{check}: what is seen is not what --observed names any more (it is {now}); \
@@ -329,7 +312,7 @@ fn accept(
     for (check, seen) in ready {
         files
             .accept(check, seen, by, reason, unix_now())
-            .map_err(|error| stop(exit::ERROR, format!("{text}{error}")))?;
+            .map_err(|error| Stop::new(exit::ERROR, format!("{text}{error}")))?;
         let _ = writeln!(
             text,
             "{check}: {} items accepted, {} could not be looked at; digest {}",

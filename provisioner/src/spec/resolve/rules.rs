@@ -8,6 +8,8 @@ struct Source {
     prefixes: &'static [&'static str],
     what: &'static str,
     why: &'static str,
+    /// Only the agent of a machine has them.
+    local: bool,
     there: fn(&Stack) -> bool,
 }
 
@@ -16,25 +18,29 @@ const SOURCES: [Source; 4] = [
         prefixes: &["kube_", "kubelet_"],
         what: "kube-state-metrics or kubelets",
         why: "`systems.kubeState` is off",
+        local: false,
         there: |stack| stack.systems.kube_state.is_some(),
     },
     Source {
         prefixes: &["probe_"],
         what: "probes",
         why: "there are no `probes`",
-        there: |stack| !stack.probes.is_empty() && matches!(stack.runs_on, RunsOn::Local),
+        local: true,
+        there: |stack| !stack.probes.is_empty(),
     },
     Source {
         prefixes: &["probe_ssl_"],
         what: "probes over TLS",
         why: "none of the `probes` is one",
+        local: true,
         there: |stack| stack.probes.is_empty() || stack.probes.values().any(over_tls),
     },
     Source {
         prefixes: &["kai_security_"],
         what: "the security checks",
         why: "`agent.security` is off",
-        there: |stack| stack.agent.security.is_some() && matches!(stack.runs_on, RunsOn::Local),
+        local: true,
+        there: |stack| stack.agent.security.is_some(),
     },
 ];
 
@@ -49,7 +55,8 @@ fn over_tls(probe: &Probe) -> bool {
 
 pub fn without_rules_on_absent_series(stack: &mut Stack) {
     for source in SOURCES {
-        if !(source.there)(stack) {
+        let away = source.local && matches!(stack.runs_on, RunsOn::Kubernetes(_));
+        if away || !(source.there)(stack) {
             leave_out(stack, &source);
         }
     }
@@ -77,6 +84,12 @@ fn leave_out(stack: &mut Stack, source: &Source) {
             RunsOn::Kubernetes(_) => &mut stack.left_out,
             RunsOn::Local => &mut stack.not_active,
         };
+        let in_cluster = matches!(stack.runs_on, RunsOn::Kubernetes(_));
+        let why = if in_cluster && source.local {
+            "the agent of a cluster does not do it in this build"
+        } else {
+            source.why
+        };
         let plural = if names.len() == 1 { "" } else { "s" };
         list.push(LeftOut {
             key: format!("alerts.rules {}", file.name),
@@ -85,7 +98,7 @@ fn leave_out(stack: &mut Stack, source: &Source) {
                 names.len(),
                 if names.len() == 1 { "s" } else { "" },
                 source.what,
-                source.why
+                why
             ),
         });
     }

@@ -1,3 +1,5 @@
+//! The same in protobuf.
+
 use super::*;
 use crate::samples::protobuf::{Value, families};
 
