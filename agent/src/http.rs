@@ -25,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::shutdown::ended;
 
 pub mod admin;
+mod databases;
 pub mod pages;
 mod probes;
 mod socket;

@@ -22,6 +22,7 @@ pub mod logging;
 pub mod logs;
 pub mod node;
 pub mod otlp_metrics;
+pub mod postgres;
 pub mod privacy;
 pub mod probes;
 pub mod process;

@@ -19,6 +19,7 @@ mod tcp;
 mod tls;
 
 pub use report::Report;
+pub use tls::client_config;
 
 /// What Prometheus's patience is shortened by, so that the answer is there before it gives up;
 /// blackbox_exporter's `--timeout-offset`.

@@ -8,6 +8,7 @@ use kai_contract::agent_config::{AgentConfig, IPVS_LABELS, OPT_IN, Problem};
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::logs::source;
+use crate::postgres::{self, Databases};
 use crate::probes::{self, Probes};
 use crate::scrape::Prepared;
 
@@ -83,6 +84,7 @@ pub struct Settings {
     pub tapestats_devices: Filter,
     pub textfile_directories: Vec<String>,
     pub probes: Probes,
+    pub databases: Databases,
     /// Applications by name, their rules compiled.
     pub applications: BTreeMap<String, Arc<Prepared>>,
 }
@@ -128,6 +130,7 @@ impl Settings {
         let mut more = Vec::new();
         let probes = probes::prepare(config, &mut more);
         let mut settings = Self {
+            databases: postgres::prepare(config),
             probes,
             disabled: given.disable.clone(),
             enabled: given.enable.clone(),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 mod business;
+mod databases;
 mod gate;
 mod keys;
 mod logs;
@@ -20,6 +21,7 @@ mod security;
 mod traces;
 
 pub use business::{Business, Figure as BusinessFigure, Rule as BusinessRule, RuleSource};
+pub use databases::{DATABASE_COLLECTORS, DATABASE_OPT_IN, Database};
 pub use gate::{
     Gate, GateServer, GateService, fill_in as fill_in_query,
     unknown_placeholder as unknown_in_query,
@@ -177,6 +179,9 @@ pub struct AgentConfig {
     /// Questions to endpoints, asked at `/probe/<name>`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub probes: BTreeMap<String, Probe>,
+    /// PostgreSQL servers that are looked at, each at `/metrics/database/<name>`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub databases: BTreeMap<String, Database>,
     /// Milliseconds between two of the agent's own scrapes of a target, which there are with
     /// `remoteWrite` and with business figures of series; 15000 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -37,6 +37,8 @@ pub struct Stack {
     pub metrics: BTreeMap<String, BusinessFigure>,
     /// By name.
     pub probes: BTreeMap<String, Probe>,
+    /// By name.
+    pub databases: BTreeMap<String, Database>,
     pub privacy: Privacy,
     pub smtp: Option<Smtp>,
     pub routing: Routing,
@@ -448,6 +450,21 @@ pub struct Probe {
     /// Without `auth` of HTTP.
     pub question: kai_contract::agent_config::Probe,
     pub auth: Option<Auth>,
+}
+
+/// A database server that the agent looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    pub dsn: SecretRef,
+    pub service: String,
+    pub team: String,
+    pub interval: Duration,
+    /// Said in the spec; `timeout` is the one in force.
+    pub given_timeout: Option<Duration>,
+    pub timeout: Duration,
+    pub enable: Vec<String>,
+    pub disable: Vec<String>,
+    pub exclude_databases: Vec<String>,
 }
 
 impl Probe {

@@ -2,6 +2,7 @@
 //! run, every time; a check that finds the consequence of a mistake that was already reported keeps
 //! quiet. Pure: whether secrets are present is an input.
 
+mod databases;
 mod gate;
 mod kubernetes;
 mod logs;
@@ -103,6 +104,11 @@ pub const CHECKS: &[Check] = &[
         name: "probe",
         what: "each of `probes` is one question that can be asked, of a service and team that exist",
         run: probes::can_be_asked,
+    },
+    Check {
+        name: "database",
+        what: "each of `databases` is looked at in time, of a service and team that exist",
+        run: databases::can_be_looked_at,
     },
     Check {
         name: "privacy-field",

@@ -3,6 +3,7 @@
 
 mod alerting;
 mod dashboards;
+mod databases;
 mod logs;
 mod processes;
 mod request;
@@ -125,12 +126,24 @@ impl Subject<'_> {
 
 /// Runs all proofs, those that do not depend on each other at the same time.
 pub async fn verify(subject: &Subject<'_>) -> Verdict {
-    let (processes, scraping, rules, alerting, services, logs, dashboards, traces, request) = tokio::join!(
+    let (
+        processes,
+        scraping,
+        rules,
+        alerting,
+        services,
+        databases,
+        logs,
+        dashboards,
+        traces,
+        request,
+    ) = tokio::join!(
         Box::pin(processes::prove(subject)),
         Box::pin(scraping::prove(subject)),
         Box::pin(rules::prove(subject)),
         Box::pin(alerting::prove(subject)),
         Box::pin(services::prove(subject)),
+        Box::pin(databases::prove(subject)),
         Box::pin(logs::prove(subject)),
         Box::pin(dashboards::prove(subject)),
         Box::pin(traces::prove(subject)),
@@ -141,6 +154,7 @@ pub async fn verify(subject: &Subject<'_>) -> Verdict {
     proofs.extend(rules);
     proofs.extend(alerting);
     proofs.extend(services);
+    proofs.extend(databases);
     proofs.extend(logs);
     proofs.extend(dashboards);
     proofs.extend(traces);

@@ -127,7 +127,7 @@ impl Drop for NodeExporter {
 }
 
 /// HTTP/1.0, so that the answer ends where the connection does.
-fn fetch(mut stream: std::net::TcpStream) -> String {
+pub fn fetch(mut stream: std::net::TcpStream) -> String {
     use std::io::Read;
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
     let mut all = String::new();

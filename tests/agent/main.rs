@@ -20,10 +20,13 @@ mod http;
 mod logs;
 mod otlp_metrics;
 mod passthrough;
+mod postgres;
 mod reload;
 mod remote_write;
 mod round;
 mod security;
+#[path = "../servers.rs"]
+mod servers;
 mod spoiled;
 mod support;
 mod traces;

@@ -19,6 +19,9 @@ mod kibana;
 mod kubernetes;
 mod render;
 mod rules;
+#[path = "../servers.rs"]
+#[expect(dead_code, reason = "one file for the tests of both programs")]
+mod servers;
 mod spec;
 #[path = "../stack/main.rs"]
 mod stack;

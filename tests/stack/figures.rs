@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{Stack, get_json, request, wait_for, with_system};
+use crate::servers::postgres::{PASSWORD, Process};
 
 /// The series of an instant query.
 fn query(stack: &Stack, expression: &str) -> Vec<Value> {
@@ -86,4 +87,58 @@ fn figures_are_counted_and_endpoints_probed() {
     });
     // In step with what it was told, secret and all.
     stack.run(&["drift"]).expect(0);
+}
+
+/// A spec with a database, of the password given.
+fn database(stack: &Stack, port: &str) -> String {
+    let mut spec = stack.example();
+    spec.push_str(&format!(
+        "databases:\n  pg: {{ engine: postgresql, team: payment, interval: 2s, dsn: {{ env: \
+         KAI_TEST_DSN_{port} }}, excludeDatabases: [template0] }}\n"
+    ));
+    spec
+}
+
+#[test]
+fn a_database_is_looked_at_and_missed() {
+    let mut server = Process::start("15.15.0", "");
+    let mut stack = Stack::new();
+    let spec = database(&stack, &server.port);
+    stack.write_spec(&spec);
+    let variable = format!("KAI_TEST_DSN_{}", server.port);
+    let refused = stack.run(&["provision"]);
+    assert_ne!(refused.code, Some(0), "{}", refused.out);
+    assert!(refused.err.contains(&variable), "{}", refused.err);
+    stack.vars.push((
+        variable.clone(),
+        server.dsn("postgres", "wrong-password", "postgres"),
+    ));
+    let unreachable = stack.run(&["provision"]);
+    assert_ne!(unreachable.code, Some(0));
+    assert!(unreachable.out.contains("(28P01)"), "{}", unreachable.out);
+    stack.vars.retain(|(name, _)| *name != variable);
+    stack
+        .vars
+        .push((variable, server.dsn("postgres", PASSWORD, "postgres")));
+    let done = stack.run(&["provision"]).expect(0);
+    for text in [&done.out, &done.err] {
+        assert!(
+            !text.contains(PASSWORD) && !text.contains("wrong-password"),
+            "{text}"
+        );
+    }
+    let up = wait_for("the server", Duration::from_mins(1), || {
+        query(&stack, "pg_up{job=\"database-pg\"} == 1").pop()
+    });
+    let labels = &up["metric"];
+    assert_eq!(labels["instance"], "pg", "{labels}");
+    assert_eq!(labels["team"], "payment", "{labels}");
+    assert_eq!(labels["service"], "pg", "{labels}");
+    server.stop();
+    wait_for("its absence", Duration::from_mins(1), || {
+        query(&stack, "pg_up{job=\"database-pg\"} == 0").pop()
+    });
+    let missed = stack.run(&["verify"]);
+    assert_ne!(missed.code, Some(0));
+    assert!(missed.out.contains("refused"), "{}", missed.out);
 }

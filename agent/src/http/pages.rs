@@ -11,7 +11,7 @@ use hyper::header::{
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
-use super::{Reply, json, probes, text, typed};
+use super::{Reply, databases, json, probes, text, typed};
 use crate::business::page::{self, Form};
 use crate::exposition::open_metrics;
 use crate::otlp_metrics;
@@ -29,6 +29,7 @@ const PAGES: &[&str] = &[
     "/metrics",
     "/metrics/app/<name>",
     "/metrics/business",
+    "/metrics/database/<name>",
     "/metrics/otlp/<service>",
     "/probe/<name>",
     "/sd/otlp",
@@ -59,6 +60,9 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>) -> Reply {
     }
     if let Some(name) = path.strip_prefix("/metrics/otlp/") {
         return pushed(&state, name, headers);
+    }
+    if let Some(name) = path.strip_prefix("/metrics/database/") {
+        return databases::page(&state, name, &request).await;
     }
     if let Some(name) = path.strip_prefix("/probe/") {
         return probes::page(&state, name, &request).await;
@@ -97,7 +101,7 @@ async fn metrics(state: Arc<State>, headers: &HeaderMap) -> Reply {
     packed(page, METRICS_TYPE, headers)
 }
 
-fn packed(page: Vec<u8>, content_type: &'static str, headers: &HeaderMap) -> Reply {
+pub(super) fn packed(page: Vec<u8>, content_type: &'static str, headers: &HeaderMap) -> Reply {
     let zipped = if accepts_gzip(headers) {
         gzip::compress(&page)
     } else {
@@ -158,21 +162,9 @@ fn accepts_openmetrics(headers: &HeaderMap) -> bool {
 async fn application(state: &State, name: &str, headers: &HeaderMap) -> Reply {
     let in_force = state.in_force.load_full();
     let Some(application) = in_force.settings.applications.get(name) else {
-        let names: Vec<_> = in_force
-            .config
-            .applications
-            .keys()
-            .map(String::as_str)
-            .collect();
-        let known = if names.is_empty() {
-            "none are configured; add one under applications:".to_owned()
-        } else {
-            format!("known are {}", names.join(", "))
-        };
-        return text(
-            StatusCode::NOT_FOUND,
-            format!("there is no application \"{name}\"; {known}\n"),
-        );
+        let names = in_force.config.applications.keys();
+        let body = known("application", "applications", name, names);
+        return text(StatusCode::NOT_FOUND, body);
     };
     let gzip = accepts_gzip(headers);
     let reply = match state.scrape.answer(application, headers, gzip).await {
@@ -201,6 +193,25 @@ async fn application(state: &State, name: &str, headers: &HeaderMap) -> Reply {
     };
     state.metrics.app_scrapes.get_or_create(&labels).inc();
     reply
+}
+
+/// What to say of a name that is none, given those that there are.
+pub(super) fn known<'a>(
+    what: &str,
+    key: &str,
+    name: &str,
+    names: impl Iterator<Item = &'a String>,
+) -> String {
+    let names: Vec<_> = names.map(String::as_str).collect();
+    if names.is_empty() {
+        return format!(
+            "there is no {what} \"{name}\"; none are configured; add one under {key}:\n"
+        );
+    }
+    format!(
+        "there is no {what} \"{name}\"; known are {}\n",
+        names.join(", ")
+    )
 }
 
 /// What a service pushed by OTLP, as a page.
@@ -277,6 +288,11 @@ fn index(state: &State) -> Reply {
     for name in in_force.config.applications.keys() {
         body.push_str(&format!(
             "<li><a href=\"/metrics/app/{name}\">/metrics/app/{name}</a></li>"
+        ));
+    }
+    for name in in_force.config.databases.keys() {
+        body.push_str(&format!(
+            "<li><a href=\"/metrics/database/{name}\">/metrics/database/{name}</a></li>"
         ));
     }
     for name in in_force.config.probes.keys() {

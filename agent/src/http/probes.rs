@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 
-use super::pages::METRICS_TYPE;
+use super::pages::{METRICS_TYPE, known};
 use super::{Reply, text, typed};
 use crate::probes;
 use crate::scrape::fetch::scrape_timeout;
@@ -15,21 +15,8 @@ use crate::state::State;
 pub(super) async fn page(state: &State, name: &str, request: &Request<Incoming>) -> Reply {
     let in_force = state.in_force.load_full();
     let Some(probe) = in_force.settings.probes.get(name) else {
-        let names: Vec<_> = in_force
-            .settings
-            .probes
-            .keys()
-            .map(String::as_str)
-            .collect();
-        let known = if names.is_empty() {
-            "none are configured; add one under probes:".to_owned()
-        } else {
-            format!("known are {}", names.join(", "))
-        };
-        return text(
-            StatusCode::NOT_FOUND,
-            format!("there is no probe \"{name}\"; {known}\n"),
-        );
+        let body = known("probe", "probes", name, in_force.settings.probes.keys());
+        return text(StatusCode::NOT_FOUND, body);
     };
     let debug = request
         .uri()

@@ -185,6 +185,11 @@ impl Tls {
     }
 }
 
+/// How a client shakes hands by these settings.
+pub fn client_config(settings: &ProbeTls) -> Result<ClientConfig, String> {
+    prepare(settings).map(|(_, config)| config)
+}
+
 fn prepare(settings: &ProbeTls) -> Result<(Arc<Verifier>, ClientConfig), String> {
     let roots = match &settings.ca_file {
         _ if settings.dangerous_insecure_skip_verify => Arc::new(Roots::new([])),

@@ -41,6 +41,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "roundIntervalMs",
             "remoteWrite",
             "probes",
+            "databases",
         ],
     ),
     ("admin", &["socket"]),
@@ -247,6 +248,18 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ),
     ("security.suid", &["paths", "exclude"]),
     ("security.certificates", &["paths", "exclude", "top"]),
+    ("databases", &[]),
+    (
+        "databases.*",
+        &[
+            "dsnFile",
+            "team",
+            "timeoutMs",
+            "enable",
+            "disable",
+            "excludeDatabases",
+        ],
+    ),
     ("probes", &[]),
     ("probes.*", &["timeoutMs", "http", "tcp", "dns", "icmp"]),
     (
@@ -435,6 +448,11 @@ mod tests {
             auth: Some(HttpAuth::TokenFile("/t".into())),
         };
         let full = AgentConfig {
+            databases: serde_yaml::from_str(
+                "a: {dsnFile: /d, team: t, timeoutMs: 1, enable: [wal], disable: [wal], \
+                 excludeDatabases: [d]}",
+            )
+            .unwrap(),
             version: VERSION,
             listen: "127.0.0.1:1".into(),
             admin: crate::agent_config::Admin {

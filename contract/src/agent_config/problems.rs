@@ -15,7 +15,7 @@ mod remote_write;
 pub use probes::{DNS_CLASSES, DNS_RCODES, DNS_TYPES, dns_number};
 
 use super::keys::nearest;
-use super::{AgentConfig, COLLECTORS, IPVS_LABELS, OLDEST_VERSION, VERSION, scrape};
+use super::{AgentConfig, COLLECTORS, IPVS_LABELS, OLDEST_VERSION, VERSION, databases, scrape};
 
 /// Longest name of an application.
 const MAX_NAME: usize = 63;
@@ -75,6 +75,7 @@ impl AgentConfig {
             ));
         }
         probes::check(self, &mut found);
+        databases::check(self, &mut found);
         found.extend(self.gate.iter().flat_map(super::Gate::problems));
         if let Some(security) = &self.security {
             security.problems(self.state.is_some(), &mut found);
@@ -231,7 +232,7 @@ fn applications(config: &AgentConfig, found: &mut Vec<Problem>) {
 }
 
 /// What is wrong with a name that stands in an address, if anything.
-fn name_in_path(name: &str, path: &str) -> Option<String> {
+pub(super) fn name_in_path(name: &str, path: &str) -> Option<String> {
     let good = !name.is_empty()
         && name.len() <= MAX_NAME
         && name

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kai_contract::agent_config::{
-    Admin, AgentConfig, Application, Budgets, Business, HttpAuth, OtlpMetrics, Probe,
+    Admin, AgentConfig, Application, Budgets, Business, Database, HttpAuth, OtlpMetrics, Probe,
     RemoteEndpoint, RemoteWrite, Roots, Rotate, RuleSource, TeamBudget, Traces, VERSION,
 };
 use kai_contract::signals;
@@ -77,6 +77,7 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
     let logs = logs::config(stack, layout, secrets);
     let remote_write = remote_write(stack, secrets);
     let probes = probes(stack, secrets);
+    let databases = databases(stack, secrets);
     let business = business(stack);
     let counts_series = business
         .as_ref()
@@ -122,6 +123,7 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         remote_write,
         business,
         probes,
+        databases,
     }
 }
 
@@ -169,6 +171,24 @@ fn probes(stack: &Stack, secrets: &mut Secrets) -> BTreeMap<String, Probe> {
         (name.clone(), question)
     };
     stack.probes.iter().map(one).collect()
+}
+
+fn databases(stack: &Stack, secrets: &mut Secrets) -> BTreeMap<String, Database> {
+    let one = |(name, database): (&String, &crate::model::Database)| {
+        let millis = database.timeout.as_millis();
+        let rendered = Database {
+            dsn_file: secrets
+                .file(&format!("database-{name}"), &database.dsn)
+                .into(),
+            team: Some(database.team.clone()),
+            timeout_ms: Some(u64::try_from(millis).unwrap_or(u64::MAX)),
+            enable: database.enable.clone(),
+            disable: database.disable.clone(),
+            exclude_databases: database.exclude_databases.clone(),
+        };
+        (name.clone(), rendered)
+    };
+    stack.databases.iter().map(one).collect()
 }
 
 /// The platform's own figures.

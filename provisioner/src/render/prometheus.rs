@@ -86,6 +86,18 @@ pub fn targets(stack: &Stack) -> Vec<Target> {
             interval: probe.interval,
         });
     }
+    for (name, database) in &stack.databases {
+        out.push(Target {
+            job: format!("database-{name}"),
+            address: format!("127.0.0.1:{}", stack.ports.agent()),
+            path: format!("/metrics/database/{name}"),
+            // Where it is stands in a secret.
+            instance: name.clone(),
+            service: database.service.clone(),
+            team: database.team.clone(),
+            interval: database.interval,
+        });
+    }
     out
 }
 
@@ -276,8 +288,11 @@ fn job(stack: &Stack, target: &Target) -> Value {
             },
         }],
     });
-    if target.path.starts_with("/probe/") {
-        // A probe may take longer than a page; the agent answers before this.
+    if ["/probe/", "/metrics/database/"]
+        .iter()
+        .any(|own| target.path.starts_with(own))
+    {
+        // It may take longer than a page; the agent answers before this.
         out["scrape_timeout"] = json!(duration(target.interval));
     }
     if [AGENT_JOB, BUSINESS_JOB].contains(&target.job.as_str()) {

@@ -2,6 +2,7 @@
 //! secrets. Rule files are added by the caller, which reads them.
 
 mod collectors;
+mod databases;
 mod metrics;
 mod plain;
 mod probes;
@@ -37,6 +38,9 @@ pub struct Surroundings<'a> {
     pub runs_on: Option<&'a str>,
 }
 
+/// How much of an interval the agent may take where the spec does not say, so that it answers before
+/// Prometheus gives up.
+const SPARE: f64 = 0.8;
 /// The environment of a spec that declares none.
 pub const DEFAULT_ENVIRONMENT: &str = "local";
 /// The team that gets what nobody owns, when it exists.
@@ -65,6 +69,13 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
     let routing = routing(spec.child("routing"), &teams, base_dir);
     let fallback = &routing.fallback_team;
     let probes = probes::probes(
+        spec,
+        &services,
+        defaults.scrape_interval,
+        fallback,
+        base_dir,
+    );
+    let databases = databases::databases(
         spec,
         &services,
         defaults.scrape_interval,
@@ -116,6 +127,7 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
         privacy: privacy(spec.child("privacy"), base_dir),
         routing,
         probes,
+        databases,
         teams,
         alerts: Alerts {
             files: Vec::new(),
@@ -308,7 +320,7 @@ fn without_what_a_cluster_lacks(
             why: "in a cluster Prometheus asks pods itself, past the agent".to_owned(),
         });
     }
-    for key in ["metrics", "probes", "budgets"] {
+    for key in ["metrics", "probes", "databases", "budgets"] {
         if spec.given(key).is_some() {
             left_out.push(LeftOut {
                 key: key.to_owned(),

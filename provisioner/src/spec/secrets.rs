@@ -101,14 +101,29 @@ pub fn references(stack: &Stack) -> Vec<(String, &SecretRef)> {
         else {
             continue;
         };
-        let (key, secret) = match auth {
-            Auth::ApiKey(secret) => ("apiKey", secret),
-            Auth::Token(secret) => ("token", secret),
-            Auth::Basic { password, .. } => ("password", password),
-        };
-        all.push((format!("systems.{system}.auth.{key}"), secret));
+        all.push(of_auth(&format!("systems.{system}.auth"), auth));
+    }
+    for (name, receiver) in &stack.agent.remote_write {
+        let at = format!("agent.remoteWrite.{name}.auth");
+        all.extend(receiver.auth.iter().map(|auth| of_auth(&at, auth)));
+    }
+    for (name, probe) in &stack.probes {
+        let at = format!("probes.{name}.http.auth");
+        all.extend(probe.auth.iter().map(|auth| of_auth(&at, auth)));
+    }
+    for (name, database) in &stack.databases {
+        all.push((format!("databases.{name}.dsn"), &database.dsn));
     }
     all
+}
+
+fn of_auth<'a>(at: &str, auth: &'a Auth) -> (String, &'a SecretRef) {
+    let (key, secret) = match auth {
+        Auth::ApiKey(secret) => ("apiKey", secret),
+        Auth::Token(secret) => ("token", secret),
+        Auth::Basic { password, .. } => ("password", password),
+    };
+    (format!("{at}.{key}"), secret)
 }
 
 fn look(source: &SecretSource, secrets: &Secrets) -> Presence {

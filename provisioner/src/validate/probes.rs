@@ -37,14 +37,14 @@ pub(super) fn can_be_asked(subject: &Subject<'_>, findings: &mut Findings) {
         }
         known(
             subject,
-            (name, "service"),
+            ("probe", &[path[0], path[1], "service"]),
             &probe.service,
             stack.services.keys(),
             findings,
         );
         known(
             subject,
-            (name, "team"),
+            ("probe", &[path[0], path[1], "team"]),
             &probe.team,
             stack.teams.keys(),
             findings,
@@ -54,22 +54,22 @@ pub(super) fn can_be_asked(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// A service or team that the spec says and does not have.
-fn known<'a>(
+pub(super) fn known<'a>(
     subject: &Subject<'_>,
-    (name, key): (&str, &str),
+    (check, path): (&'static str, &[&str; 3]),
     given: &str,
     all: impl Iterator<Item = &'a String> + Clone,
     findings: &mut Findings,
 ) {
-    let path = ["probes", name, key];
-    if subject.tree.find(&path).is_none() || all.clone().any(|known| known == given) {
+    let key = path[2];
+    if subject.tree.find(path).is_none() || all.clone().any(|known| known == given) {
         return;
     }
     let help = suggestion(given, all.map(String::as_str));
     findings
         .error(
-            "probe",
-            subject.at(&path),
+            check,
+            subject.at(path),
             format!("there is no {key} `{given}`"),
         )
         .help(help);

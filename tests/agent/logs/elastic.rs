@@ -4,17 +4,17 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::servers::{NOBODY, give, is_root, maven};
+
 const VERSION: &str = "9.5.3";
-/// `nobody`, wherever there is one.
-const USER: u32 = 65534;
 /// Longest start on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -96,7 +96,7 @@ impl Elastic {
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         if is_root() {
-            command.uid(USER).gid(USER);
+            command.uid(NOBODY).gid(NOBODY);
         }
         self.launcher = Some(command.spawn().unwrap());
     }
@@ -254,22 +254,6 @@ fn call(mut stream: TcpStream, method: &str, path: &str, body: &str) -> (u16, Ve
     (status, body)
 }
 
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-fn give(path: &Path) {
-    if !is_root() {
-        return;
-    }
-    chown(path, Some(USER), Some(USER)).unwrap();
-    if path.is_dir() {
-        for entry in fs::read_dir(path).unwrap() {
-            give(&entry.unwrap().path());
-        }
-    }
-}
-
 /// A Java of at least 21: `JAVA_HOME`, or what lies in the system's folder of JVMs.
 fn java() -> PathBuf {
     let installed = fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten();
@@ -298,7 +282,10 @@ fn home() -> PathBuf {
     if inner.is_dir() {
         return inner;
     }
-    let archive = archive();
+    let archive = maven(
+        &format!("org.elasticsearch.distribution.integ-test-zip:elasticsearch:{VERSION}:zip"),
+        &format!("elasticsearch-{VERSION}.zip"),
+    );
     let partial = tempfile::Builder::new()
         .prefix("kai-unpack-")
         .tempdir_in(std::env::temp_dir())
@@ -316,33 +303,4 @@ fn home() -> PathBuf {
         archive.display()
     );
     inner
-}
-
-/// The archive, from the machine's own Maven settings.
-fn archive() -> PathBuf {
-    let cache = std::env::var_os("KAI_CACHE").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/kai-observe"),
-        PathBuf::from,
-    );
-    let folder = cache.join("test-archives");
-    let file = folder.join(format!("elasticsearch-{VERSION}.zip"));
-    if !file.is_file() {
-        fs::create_dir_all(&folder).unwrap();
-        let output = Command::new("mvn")
-            .args(["-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"])
-            .arg(format!(
-                "-Dartifact=org.elasticsearch.distribution.integ-test-zip:elasticsearch:{VERSION}:zip"
-            ))
-            .arg(format!("-DoutputDirectory={}", folder.display()))
-            .arg("-Dmdep.useBaseVersion=true")
-            .output()
-            .expect("mvn, which fetches Elasticsearch");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(file.is_file(), "mvn did not bring Elasticsearch: {said}");
-    }
-    let mut magic = [0; 2];
-    File::open(&file).unwrap().read_exact(&mut magic).unwrap();
-    assert_eq!(&magic, b"PK", "{} is no archive", file.display());
-    std::io::stderr().flush().unwrap();
-    file
 }

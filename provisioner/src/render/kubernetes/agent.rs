@@ -73,6 +73,7 @@ fn config(collectors: &Collectors) -> AgentConfig {
         security: None,
         otlp_metrics: None,
         probes: std::collections::BTreeMap::new(),
+        databases: std::collections::BTreeMap::new(),
         round_interval_ms: None,
         remote_write: None,
     }

@@ -8,13 +8,10 @@ use kai_contract::agent_config::{
     DnsProbe, HttpProbe, IcmpProbe, Probe as Question, ProbeTls, TcpProbe,
 };
 
-use super::auth;
 use super::plain::read;
+use super::{SPARE, auth};
 use crate::model::{Probe, Service};
 use crate::spec::view::View;
-
-/// What is left of an interval when the agent answers, so that Prometheus does not give up first.
-const REST: f64 = 0.8;
 
 pub(super) fn probes(
     spec: View<'_>,
@@ -36,7 +33,7 @@ pub(super) fn probes(
             service: service.unwrap_or_else(|| name.to_owned()),
             interval,
             timeout,
-            question: question(view, timeout.unwrap_or(interval.mul_f64(REST)), base_dir),
+            question: question(view, timeout.unwrap_or(interval.mul_f64(SPARE)), base_dir),
             auth: view
                 .child("http")
                 .given("auth")

@@ -13,7 +13,7 @@ struct Source {
     there: fn(&Stack) -> bool,
 }
 
-const SOURCES: [Source; 4] = [
+const SOURCES: [Source; 5] = [
     Source {
         prefixes: &["kube_", "kubelet_"],
         what: "kube-state-metrics or kubelets",
@@ -34,6 +34,13 @@ const SOURCES: [Source; 4] = [
         why: "none of the `probes` is one",
         local: true,
         there: |stack| stack.probes.is_empty() || stack.probes.values().any(over_tls),
+    },
+    Source {
+        prefixes: &["pg_"],
+        what: "databases",
+        why: "there are no `databases`",
+        local: true,
+        there: |stack| !stack.databases.is_empty(),
     },
     Source {
         prefixes: &["kai_security_"],

@@ -5,6 +5,7 @@ mod agent;
 mod alerts;
 pub(in crate::spec) mod collectors;
 mod components;
+mod databases;
 mod kubernetes;
 mod logs;
 mod metrics;
@@ -21,6 +22,7 @@ use crate::spec::format::Format;
 use agent::AGENT;
 use alerts::ALERTS;
 use components::COMPONENTS;
+use databases::DATABASE;
 use kubernetes::KUBERNETES;
 use logs::PRIVACY;
 use metrics::METRIC;
@@ -194,6 +196,15 @@ pub static STACK: Object = Object {
             "What each team may use.",
         ),
         Field::new(
+            "databases",
+            Kind::Map {
+                key: Format::Name,
+                value: &Kind::Object(&DATABASE),
+            },
+            "{ ticketing-pg: { engine: postgresql, dsn: { env: TICKETING_PG_DSN }, team: platform } }",
+            "Database servers that the agent looks at, by name.",
+        ),
+        Field::new(
             "probes",
             Kind::Map {
                 key: Format::Name,
@@ -229,7 +240,6 @@ pub static STACK: Object = Object {
         "metrics",
         "sloTemplates",
         "serviceDefaults",
-        "databases",
         "logs",
         "traces",
         "dashboards",
