@@ -41,7 +41,7 @@ use cluster::Cluster;
 use ledger::Ledger;
 use letters::Letters;
 use places::Places;
-use reader::Reader;
+use reader::{Carried, Reader};
 use send::{Nowhere, Sender, Stream};
 use source::Source;
 use wake::Wake;
@@ -81,6 +81,8 @@ type Wanted = (Logs, Option<Business>);
 fn supervise(state: &State, stop: &AtomicBool) {
     let mut running: Option<(Wanted, Lane)> = None;
     let mut failed: Option<(Wanted, String, Instant)> = None;
+    // Files that only we can still read, from one lane to the next.
+    let mut carried: Vec<Carried> = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let in_force = state.in_force.load_full();
         let wanted = in_force
@@ -93,7 +95,7 @@ fn supervise(state: &State, stop: &AtomicBool) {
         if running.as_ref().map(|(logs, _)| logs) != wanted {
             if let Some((_, lane)) = running.take() {
                 tracing::info!("the log lane's configuration changed");
-                lane.stop();
+                carried = lane.stop();
             }
             let wait = failed
                 .as_ref()
@@ -101,9 +103,9 @@ fn supervise(state: &State, stop: &AtomicBool) {
             if let (Some(logs), Some(folder), false) = (wanted, &in_force.config.state, wait) {
                 let host = state.facts.host_name.as_deref();
                 let figures = &state.business;
-                let started = figures
-                    .configure(&in_force.config)
-                    .and_then(|()| Lane::start(&logs.0, folder, host, &state.logs, figures));
+                let started = figures.configure(&in_force.config).and_then(|()| {
+                    Lane::start(&logs.0, folder, host, &state.logs, figures, &mut carried)
+                });
                 match started {
                     Ok(lane) => {
                         failed = None;
@@ -127,7 +129,7 @@ fn supervise(state: &State, stop: &AtomicBool) {
 
 /// A running lane.
 pub struct Lane {
-    reader: JoinHandle<()>,
+    reader: JoinHandle<Vec<Carried>>,
     keeper: JoinHandle<()>,
     runtime: tokio::runtime::Runtime,
     stop: Arc<AtomicBool>,
@@ -146,6 +148,7 @@ impl Lane {
         host: Option<&str>,
         ledger: &Arc<Ledger>,
         figures: &Arc<Figures>,
+        carried: &mut Vec<Carried>,
     ) -> Result<Self, String> {
         more_files();
         let in_state = |error: std::io::Error| {
@@ -225,6 +228,7 @@ impl Lane {
             Arc::clone(&stop),
             usize::try_from(config.max_line_bytes).unwrap_or(usize::MAX),
             Arc::clone(figures),
+            std::mem::take(carried),
         );
         let named = |name: &str| thread::Builder::new().name(name.to_owned());
         let in_thread = |error: std::io::Error| format!("cannot start a thread: {error}");
@@ -250,8 +254,8 @@ impl Lane {
     }
 
     /// Reads no more, waits a while for outcomes, writes the places a last time. What has no
-    /// outcome by then is read again by the next lane.
-    pub fn stop(self) {
+    /// outcome by then is read again by the next lane, which must be given what is returned.
+    pub fn stop(self) -> Vec<Carried> {
         let until = Instant::now() + DRAIN;
         self.stop.store(true, Ordering::Relaxed);
         self.wake.wake();
@@ -268,6 +272,10 @@ impl Lane {
         let _ = self.keeper.join(); // a panic was reported by its thread
         self.ledger.return_all();
         self.ledger.set_places(None);
+        if self.reader.is_finished() {
+            return self.reader.join().unwrap_or_default();
+        }
+        Vec::new()
     }
 }
 

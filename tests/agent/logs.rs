@@ -7,5 +7,7 @@ mod files;
 mod letters;
 mod promise;
 mod proxy;
+mod rotation;
 pub mod runner;
 mod shape;
+mod window;

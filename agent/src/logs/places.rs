@@ -46,6 +46,7 @@ const REMEMBERED: u64 = 7 * 86_400;
 pub struct Start {
     pub source: Arc<str>,
     pub path: PathBuf,
+    pub real: Option<PathBuf>,
     pub device: u64,
     pub inode: u64,
     pub prefix: Print,
@@ -130,6 +131,56 @@ struct Inner {
     failing: bool,
 }
 
+impl Inner {
+    /// Goes on with a place of the last run under the file at `key`. `size` is the file's now: what
+    /// comes later was not sent by the last run.
+    fn track(
+        &mut self,
+        mut place: Place,
+        (device, inode): (u64, u64),
+        size: u64,
+        stream: usize,
+        path: &Path,
+    ) -> Result<Resumed, Box<Place>> {
+        let Some(epoch) = Epoch::parse(&place.epoch) else {
+            return Err(Box::new(place));
+        };
+        let horizon = if self.older { u64::MAX } else { place.horizon };
+        path.clone_into(&mut place.path);
+        (place.device, place.inode) = (device, inode);
+        let file = self.next;
+        self.next += 1;
+        let resumed = Resumed {
+            file,
+            epoch,
+            offset: place.acked,
+            suspect_below: horizon.min(size),
+            since: Since {
+                observation: 0,
+                index: place.since.as_str().into(),
+            },
+        };
+        self.files.insert(
+            file,
+            Tracked {
+                epoch,
+                stream,
+                segments: VecDeque::new(),
+                first: 0,
+                read: place.acked,
+                read_then: place.acked,
+                ahead: LEAST_AHEAD,
+                wanted: 0,
+                suspect_below: resumed.suspect_below,
+                durable: Some(place.horizon),
+                finished: false,
+                place,
+            },
+        );
+        Ok(resumed)
+    }
+}
+
 /// How the writing of the checkpoint goes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Writes {
@@ -207,6 +258,11 @@ impl Places {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where it is kept.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Whether this source's folders were looked at before, in this run or an earlier one.
     pub fn knows_source(&self, name: &str) -> bool {
         self.lock().sources.contains(name)
@@ -238,49 +294,66 @@ impl Places {
                 index += 1;
                 continue;
             }
-            let mut place = inner.absent.swap_remove(index);
-            let epoch = Epoch::parse(&place.epoch);
-            let Some(epoch) = epoch.filter(|_| size >= place.acked && same(&place)) else {
+            let place = inner.absent.swap_remove(index);
+            inner.dirty = true;
+            if size < place.acked || !same(&place) {
                 other.push(place);
                 continue;
-            };
-            let horizon = if inner.older { u64::MAX } else { place.horizon };
-            path.clone_into(&mut place.path);
-            let file = inner.next;
-            inner.next += 1;
-            let resumed = Resumed {
-                file,
-                epoch,
-                offset: place.acked,
-                suspect_below: horizon.min(size),
-                since: Since {
-                    observation: 0,
-                    index: place.since.as_str().into(),
-                },
-            };
-            inner.files.insert(
-                file,
-                Tracked {
-                    epoch,
-                    stream,
-                    segments: VecDeque::new(),
-                    first: 0,
-                    read: place.acked,
-                    read_then: place.acked,
-                    ahead: LEAST_AHEAD,
-                    wanted: 0,
-                    suspect_below: resumed.suspect_below,
-                    durable: Some(place.horizon),
-                    finished: false,
-                    place,
-                },
-            );
-            return Ok(resumed);
+            }
+            match inner.track(place, (device, inode), size, stream, path) {
+                Ok(resumed) => return Ok(resumed),
+                Err(place) => other.push(*place),
+            }
         }
         Err(other)
     }
 
-    /// Places of the last run that no file was found for.
+    /// Goes on with a place under the file that its content is in now.
+    pub fn restore(
+        &self,
+        place: Place,
+        key: (u64, u64),
+        size: u64,
+        stream: usize,
+        path: &Path,
+    ) -> Result<Resumed, Box<Place>> {
+        let mut inner = self.lock();
+        inner.absent.retain(|other| other.epoch != place.epoch);
+        inner.dirty = true;
+        inner.track(place, key, size, stream, path)
+    }
+
+    /// The content of a file is in another one now.
+    pub fn moved(&self, file: FileId, (device, inode): (u64, u64), path: &Path) {
+        let mut inner = self.lock();
+        inner.dirty = true;
+        if let Some(tracked) = inner.files.get_mut(&file) {
+            (tracked.place.device, tracked.place.inode) = (device, inode);
+            path.clone_into(&mut tracked.place.path);
+        }
+    }
+
+    /// A file that was read to its end is closed and remembered, in case somebody writes to it
+    /// after all; false while lines of it have no outcome.
+    pub fn rest(&self, file: FileId) -> bool {
+        let mut inner = self.lock();
+        let Some(tracked) = inner.files.get(&file) else {
+            return true;
+        };
+        if !tracked.segments.is_empty() {
+            return false;
+        }
+        if let Some(mut tracked) = inner.files.remove(&file) {
+            tracked.place.seen = unix_now();
+            tracked.place.horizon = tracked.place.acked.max(tracked.suspect_below);
+            tracked.place.since = inner.observed[tracked.stream].index.to_string();
+            inner.absent.push(tracked.place);
+        }
+        inner.dirty = true;
+        true
+    }
+
+    /// Places of the last run that no file was found for, and of files that rest.
     pub fn absent(&self) -> Vec<Place> {
         self.lock().absent.clone()
     }
@@ -302,6 +375,7 @@ impl Places {
             place: Place {
                 source: start.source.to_string(),
                 path: start.path,
+                real: start.real,
                 epoch: epoch.to_string(),
                 device: start.device,
                 inode: start.inode,
@@ -312,6 +386,7 @@ impl Places {
                 since: String::new(),
                 size: start.size,
                 seen: unix_now(),
+                modified: 0,
             },
             epoch,
             stream: start.stream,
@@ -411,21 +486,28 @@ impl Places {
     }
 
     /// The file as it was just seen.
-    pub fn look(&self, file: FileId, size: u64, path: Option<&Path>, prefix: Option<Print>) {
+    pub fn look(&self, file: FileId, size: u64, modified: i64, prefix: Option<Print>) {
         let mut inner = self.lock();
         let Some(tracked) = inner.files.get_mut(&file) else {
             return;
         };
         let place = &mut tracked.place;
-        let changed = place.size != size || path.is_some() || prefix.is_some();
-        place.size = size;
-        if let Some(path) = path {
-            path.clone_into(&mut place.path);
-        }
+        let changed = place.size != size || place.modified != modified || prefix.is_some();
+        (place.size, place.modified) = (size, modified);
         if let Some(prefix) = prefix {
             place.prefix = prefix;
         }
         inner.dirty |= changed;
+    }
+
+    /// Where a file is now.
+    pub fn found_at(&self, file: FileId, path: &Path, real: Option<&Path>) {
+        let mut inner = self.lock();
+        inner.dirty = true;
+        if let Some(tracked) = inner.files.get_mut(&file) {
+            path.clone_into(&mut tracked.place.path);
+            tracked.place.real = real.map(Path::to_owned);
+        }
     }
 
     /// Nothing more will be read from it.

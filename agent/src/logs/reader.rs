@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,11 +23,16 @@ use super::wake::Wake;
 use crate::business::Figures;
 
 mod folders;
+pub mod names;
+mod past;
 mod tail;
 mod take;
+mod unpack;
 
 pub use folders::Globs;
 use folders::Hints;
+pub use past::Carried;
+use past::{Rescue, Resting};
 use tail::{Key, Tail};
 use take::{Last, Taking};
 
@@ -43,6 +48,8 @@ const READ: usize = 256 << 10;
 /// A file that was rotated away or deleted gets its last line, even without an end, after this time
 /// without growth, and is closed after these.
 const LAST_LINE: Duration = Duration::from_secs(5);
+/// Time for reading what is deleted when the lane ends.
+const LAST_READ: Duration = Duration::from_secs(1);
 const CLOSE_DELETED: Duration = Duration::from_mins(1);
 const CLOSE_ROTATED: Duration = Duration::from_mins(5);
 
@@ -67,6 +74,14 @@ struct Files {
     buffer: Vec<u8>,
     /// Paths whose trouble was said.
     said: HashSet<PathBuf>,
+    /// Files whose content went elsewhere, to be looked for.
+    rescues: Vec<Rescue>,
+    /// Files that were rotated away, read to their end and closed.
+    resting: Vec<Resting>,
+    /// Open files of the lane before this one, that nothing leads to any more.
+    carried: Vec<Carried>,
+    /// When the folders were last looked through.
+    looked: Option<SystemTime>,
 }
 
 /// What came of a look at one file.
@@ -94,6 +109,7 @@ impl Reader {
         stop: Arc<AtomicBool>,
         max_line: usize,
         figures: Arc<Figures>,
+        carried: Vec<Carried>,
     ) -> Self {
         Self {
             sources,
@@ -107,13 +123,15 @@ impl Reader {
             figures,
             files: Files {
                 open: std::iter::repeat_with(|| None).take(streams).collect(),
+                carried,
                 ..Files::default()
             },
         }
     }
 
-    /// Reads until it is told to stop; then hands on what it has.
-    pub fn run(mut self) {
+    /// Reads until it is told to stop; then hands on what it has. Returns the files that only we
+    /// can still read.
+    pub fn run(mut self) -> Vec<Carried> {
         let mut hints = Hints::new();
         let mut discovered: Option<Instant> = None;
         let mut hinted = false;
@@ -124,7 +142,7 @@ impl Reader {
                 self.discover(&mut hints, discovered.is_none());
                 (discovered, hinted) = (Some(Instant::now()), false);
             }
-            let (busy, blocked) = self.round();
+            let (busy, blocked) = self.round(|_| true);
             if blocked && !busy {
                 self.seal(|_| true); // perhaps it is we who have all the batches
             } else {
@@ -134,13 +152,35 @@ impl Reader {
                 self.wake.wait(LOOK, hints.fd());
             }
         }
+        self.read_what_is_deleted();
         self.seal(|_| true);
+        past::carried(self.files.tails)
     }
 
-    fn round(&mut self) -> (bool, bool) {
+    /// What only we can still read would be gone with us.
+    fn read_what_is_deleted(&mut self) {
+        let deleted = |tail: &Tail| tail.look().is_ok_and(|look| look.deleted);
+        let until = Instant::now() + LAST_READ;
+        while Instant::now() < until {
+            let (busy, blocked) = self.round(deleted);
+            if blocked {
+                self.seal(|_| true);
+                self.wake.wait(Duration::from_millis(10), None);
+            } else if !busy {
+                return;
+            }
+        }
+    }
+
+    /// Looks at each of the files that are wanted; whether there is more in one at once, and
+    /// whether one waits for a batch.
+    fn round(&mut self, wanted: impl Fn(&Tail) -> bool) -> (bool, bool) {
         let (mut busy, mut blocked) = (false, false);
         let mut tails = std::mem::take(&mut self.files.tails);
         tails.retain_mut(|tail| {
+            if !wanted(tail) {
+                return true;
+            }
             let served = self.serve(tail).unwrap_or_else(|error| {
                 self.trouble(&tail.path, &error);
                 Served::Idle
@@ -150,6 +190,7 @@ impl Reader {
             served != Served::Over
         });
         self.files.tails = tails;
+        busy |= self.rescue();
         (busy, blocked)
     }
 
@@ -173,11 +214,14 @@ impl Reader {
     // ---- which files there are
 
     fn discover(&mut self, hints: &mut Hints, first: bool) {
+        let now = SystemTime::now();
         let mut known: HashMap<Key, usize> = HashMap::new();
         for (index, tail) in self.files.tails.iter().enumerate() {
             known.insert(tail.key, index);
         }
         let mut seen: HashSet<Key> = HashSet::new();
+        // Where a file was before it was found elsewhere, or nowhere.
+        let mut left = Vec::new();
         for number in 0..self.sources.len() {
             let source = &self.sources[number];
             let (name, from_end) = (Arc::clone(&source.name), source.from_end);
@@ -198,15 +242,21 @@ impl Reader {
                     continue;
                 }
                 if let Some(index) = known.get(&key) {
-                    self.still_there(*index, &path);
+                    left.extend(self.still_there(*index, &path));
+                    unreadable += u64::from(self.files.tails[*index].packed);
                     continue;
                 }
                 match Tail::open(&path, number) {
                     Ok(Some(mut tail)) => {
                         self.files.said.remove(&path);
+                        self.files.resting.retain(|resting| resting.key != tail.key);
                         if new_source && from_end {
                             tail.offset = tail.end_of_lines().unwrap_or(tail.size);
                         }
+                        if let Some(folder) = tail.real.as_deref().and_then(Path::parent) {
+                            hints.watch(folder);
+                        }
+                        tail.held = (!first && self.may_be_a_copy(&tail)).then(Instant::now);
                         seen.insert(tail.key);
                         self.files.tails.push(tail);
                     }
@@ -226,58 +276,38 @@ impl Reader {
         for tail in &mut self.files.tails {
             if !seen.contains(&tail.key) && tail.gone.is_none() {
                 tail.gone = Some(Instant::now());
+                left.push(past::Left::of(tail));
             }
         }
         if first {
-            self.find_absent();
+            self.recall();
+            self.hold_copies();
+        } else if let Some(looked) = self.files.looked {
+            for place in &left {
+                self.find_missed(place, looked);
+            }
         }
+        self.judge_copies();
+        self.look_at_resting(!left.is_empty());
+        self.files.looked = Some(now);
     }
 
-    fn still_there(&mut self, index: usize, path: &Path) {
+    /// A file is found at a path; where it was before, if that is another one.
+    fn still_there(&mut self, index: usize, path: &Path) -> Option<past::Left> {
         let tail = &mut self.files.tails[index];
         tail.gone = None;
-        if tail.path != path {
-            // Lines say the name that the file had when they were read.
-            path.clone_into(&mut tail.path);
-            tail.member = super::document::path_member(path);
-            if let Some(id) = tail.id {
-                self.places.look(id, tail.size, Some(path), None);
-            }
+        if tail.path == path {
+            return None;
         }
-    }
-
-    /// Files of the last run that no glob finds: rotated to another name, or deleted.
-    fn find_absent(&mut self) {
-        let known: HashSet<Key> = self.files.tails.iter().map(|tail| tail.key).collect();
-        for place in self.places.absent() {
-            let key = (place.device, place.inode);
-            let source = self
-                .sources
-                .iter()
-                .position(|source| *source.name == *place.source);
-            let (false, Some(source)) = (known.contains(&key), source) else {
-                continue; // of a source that is not configured now: perhaps later
-            };
-            let Some(entries) = place
-                .path
-                .parent()
-                .and_then(|folder| std::fs::read_dir(folder).ok())
-            else {
-                continue; // not mounted, perhaps
-            };
-            let found = entries
-                .flatten()
-                .find(|entry| entry.ino() == key.1)
-                .and_then(|entry| Tail::open(&entry.path(), source).ok().flatten())
-                .filter(|tail| tail.key == key && tail.is_same(&place));
-            if let Some(mut tail) = found {
-                tail.gone = Some(Instant::now());
-                self.files.tails.push(tail);
-            } else {
-                self.lost(&place, "deleted_while_away");
-                self.places.forget(&place.epoch);
-            }
+        let left = past::Left::of(tail);
+        // Lines say the name that the file had when they were read.
+        path.clone_into(&mut tail.path);
+        tail.real = std::fs::canonicalize(path).ok().filter(|real| real != path);
+        tail.member = super::document::path_member(path);
+        if let Some(id) = tail.id {
+            self.places.found_at(id, path, tail.real.as_deref());
         }
+        Some(left)
     }
 
     fn lost(&self, place: &Place, reason: &'static str) {
@@ -302,19 +332,26 @@ impl Reader {
             tail.grew = Instant::now();
         }
         if look.size < tail.offset {
-            self.truncated(tail, "truncated");
+            self.truncated(tail);
         }
         // Rewritten with just as many bytes: nothing to read tells of it.
         let rewritten = look.size == tail.offset && look.modified != tail.modified;
         if tail.id.is_some() && rewritten && !tail.is_unchanged()? {
-            self.truncated(tail, "truncated");
+            self.truncated(tail);
         }
         tail.modified = look.modified;
         tail.size = look.size;
         if tail.id.is_none() {
-            if tail.size == 0 {
+            if tail.size == 0 || tail.held.is_some() {
                 return Ok(closes(tail, look.deleted));
             }
+            if tail.offset == 0 && tail.looks_compressed()? {
+                if !std::mem::replace(&mut tail.packed, true) {
+                    tracing::warn!(file = %tail.path.display(), "a log file is compressed and is not read");
+                }
+                return Ok(closes(tail, look.deleted));
+            }
+            tail.packed = false;
             self.begin(tail)?;
         }
         let Some(id) = tail.id else {
@@ -323,7 +360,8 @@ impl Reader {
         let grown = (!tail.prefix_is_whole() && tail.size > tail.prefix.len)
             .then(|| tail.first_bytes())
             .transpose()?;
-        self.places.look(id, tail.size, None, grown.clone());
+        self.places
+            .look(id, tail.size, tail.modified.0, grown.clone());
         if let Some(prefix) = grown {
             tail.prefix = prefix;
         }
@@ -337,8 +375,7 @@ impl Reader {
             && pause.is_some_and(|pause| tail.grew.elapsed() >= pause);
         if rest == 0 || (tail.exhausted == Some(tail.size) && !last_line && !paused) {
             if rest == 0 && closes(tail, look.deleted) == Served::Over {
-                self.places.finish(id);
-                return Ok(Served::Over);
+                return Ok(self.close(tail, id, look.deleted));
             }
             return Ok(Served::Idle);
         }
@@ -378,42 +415,29 @@ impl Reader {
 
     /// Gives a file that has something in it its epoch, old or new.
     fn begin(&mut self, tail: &mut Tail) -> io::Result<()> {
-        let stream = self.sources[tail.source].stream;
-        let resumed = self
-            .places
-            .resume(tail.key, tail.size, stream, &tail.path, |place| {
-                tail.is_same(place)
-            });
-        match resumed {
-            Ok(resumed) => {
-                tail.prefix = tail.first_bytes()?;
-                tail.seek(resumed.offset)?;
-                tail.suspect_below = resumed.suspect_below;
-                tail.since = Some(resumed.since);
-                tail.id = Some(resumed.file);
-                self.count_from(tail, resumed.epoch);
-            }
-            Err(others) => {
-                for place in others {
-                    self.lost(&place, "replaced_while_away");
-                }
-                tail.prefix = tail.first_bytes()?;
-                tail.seek(tail.offset.min(tail.size))?;
-                let source = &self.sources[tail.source];
-                let (file, epoch) = self.places.start(Start {
-                    source: Arc::clone(&source.name),
-                    path: tail.path.clone(),
-                    device: tail.key.0,
-                    inode: tail.key.1,
-                    prefix: tail.prefix.clone(),
-                    offset: tail.offset,
-                    size: tail.size,
-                    stream,
-                });
-                tail.id = Some(file);
-                self.count_from(tail, epoch);
-            }
+        let others = match self.resume(tail)? {
+            Ok(()) => return Ok(()),
+            Err(others) => others,
+        };
+        for place in others {
+            self.lost(&place, "replaced_while_away");
         }
+        tail.prefix = tail.first_bytes()?;
+        tail.seek(tail.offset.min(tail.size))?;
+        let source = &self.sources[tail.source];
+        let (file, epoch) = self.places.start(Start {
+            source: Arc::clone(&source.name),
+            path: tail.path.clone(),
+            real: tail.real.clone(),
+            device: tail.key.0,
+            inode: tail.key.1,
+            prefix: tail.prefix.clone(),
+            offset: tail.offset,
+            size: tail.size,
+            stream: source.stream,
+        });
+        tail.id = Some(file);
+        self.count_from(tail, epoch);
         Ok(())
     }
 
@@ -423,17 +447,11 @@ impl Reader {
         tail.counted = counted.then(|| self.figures.file(epoch));
     }
 
-    /// The file's content is another one now.
-    fn truncated(&mut self, tail: &mut Tail, reason: &'static str) {
+    /// The file's content is another one now; what was there may be in a copy.
+    fn truncated(&mut self, tail: &mut Tail) {
         let unread = tail.size.saturating_sub(tail.offset);
         tracing::info!(file = %tail.path.display(), unread, "a log file was truncated; it begins anew");
-        if unread > 0 {
-            self.ledger
-                .lost(&self.sources[tail.source].name, reason, unread);
-        }
-        if let Some(id) = tail.id {
-            self.places.finish(id);
-        }
+        self.files.rescues.extend(Rescue::of(tail));
         tail.reset();
     }
 
@@ -452,7 +470,7 @@ impl Reader {
             let (start, end) = match tail.read(&mut buffer) {
                 Ok(Some(part)) => part,
                 Ok(None) => {
-                    self.truncated(tail, "truncated");
+                    self.truncated(tail);
                     break Ok(true);
                 }
                 Err(error) => break Err(error),

@@ -1,7 +1,7 @@
 //! The checkpoint as text: a head, one line per file, and a last line with the SHA-256 of what
 //! stands before it. JSON lines, so that a person can read where the agent is. Pure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -51,6 +51,9 @@ pub struct Place {
     pub source: String,
     /// Where it was last seen.
     pub path: PathBuf,
+    /// Where a symbolic link in `path` led to, and rotation happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub real: Option<PathBuf>,
     pub epoch: String,
     pub device: u64,
     pub inode: u64,
@@ -68,6 +71,23 @@ pub struct Place {
     pub size: u64,
     /// Unix time in seconds when it was last there.
     pub seen: u64,
+    /// Unix time in seconds of its last change, as last seen.
+    #[serde(default)]
+    pub modified: i64,
+}
+
+impl Place {
+    /// The folders in which a rotation may have put it.
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        folders(&self.path, self.real.as_deref())
+    }
+}
+
+/// The folder of a path, and of what it leads to.
+pub fn folders<'a>(path: &'a Path, real: Option<&'a Path>) -> impl Iterator<Item = &'a Path> {
+    let first = path.parent();
+    let second = real.and_then(Path::parent).filter(|it| Some(*it) != first);
+    first.into_iter().chain(second)
 }
 
 /// The checkpoint.
@@ -128,6 +148,7 @@ mod tests {
         (any::<String>(), any::<[u64; 7]>(), any::<Vec<u8>>()).prop_map(|(text, n, bytes)| Place {
             source: text.clone(),
             path: text.clone().into(),
+            real: n[6].is_multiple_of(2).then(|| text.clone().into()),
             epoch: text.clone(),
             device: n[0],
             inode: n[1],
@@ -138,6 +159,7 @@ mod tests {
             since: text,
             size: n[4],
             seen: n[5],
+            modified: n[6] as i64,
         })
     }
 

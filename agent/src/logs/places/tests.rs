@@ -10,6 +10,7 @@ fn start(places: &Places) -> FileId {
     let (file, _) = places.start(Start {
         source: "a".into(),
         path: "/l/a.log".into(),
+        real: None,
         device: 1,
         inode: 2,
         prefix: Print::of(b"first"),

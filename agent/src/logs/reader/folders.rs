@@ -11,8 +11,7 @@ use glob::{MatchOptions, Pattern};
 use kai_contract::agent_config::LogSource;
 use rustix::fs::inotify;
 
-/// What rotation leaves behind when it has compressed a file; its lines were read before.
-const COMPRESSED: [&str; 6] = ["gz", "zst", "bz2", "xz", "lz4", "zip"];
+use super::names;
 
 /// A `*` does not go over a slash, nor does it match hidden files, as in a shell.
 const OPTIONS: MatchOptions = MatchOptions {
@@ -55,16 +54,15 @@ impl Globs {
     }
 
     fn is_wanted(&self, path: &Path) -> bool {
-        let compressed = path.extension().is_some_and(|end| {
-            COMPRESSED
-                .iter()
-                .any(|known| end.eq_ignore_ascii_case(known))
-        });
-        !compressed
-            && !self
-                .exclude
-                .iter()
-                .any(|pattern| pattern.matches_path_with(path, OPTIONS))
+        let name = path.file_name().unwrap_or_default();
+        !names::is_compressed(&name.to_string_lossy()) && !self.is_excluded(path)
+    }
+
+    /// Whether the configuration says that it is not to be read.
+    pub fn is_excluded(&self, path: &Path) -> bool {
+        self.exclude
+            .iter()
+            .any(|pattern| pattern.matches_path_with(path, OPTIONS))
     }
 
     /// The folders above the first wildcard of each path.

@@ -16,6 +16,8 @@ use crate::logs::batch::Since;
 use crate::logs::document;
 use crate::logs::places::{FileId, Place, Print};
 
+use super::names;
+
 /// Bytes before the place reached that are compared.
 const OVERLAP: usize = 64;
 /// Bytes at a file's beginning that tell it from another.
@@ -29,6 +31,8 @@ pub struct Tail {
     pub source: usize,
     pub key: Key,
     pub path: PathBuf,
+    /// Where a symbolic link in `path` leads to.
+    pub real: Option<PathBuf>,
     /// `,"log.file.path":"…"`
     pub member: Vec<u8>,
     /// `None` until there is something in it.
@@ -55,7 +59,30 @@ pub struct Tail {
     pub grew: Instant,
     /// Its path leads elsewhere since then.
     pub gone: Option<Instant>,
+    /// It may be a copy of a file that is read, made by a rotation: it waits until that is known.
+    pub held: Option<Instant>,
+    /// Its content is compressed; it is not read.
+    pub packed: bool,
     file: File,
+}
+
+/// What is known of a content, by which it is found again in another file.
+#[derive(Debug, Clone)]
+pub struct Content {
+    pub prefix: Print,
+    /// What stands before `offset`.
+    pub tail: Print,
+    pub offset: u64,
+}
+
+impl From<&Place> for Content {
+    fn from(place: &Place) -> Self {
+        Self {
+            prefix: place.prefix.clone(),
+            tail: place.tail.clone(),
+            offset: place.acked,
+        }
+    }
 }
 
 /// What a look at a file says.
@@ -75,14 +102,21 @@ impl Tail {
             .read(true)
             .custom_flags(flags.bits() as i32)
             .open(path)?;
+        Self::of(file, path, source)
+    }
+
+    /// The same, of a file that is open.
+    pub fn of(file: File, path: &Path, source: usize) -> io::Result<Option<Self>> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Ok(None);
         }
+        let real = std::fs::canonicalize(path).ok();
         Ok(Some(Self {
             source,
             key: (metadata.dev(), metadata.ino()),
             path: path.to_owned(),
+            real: real.filter(|real| real != path),
             member: document::path_member(path),
             id: None,
             offset: 0,
@@ -98,8 +132,69 @@ impl Tail {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             grew: Instant::now(),
             gone: None,
+            held: None,
+            packed: false,
             file,
         }))
+    }
+
+    /// The open file itself.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
+    pub fn looks_compressed(&self) -> io::Result<bool> {
+        let mut bytes = [0; 10];
+        let count = self.fill(&mut bytes, 0)?;
+        Ok(names::looks_compressed(&bytes[..count]))
+    }
+
+    /// What was read of it, as another file could have it.
+    pub fn content(&self) -> Content {
+        Content {
+            prefix: self.prefix.clone(),
+            tail: Print::of(&self.before),
+            offset: self.offset,
+        }
+    }
+
+    /// Whether it has this content. What nothing is known of is in no file.
+    pub fn holds(&self, content: &Content) -> bool {
+        let matches = |print: &Print, at: u64| {
+            let mut bytes = vec![0; (print.len as usize).min(PREFIX)];
+            let count = self.fill(&mut bytes, at).unwrap_or_default();
+            print.len == 0 || Print::of(&bytes[..count]) == *print
+        };
+        content.prefix.len > 0
+            && self.size >= content.offset
+            && matches(&content.prefix, 0)
+            && matches(
+                &content.tail,
+                content.offset.saturating_sub(content.tail.len),
+            )
+    }
+
+    /// Whether all of it, as far as its two ends tell, is the beginning of another; `None` while
+    /// there is nothing to compare.
+    pub fn begins(&self, other: &Self) -> io::Result<Option<bool>> {
+        let common = self.look()?.size.min(other.look()?.size);
+        if common == 0 {
+            return Ok(None);
+        }
+        let (mut mine, mut its) = ([0; PREFIX], [0; PREFIX]);
+        for (at, len) in [
+            (0, common.min(PREFIX as u64)),
+            (
+                common.saturating_sub(OVERLAP as u64),
+                common.min(OVERLAP as u64),
+            ),
+        ] {
+            let (mine, its) = (&mut mine[..len as usize], &mut its[..len as usize]);
+            if self.fill(mine, at)? != other.fill(its, at)? || mine != its {
+                return Ok(Some(false));
+            }
+        }
+        Ok(Some(true))
     }
 
     pub fn look(&self) -> io::Result<Look> {
@@ -120,17 +215,6 @@ impl Tail {
 
     pub fn prefix_is_whole(&self) -> bool {
         self.prefix.len >= PREFIX as u64
-    }
-
-    /// Whether this is the content that a checkpoint tells of.
-    pub fn is_same(&self, place: &Place) -> bool {
-        let matches = |print: &Print, at: u64| {
-            let mut bytes = vec![0; (print.len as usize).min(PREFIX)];
-            let count = self.fill(&mut bytes, at).unwrap_or_default();
-            print.len == 0 || Print::of(&bytes[..count]) == *print
-        };
-        matches(&place.prefix, 0)
-            && matches(&place.tail, place.acked.saturating_sub(place.tail.len))
     }
 
     /// Reading goes on at `offset`.
