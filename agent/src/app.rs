@@ -15,12 +15,15 @@ use tokio::task::JoinSet;
 
 use crate::config::ConfigError;
 use crate::http::{self, AdminSocket, Listener, admin, pages};
+use crate::kubernetes::Cluster;
 use crate::reload::{self, Reloader, Trigger};
 use crate::samples::{self, Follower};
 use crate::scrape::round;
 use crate::settle::settle;
 use crate::state::State;
-use crate::{business, check, logs, otlp_metrics, remote_write, rotate, security, traces};
+use crate::{
+    business, check, discovery, logs, otlp_metrics, remote_write, rotate, security, traces,
+};
 
 /// Requests are few and short, and what may take long runs elsewhere (the collectors on threads of
 /// their own, files on the blocking pool). A second thread would be woken by every scrape.
@@ -42,6 +45,8 @@ pub enum RunError {
     },
     #[error("{0}")]
     Socket(String),
+    #[error("cannot follow the node's pods: {reason}")]
+    Kubernetes { reason: String },
     #[error("cannot start remote write: {reason}")]
     RemoteWrite { reason: String },
     #[error("cannot {what}: {source}")]
@@ -59,7 +64,12 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     })?;
     let loaded = check::load(&file)?;
     let runtime = runtime()?;
-    let state = Arc::new(State::new(file, loaded));
+    let cluster = loaded.config.kubernetes.as_ref().map(|config| {
+        Cluster::new(config, |name| std::env::var(name).ok())
+            .map_err(|reason| RunError::Kubernetes { reason })
+    });
+    let cluster = cluster.transpose()?.map(Arc::new);
+    let state = Arc::new(State::new(file, loaded, cluster));
     let result = runtime.block_on(serve(state));
     // Threads may hang in the kernel; they end with the process.
     runtime.shutdown_background();
@@ -116,6 +126,10 @@ async fn serve(state: Arc<State>) -> Result<(), RunError> {
         socket
     });
     parts.spawn(reload::watch(Arc::clone(&reloader), shutdown.clone()));
+    if let Some(cluster) = &state.cluster {
+        parts.spawn(Arc::clone(cluster).run(shutdown.clone()));
+    }
+    parts.spawn(discovery::run(Arc::clone(&state), shutdown.clone()));
     parts.spawn(business::run(Arc::clone(&state), shutdown.clone()));
     parts.spawn(logs::run(Arc::clone(&state), shutdown.clone()));
     parts.spawn(security::run(Arc::clone(&state), shutdown.clone()));

@@ -26,6 +26,7 @@ use crate::shutdown::ended;
 
 pub mod admin;
 mod databases;
+mod discovery;
 pub mod pages;
 mod probes;
 mod socket;

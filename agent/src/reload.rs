@@ -90,6 +90,7 @@ impl Reloader {
                 }
             }
             self.state.in_force.store(Arc::new(InForce::new(loaded)));
+            self.state.found_again.notify_one();
         } else {
             tracing::info!(?trigger, "configuration is unchanged");
         }
@@ -145,6 +146,10 @@ impl Reloader {
             (
                 "otlpMetrics",
                 before.config.otlp_metrics != loaded.config.otlp_metrics,
+            ),
+            (
+                "kubernetes",
+                before.config.kubernetes != loaded.config.kubernetes,
             ),
             (
                 "remoteWrite",

@@ -18,7 +18,7 @@ pub mod round;
 
 use crate::samples::{Format, Page};
 use budget::{Budgets, Limits};
-use fetch::{Clients, FetchError, Fetched};
+use fetch::{Clients, FetchError, Fetched, Trust};
 use filter::{Filter, FilterError};
 use gzip::GzipError;
 use relabel::Rules;
@@ -37,8 +37,9 @@ const SMALL_PAGE: usize = 16 << 10;
 pub struct Prepared {
     pub name: String,
     pub application: Application,
-    rules: Rules,
+    rules: Arc<Rules>,
     limits: Limits,
+    trust: Trust,
 }
 
 impl Prepared {
@@ -57,22 +58,24 @@ impl Prepared {
             };
             wrong.into_iter().map(problem).collect::<Vec<_>>()
         })?;
-        let limits = Limits {
-            team: application.team.clone(),
-            series: application.series_limit(),
-            team_series,
-            labels: application
-                .label_limits
-                .iter()
-                .map(|(label, limit)| (label.clone(), *limit))
-                .collect(),
-        };
         Ok(Self {
+            name: name.to_owned(),
+            limits: Limits::of(&application, team_series),
+            application,
+            rules: Arc::new(rules),
+            trust: Trust::Configured,
+        })
+    }
+
+    /// One that nobody named: what is in its page may be anybody's.
+    pub fn found(name: &str, application: Application, limits: Limits, rules: Arc<Rules>) -> Self {
+        Self {
             name: name.to_owned(),
             application,
             rules,
             limits,
-        })
+            trust: Trust::Found,
+        }
     }
 }
 
@@ -147,7 +150,7 @@ impl Engine {
     ) -> Result<Answer, ScrapeError> {
         let fetched = self
             .clients
-            .fetch(&application.application, headers, gzip)
+            .fetch(&application.application, application.trust, headers, gzip)
             .await?;
         let url = || application.application.url.clone();
         let compressed = fetched.headers.contains_key(CONTENT_ENCODING);

@@ -82,6 +82,14 @@ struct Encoder {
 }
 
 impl SelfMetrics {
+    /// Shows nothing more of an application that is gone.
+    pub fn forget_application(&self, app: &str) {
+        for code in [200, 404, 500, 502, 503, 504] {
+            let app = app.to_owned();
+            self.app_scrapes.remove(&AppScrape { app, code });
+        }
+    }
+
     pub fn new() -> Self {
         let mut registry = Registry::default();
         let metrics = Self {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use kai_contract::agent_config::{AgentConfig, IPVS_LABELS, OPT_IN, Problem};
 use regex::bytes::{Regex, RegexBuilder};
 
+use crate::discovery::Prototype;
 use crate::logs::source;
 use crate::postgres::{self, Databases};
 use crate::probes::{self, Probes};
@@ -87,6 +88,8 @@ pub struct Settings {
     pub databases: Databases,
     /// Applications by name, their rules compiled.
     pub applications: BTreeMap<String, Arc<Prepared>>,
+    /// What holds for those that are found.
+    pub discovered: Option<Arc<Prototype>>,
 }
 
 impl Settings {
@@ -224,6 +227,7 @@ impl Settings {
             ),
             textfile_directories: given.textfile_directories.clone(),
             applications: BTreeMap::new(),
+            discovered: None,
             vmstat_fields,
             netstat_fields,
         };
@@ -239,6 +243,10 @@ impl Settings {
                 }
                 Err(wrong) => patterns.problems.extend(wrong),
             }
+        }
+        match Prototype::new(config) {
+            Ok(discovered) => settings.discovered = discovered.map(Arc::new),
+            Err(wrong) => patterns.problems.extend(wrong),
         }
         if patterns.problems.is_empty() {
             Ok(settings)

@@ -8,11 +8,15 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use kai_contract::agent_config::AgentConfig;
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use crate::business::Figures;
 use crate::config::{Loaded, Located};
+use crate::discovery::Applications;
 use crate::drills::Drills;
+use crate::exposition::Page;
 use crate::facts::Facts;
+use crate::kubernetes::Cluster;
 use crate::logs::ledger::Ledger;
 use crate::node::{Machine, Node};
 use crate::scheduler::{Outcome, Scheduler};
@@ -62,6 +66,12 @@ pub struct State {
     pub metrics: SelfMetrics,
     /// Fetches applications' pages and holds them to their budgets.
     pub scrape: Arc<Engine>,
+    /// The node's pods; `None` where no API server is asked.
+    pub cluster: Option<Arc<Cluster>>,
+    /// Applications that were found.
+    pub found: Arc<Applications>,
+    /// Told when they have to be looked for anew.
+    pub found_again: Notify,
     /// What the agent's own rounds did.
     pub rounds: round::Ledger,
     /// What became of the lines that were read.
@@ -79,7 +89,8 @@ pub struct State {
 }
 
 impl State {
-    pub fn new(file: PathBuf, loaded: Loaded) -> Self {
+    /// `cluster` is whom the configuration says to ask for pods.
+    pub fn new(file: PathBuf, loaded: Loaded, cluster: Option<Arc<Cluster>>) -> Self {
         let metrics = SelfMetrics::new();
         metrics.config_accepted(&loaded.hash);
         let otlp_metrics = loaded.config.otlp_metrics.as_ref().map(|config| {
@@ -96,6 +107,9 @@ impl State {
             scheduler: Scheduler::start(),
             metrics,
             scrape: Arc::default(),
+            cluster,
+            found: Arc::default(),
+            found_again: Notify::new(),
             rounds: round::Ledger::default(),
             logs: Arc::default(),
             security: Arc::default(),
@@ -126,6 +140,10 @@ impl State {
             self.business.own_page(),
             self.scrape.budgets.page(),
             self.rounds.page(),
+            self.found.page(),
+            self.cluster
+                .as_ref()
+                .map_or_else(Page::default, |cluster| cluster.page()),
         ];
         let limit = limit.map_or(in_force.settings.timeout, |l| {
             l.min(in_force.settings.timeout)

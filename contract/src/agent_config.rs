@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 mod business;
 mod databases;
+mod discovery;
 mod gate;
 mod keys;
 mod logs;
@@ -22,6 +23,7 @@ mod traces;
 
 pub use business::{Business, Figure as BusinessFigure, Rule as BusinessRule, RuleSource};
 pub use databases::{DATABASE_COLLECTORS, DATABASE_OPT_IN, Database};
+pub use discovery::{DiscoverPods, Discovery, Kubernetes};
 pub use gate::{
     Gate, GateServer, GateService, fill_in as fill_in_query,
     unknown_placeholder as unknown_in_query,
@@ -152,6 +154,12 @@ pub struct AgentConfig {
     /// Applications whose metrics page is passed through at `/metrics/app/<name>`.
     #[serde(default)]
     pub applications: BTreeMap<String, Application>,
+    /// The API server that tells of the node's pods; none is asked without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Kubernetes>,
+    /// Applications that the agent finds by itself; none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
     /// How much each team's applications may export; generous limits hold without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budgets: Option<Budgets>,

@@ -14,6 +14,7 @@ mod cli;
 mod collectors;
 mod compare;
 mod dbus;
+mod discovery;
 mod gate;
 mod golden;
 mod http;

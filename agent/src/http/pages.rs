@@ -11,7 +11,7 @@ use hyper::header::{
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
-use super::{Reply, databases, json, probes, text, typed};
+use super::{Reply, databases, discovery, json, probes, text, typed};
 use crate::business::page::{self, Form};
 use crate::exposition::open_metrics;
 use crate::otlp_metrics;
@@ -32,6 +32,8 @@ const PAGES: &[&str] = &[
     "/metrics/database/<name>",
     "/metrics/otlp/<service>",
     "/probe/<name>",
+    "/sd/applications",
+    "/sd/applications/all",
     "/sd/otlp",
     "/live",
     "/ready",
@@ -70,6 +72,8 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>) -> Reply {
     match path {
         "/metrics" => metrics(state, headers).await,
         "/metrics/business" => business(&state, headers),
+        "/sd/applications" => discovery::own(&state, headers),
+        "/sd/applications/all" => discovery::all(&state).await,
         "/sd/otlp" => pushed_targets(&state, headers),
         "/live" => text(StatusCode::OK, "live\n"),
         "/ready" => ready(&state),
@@ -161,13 +165,16 @@ fn accepts_openmetrics(headers: &HeaderMap) -> bool {
 
 async fn application(state: &State, name: &str, headers: &HeaderMap) -> Reply {
     let in_force = state.in_force.load_full();
-    let Some(application) = in_force.settings.applications.get(name) else {
-        let names = in_force.config.applications.keys();
+    let configured = in_force.settings.applications.get(name).cloned();
+    let application = configured.or_else(|| Some(Arc::clone(&state.found.get(name)?.prepared)));
+    let Some(application) = application else {
+        let found = state.found.now();
+        let names = in_force.config.applications.keys().chain(found.keys());
         let body = known("application", "applications", name, names);
         return text(StatusCode::NOT_FOUND, body);
     };
     let gzip = accepts_gzip(headers);
-    let reply = match state.scrape.answer(application, headers, gzip).await {
+    let reply = match state.scrape.answer(&application, headers, gzip).await {
         Ok(answer) => {
             let mut reply = typed(StatusCode::OK, METRICS_TYPE, answer.body);
             let own = reply.headers_mut();
@@ -248,16 +255,20 @@ fn pushed(state: &State, name: &str, headers: &HeaderMap) -> Reply {
 }
 
 fn pushed_targets(state: &State, headers: &HeaderMap) -> Reply {
-    // Prometheus asked for this page here, so it reaches the others here, too.
-    let address = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let address = address
-        .unwrap_or(&state.in_force.load().config.listen)
-        .to_owned();
+    let address = asked_at(state, headers);
     let targets = match &state.otlp_metrics {
         Some(store) => otlp_metrics::targets(store, &address),
         None => json!([]),
     };
     json(StatusCode::OK, &targets)
+}
+
+/// Prometheus asked for this page here, so it reaches the others here, too.
+pub(super) fn asked_at(state: &State, headers: &HeaderMap) -> String {
+    let address = headers.get(HOST).and_then(|host| host.to_str().ok());
+    address
+        .unwrap_or(&state.in_force.load().config.listen)
+        .to_owned()
 }
 
 fn ready(state: &State) -> Reply {
@@ -286,6 +297,11 @@ fn index(state: &State) -> Reply {
     );
     // Names are letters, digits and "-_.", so they need no escaping.
     for name in in_force.config.applications.keys() {
+        body.push_str(&format!(
+            "<li><a href=\"/metrics/app/{name}\">/metrics/app/{name}</a></li>"
+        ));
+    }
+    for name in state.found.now().keys() {
         body.push_str(&format!(
             "<li><a href=\"/metrics/app/{name}\">/metrics/app/{name}</a></li>"
         ));

@@ -10,6 +10,12 @@ use super::{
     softnet, stat, udev, vmstat, xfs,
 };
 use crate::dbus::wire;
+use crate::discovery::file_sd::{self, Form};
+use crate::discovery::{annotations, wanted, yaml};
+use crate::kubernetes::event::{Event, ListEnd};
+use crate::kubernetes::pod::Pod;
+use crate::kubernetes::split;
+use kai_contract::agent_config::DiscoverPods;
 
 /// A parser: its module and what of it, and the call. Nothing is made of what it returns.
 pub type Entry = (&'static str, fn(&[u8]));
@@ -55,6 +61,31 @@ pub const ENTRIES: &[Entry] = &[
     ("diskstats", |text| {
         drop(diskstats::parse(text, &mut Vec::new()));
     }),
+    ("discovery file", |text| {
+        for form in [Form::Json, Form::Yaml] {
+            for group in file_sd::read(form, text).unwrap_or_default() {
+                drop(wanted::of_group(&group, "file"));
+            }
+        }
+    }),
+    ("discovery yaml", |text| {
+        drop(std::str::from_utf8(text).map(yaml::read));
+    }),
+    ("discovery annotations", |text| {
+        // Lines of an annotation's name and value.
+        let annotations = String::from_utf8_lossy(text);
+        let annotations = annotations.lines().filter_map(|line| {
+            let (name, value) = line.split_once(' ')?;
+            Some((name.into(), value.into()))
+        });
+        let pod = Pod {
+            annotations: annotations.take(64).collect(),
+            ip: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+            running: true,
+            ..Pod::default()
+        };
+        drop(annotations::of_pod(&pod, &DiscoverPods::default()));
+    }),
     ("filenr", |text| {
         drop(filenr::parse(text));
     }),
@@ -72,6 +103,18 @@ pub const ENTRIES: &[Entry] = &[
     }),
     ("ipvs backends", |text| {
         drop(ipvs::backends(text));
+    }),
+    ("kubernetes list", |text| {
+        for item in split::whole(text).map_or_else(|_| Vec::new(), |(items, _)| items) {
+            drop(Pod::read(&item));
+        }
+        drop(ListEnd::read(text));
+    }),
+    ("kubernetes event", |text| {
+        drop(Event::read(text));
+    }),
+    ("kubernetes pod", |text| {
+        drop(Pod::read(text));
     }),
     ("kstat", |text| {
         drop(kstat::parse(text, |_, _| ()));
@@ -194,7 +237,7 @@ mod tests {
     use super::*;
 
     /// Pieces that the kernel's files are made of.
-    const SAMPLES: [&str; 14] = [
+    const SAMPLES: [&str; 18] = [
         "TcpExt: A B\nTcpExt: 1 2\n",
         "TCP: inuse 4 orphan 0 tw 4 alloc 17 mem 1\n",
         "00049279 0 0 0 0 0 0 0 0 0 0 2 1\n",
@@ -208,6 +251,10 @@ mod tests {
         "name type data\nhits 4 8772612\n",
         "rate: 1.1M/sec\nproportional: -427.5k\nUnused: 99%\n",
         "A=\"b\\u00e4\" # c\n# HELP m h\n# TYPE m histogram\nm_bucket{le=\"1\"} 1\n",
+        "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"uid\":\"u\",\"name\":\"n\",\"namespace\":\"s\"}}}",
+        "{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[{\"metadata\":{\"uid\":\"u\"}}]}",
+        "- targets: ['h:1', \"[::1]:9\"]\n  labels: {job: a, __metrics_path__: /x?y}\n",
+        "prometheus.io/scrape true\nprometheus.io/port 9102\nprometheus.io/path /a?b\n",
         "8:0 rbytes=90112 wbytes=0 rios=3 wios=1\nusage_usec 5\n1 (a) S 1 2 3\n",
     ];
 

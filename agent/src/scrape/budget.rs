@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use kai_contract::agent_config::Application;
+
 use crate::exposition::{Kind, Page};
 
 /// An admitted series keeps its place for this many pages without it.
@@ -18,14 +20,17 @@ pub enum Cut {
     LabelValues,
     /// The application's budget is spent.
     AppSeries,
+    /// What the applications of one service may have together is spent.
+    ServiceSeries,
     /// The team's budget is spent.
     TeamSeries,
 }
 
 impl Cut {
-    const ALL: [(Self, &'static str); 3] = [
+    const ALL: [(Self, &'static str); 4] = [
         (Self::AppSeries, "app_series"),
         (Self::LabelValues, "label_values"),
+        (Self::ServiceSeries, "service_series"),
         (Self::TeamSeries, "team_series"),
     ];
 }
@@ -36,8 +41,35 @@ pub struct Limits {
     pub team: Option<String>,
     pub series: u64,
     pub team_series: u64,
+    /// Of what service it is one of several applications.
+    pub service: Option<String>,
+    pub service_series: u64,
     /// Most values, by label.
     pub labels: Vec<(String, u64)>,
+}
+
+impl Limits {
+    /// What an application says itself; `team_series` is what its team may have.
+    pub fn of(application: &Application, team_series: u64) -> Self {
+        let labels = application.label_limits.iter();
+        Self {
+            team: application.team.clone(),
+            series: application.series_limit(),
+            team_series,
+            service: None,
+            service_series: u64::MAX,
+            labels: labels
+                .map(|(label, limit)| (label.clone(), *limit))
+                .collect(),
+        }
+    }
+}
+
+/// What others leave to an application of budgets that it shares.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    team: u64,
+    service: u64,
 }
 
 /// What is admitted or cut as a whole: a series, or all of a histogram or summary.
@@ -100,7 +132,7 @@ struct App {
     values: Vec<ByHash<u32>>,
     handed_on: u64,
     dropped: u64,
-    cut: [u64; 3],
+    cut: [u64; 4],
 }
 
 /// Everybody's budgets.
@@ -113,21 +145,26 @@ impl Budgets {
     /// Decides about a page's groups, and remembers. `dropped` series were dropped by rules.
     pub fn admit(&self, app: &str, limits: &Limits, groups: &mut Groups, dropped: u64) {
         let mut apps = self.lock();
-        // Where the team stands without this application.
-        let others: u64 = match &limits.team {
-            Some(team) => apps
-                .iter()
-                .filter(|(name, other)| {
-                    name.as_str() != app
-                        && other.limits.as_ref().and_then(|l| l.team.as_ref()) == Some(team)
-                })
-                .map(|(_, other)| other.used)
-                .sum(),
-            None => 0,
+        // Where the team and the service stand without this application.
+        let others = |of: fn(&Limits) -> Option<&String>| -> u64 {
+            let Some(whose) = of(limits) else { return 0 };
+            let others = apps.iter().filter(|(name, other)| {
+                name.as_str() != app && other.limits.as_ref().and_then(of) == Some(whose)
+            });
+            others.map(|(_, other)| other.used).sum()
         };
-        let room = match limits.team {
-            Some(_) => limits.team_series.saturating_sub(others),
-            None => u64::MAX,
+        let left = |shared: bool, all: u64, used: u64| {
+            if shared {
+                all.saturating_sub(used)
+            } else {
+                u64::MAX
+            }
+        };
+        let of_team = others(|limits| limits.team.as_ref());
+        let of_service = others(|limits| limits.service.as_ref());
+        let room = Room {
+            team: left(limits.team.is_some(), limits.team_series, of_team),
+            service: left(limits.service.is_some(), limits.service_series, of_service),
         };
         if !apps.contains_key(app) {
             apps.insert(app.to_owned(), App::default());
@@ -233,11 +270,10 @@ impl Budgets {
 }
 
 impl App {
-    /// `room` is what the team's budget leaves to this application.
-    fn admit(&mut self, limits: &Limits, room: u64, groups: &mut Groups) {
+    fn admit(&mut self, limits: &Limits, room: Room, groups: &mut Groups) {
         self.take_limits(limits);
         // A limit that was lowered holds at once: who comes first on the page gets a place.
-        if self.used > limits.series.min(room) {
+        if self.used > limits.series.min(room.team).min(room.service) {
             self.admitted.clear();
             self.used = 0;
         }
@@ -281,7 +317,7 @@ impl App {
         group: &Group,
         values: &[(u16, u64)],
         limits: &Limits,
-        room: u64,
+        room: Room,
     ) -> Option<Cut> {
         let before = self.admitted.get(&group.key).map(|before| before.series);
         let others = self.used - u64::from(before.unwrap_or(0));
@@ -298,7 +334,9 @@ impl App {
             Cut::LabelValues
         } else if wanted > limits.series {
             Cut::AppSeries
-        } else if wanted > room {
+        } else if wanted > room.service {
+            Cut::ServiceSeries
+        } else if wanted > room.team {
             Cut::TeamSeries
         } else {
             return None;

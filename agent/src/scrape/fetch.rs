@@ -10,7 +10,7 @@ use hyper::body::Bytes;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use hyper::{HeaderMap, StatusCode};
 use kai_contract::agent_config::Application;
-use reqwest::redirect::Policy;
+use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, ClientBuilder};
 
 /// Largest page of one application.
@@ -65,12 +65,23 @@ impl FetchError {
     }
 }
 
+/// Who said that an application is to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Who wrote the configuration.
+    Configured,
+    /// The application itself, or a file: it must not lead the agent to another host.
+    Found,
+}
+
 /// HTTP clients, made when first needed: the one for https loads the machine's certificates,
 /// which costs memory and fails where there are none.
 #[derive(Debug, Default)]
 pub struct Clients {
     plain: OnceLock<Result<Client, String>>,
     tls: OnceLock<Result<Client, String>>,
+    found_plain: OnceLock<Result<Client, String>>,
+    found_tls: OnceLock<Result<Client, String>>,
     held: Arc<AtomicUsize>,
 }
 
@@ -80,12 +91,14 @@ impl Clients {
     pub async fn fetch(
         &self,
         application: &Application,
+        trust: Trust,
         headers: &HeaderMap,
         gzip: bool,
     ) -> Result<Fetched, FetchError> {
         let url = &application.url;
         let limit = limit(application, headers);
-        match tokio::time::timeout(limit, self.fetch_unlimited(url, headers, gzip, limit)).await {
+        let fetched = self.fetch_unlimited(url, trust, headers, gzip, limit);
+        match tokio::time::timeout(limit, fetched).await {
             Ok(result) => result,
             Err(_) => Err(FetchError::Timeout {
                 url: url.clone(),
@@ -97,14 +110,17 @@ impl Clients {
     async fn fetch_unlimited(
         &self,
         url: &str,
+        trust: Trust,
         headers: &HeaderMap,
         gzip: bool,
         limit: Duration,
     ) -> Result<Fetched, FetchError> {
-        let client = self.client(url).map_err(|reason| FetchError::Client {
-            url: url.to_owned(),
-            reason,
-        })?;
+        let client = self
+            .client(url, trust)
+            .map_err(|reason| FetchError::Client {
+                url: url.to_owned(),
+                reason,
+            })?;
         let unreachable = |error: reqwest::Error| FetchError::Unreachable {
             url: url.to_owned(),
             reason: reason(&error.without_url()),
@@ -156,25 +172,50 @@ impl Clients {
         })
     }
 
-    fn client(&self, url: &str) -> Result<&Client, String> {
+    fn client(&self, url: &str, trust: Trust) -> Result<&Client, String> {
+        let redirects = || match trust {
+            Trust::Configured => Policy::limited(MOST_REDIRECTS),
+            Trust::Found => Policy::custom(same_host),
+        };
         let build = |builder: ClientBuilder| {
             builder
                 // A proxy from the environment would see the applications' metrics.
                 .no_proxy()
-                .redirect(Policy::limited(MOST_REDIRECTS))
+                .redirect(redirects())
                 .pool_max_idle_per_host(1)
                 .user_agent(concat!("kai-agent/", env!("CARGO_PKG_VERSION")))
                 .build()
                 .map_err(|error| reason(&error))
         };
+        let (plain, tls) = match trust {
+            Trust::Configured => (&self.plain, &self.tls),
+            Trust::Found => (&self.found_plain, &self.found_tls),
+        };
         if url.starts_with("https://") {
-            self.tls.get_or_init(|| build(Client::builder()))
+            tls.get_or_init(|| build(Client::builder()))
         } else {
-            self.plain
-                .get_or_init(|| build(Client::builder().tls_certs_only([])))
+            plain.get_or_init(|| build(Client::builder().tls_certs_only([])))
         }
         .as_ref()
         .map_err(Clone::clone)
+    }
+}
+
+/// Follows to another path of the same host and port. Elsewhere it is not followed, and the page's
+/// status says so.
+fn same_host(attempt: Attempt<'_>) -> Action {
+    let origin = attempt.previous().first();
+    let place = |url: &reqwest::Url| {
+        (
+            url.host_str().map(str::to_owned),
+            url.port_or_known_default(),
+        )
+    };
+    let same = origin.is_some_and(|origin| place(origin) == place(attempt.url()));
+    if same && attempt.previous().len() <= MOST_REDIRECTS {
+        attempt.follow()
+    } else {
+        attempt.stop()
     }
 }
 
@@ -225,7 +266,7 @@ pub fn scrape_timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// An error with what caused it, because the outermost one says only "error sending request".
-fn reason(error: &dyn std::error::Error) -> String {
+pub fn reason(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -145,6 +145,17 @@ fn targets(state: &State) -> (Duration, BTreeMap<String, (Arc<Target>, Source)>)
         let source = Source::Application(Arc::clone(prepared));
         targets.insert(name.clone(), (Arc::new(target), source));
     }
+    for (name, found) in state.found.now().iter() {
+        let labels = found.wanted.labels.iter();
+        let target = Target {
+            name: name.clone(),
+            labels: labels
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        };
+        let source = Source::Application(Arc::clone(&found.prepared));
+        targets.insert(name.clone(), (Arc::new(target), source));
+    }
     (interval, targets)
 }
 

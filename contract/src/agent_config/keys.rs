@@ -17,6 +17,15 @@ const RECORDS: &[&str] = &[
     "failIfNoneMatchesRegexp",
 ];
 const BASIC: &[&str] = &["username", "passwordFile"];
+const RELABEL: &[&str] = &[
+    "source_labels",
+    "separator",
+    "regex",
+    "modulus",
+    "target_label",
+    "replacement",
+    "action",
+];
 
 /// Allowed keys by path; `*` stands for any one name or list index.
 pub const KEYS: &[(&str, &[&str])] = &[
@@ -29,6 +38,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "roots",
             "collectors",
             "applications",
+            "kubernetes",
+            "discovery",
             "budgets",
             "rotate",
             "state",
@@ -99,18 +110,37 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "labelLimits",
         ],
     ),
+    ("applications.*.relabel.*", RELABEL),
     (
-        "applications.*.relabel.*",
+        "kubernetes",
         &[
-            "source_labels",
-            "separator",
-            "regex",
-            "modulus",
-            "target_label",
-            "replacement",
-            "action",
+            "node",
+            "api",
+            "tokenFile",
+            "caFile",
+            "namespaces",
+            "maxPods",
+            "keepDeletedSeconds",
         ],
     ),
+    (
+        "discovery",
+        &[
+            "files",
+            "pods",
+            "maxApplications",
+            "timeoutMs",
+            "seriesLimit",
+            "serviceSeries",
+            "labelLimits",
+            "relabel",
+            "peers",
+        ],
+    ),
+    ("discovery.pods", &["teams"]),
+    ("discovery.pods.teams", &[]),
+    ("discovery.labelLimits", &[]),
+    ("discovery.relabel.*", RELABEL),
     ("budgets", &["perTeam"]),
     ("budgets.perTeam", &["series"]),
     ("rotate.*", &["path", "maxBytes", "keep"]),
@@ -520,6 +550,14 @@ mod tests {
                 },
             )]
             .into(),
+            kubernetes: serde_yaml::from_str("{node: n, api: 'https://h', namespaces: [a]}")
+                .unwrap(),
+            discovery: serde_yaml::from_str(
+                "{files: [/f.json], pods: {teams: {a: t}}, seriesLimit: 1, serviceSeries: 1, \
+                 labelLimits: {a: 1}, relabel: [{source_labels: [a], separator: s, regex: r, \
+                 modulus: 1, target_label: t, replacement: r}], peers: 'h:1'}",
+            )
+            .unwrap(),
             budgets: Some(crate::agent_config::Budgets {
                 per_team: crate::agent_config::TeamBudget { series: Some(1) },
             }),
@@ -664,7 +702,10 @@ mod tests {
         );
         assert_eq!(keys(&value["rotate"][0]), listed(&["rotate", "0"]));
         for path in [
-            &["logs"][..],
+            &["kubernetes"][..],
+            &["discovery"],
+            &["discovery", "pods"],
+            &["logs"],
             &["logs", "sources", "booking"],
             &["logs", "sources", "booking", "multiline"],
             &["logs", "privacy"],

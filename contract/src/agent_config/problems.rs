@@ -15,7 +15,9 @@ mod remote_write;
 pub use probes::{DNS_CLASSES, DNS_RCODES, DNS_TYPES, dns_number};
 
 use super::keys::nearest;
-use super::{AgentConfig, COLLECTORS, IPVS_LABELS, OLDEST_VERSION, VERSION, databases, scrape};
+use super::{
+    AgentConfig, COLLECTORS, IPVS_LABELS, OLDEST_VERSION, VERSION, databases, discovery, scrape,
+};
 
 /// Longest name of an application.
 const MAX_NAME: usize = 63;
@@ -53,6 +55,7 @@ impl AgentConfig {
         collectors(self, &mut found);
         applications(self, &mut found);
         scrape::check(self, &mut found);
+        discovery::check(self, &mut found);
         rotate(self, &mut found);
         logs::check(self, &mut found);
         business::check(self, &mut found);
@@ -248,7 +251,7 @@ pub(super) fn name_in_path(name: &str, path: &str) -> Option<String> {
 }
 
 /// What is wrong with an http address, if anything. `instead` says how else to tell who asks.
-fn address(url: &str, example: &str, instead: &str) -> Option<String> {
+pub(super) fn address(url: &str, example: &str, instead: &str) -> Option<String> {
     let rest = url
         .strip_prefix("http://")
         .or_else(|| url.strip_prefix("https://"));

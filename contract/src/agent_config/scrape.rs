@@ -219,12 +219,8 @@ impl Application {
     /// What is wrong with relabelling and budgets of this application.
     pub fn scrape_problems(&self, name: &str) -> Vec<Problem> {
         let mut found = Vec::new();
-        for (index, rule) in self.relabel.iter().enumerate() {
-            for (key, message) in rule.wrong() {
-                let path = format!("applications.{name}.relabel.{index}.{key}");
-                found.push(Problem::new(path, message));
-            }
-        }
+        let at = format!("applications.{name}");
+        rules(&at, &self.relabel, &mut found);
         if let Some(limit) = self.series_limit
             && !(1..=MOST_SERIES).contains(&limit)
         {
@@ -233,18 +229,7 @@ impl Application {
                 format!("{limit} is out of range; give series from 1 to {MOST_SERIES}"),
             ));
         }
-        for (label, limit) in &self.label_limits {
-            let path = format!("applications.{name}.labelLimits.{label}");
-            if let Some(message) = unlimited_label(label) {
-                found.push(Problem::new(&path, message));
-            }
-            if !(1..=MOST_SERIES).contains(limit) {
-                found.push(Problem::new(
-                    &path,
-                    format!("{limit} is out of range; give values from 1 to {MOST_SERIES}"),
-                ));
-            }
-        }
+        labels(&at, &self.label_limits, &mut found);
         if self.team.as_deref().is_some_and(str::is_empty) {
             found.push(Problem::new(
                 format!("applications.{name}.team"),
@@ -272,6 +257,40 @@ pub fn unlimited_label(label: &str) -> Option<String> {
         )),
         "" => Some("a label without a name; give its name".to_owned()),
         _ => None,
+    }
+}
+
+/// What is wrong with rules and limits of labels that stand at `at`.
+pub(super) fn check_rules(
+    at: &str,
+    relabel: &[Relabel],
+    limits: &BTreeMap<String, u64>,
+    found: &mut Vec<Problem>,
+) {
+    rules(at, relabel, found);
+    labels(at, limits, found);
+}
+
+fn rules(at: &str, relabel: &[Relabel], found: &mut Vec<Problem>) {
+    for (index, rule) in relabel.iter().enumerate() {
+        for (key, message) in rule.wrong() {
+            found.push(Problem::new(format!("{at}.relabel.{index}.{key}"), message));
+        }
+    }
+}
+
+fn labels(at: &str, limits: &BTreeMap<String, u64>, found: &mut Vec<Problem>) {
+    for (label, limit) in limits {
+        let path = format!("{at}.labelLimits.{label}");
+        if let Some(message) = unlimited_label(label) {
+            found.push(Problem::new(&path, message));
+        }
+        if !(1..=MOST_SERIES).contains(limit) {
+            found.push(Problem::new(
+                &path,
+                format!("{limit} is out of range; give values from 1 to {MOST_SERIES}"),
+            ));
+        }
     }
 }
 

@@ -96,6 +96,8 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         roots: Roots::default(),
         collectors: stack.agent.collectors.clone(),
         applications: stack.services.values().filter_map(application).collect(),
+        kubernetes: None,
+        discovery: None,
         budgets: stack.team_series.map(|series| Budgets {
             per_team: TeamBudget {
                 series: Some(series),

@@ -9,6 +9,8 @@ fn limits(team: Option<&str>, series: u64, team_series: u64, labels: &[(&str, u6
         team: team.map(str::to_owned),
         series,
         team_series,
+        service: None,
+        service_series: u64::MAX,
         labels: labels
             .iter()
             .map(|(name, limit)| ((*name).to_owned(), *limit))
@@ -84,6 +86,31 @@ fn a_place_is_free_only_after_its_holder_was_long_unseen() {
         );
     }
     assert_eq!(admit(&budgets, "a", &limits, &[S(2)]), [None]);
+}
+
+#[test]
+fn applications_of_one_service_share_what_it_may_have() {
+    let budgets = Budgets::default();
+    let of = |service: &str| Limits {
+        service: Some(service.to_owned()),
+        service_series: 3,
+        ..limits(None, 9, 0, &[])
+    };
+    assert_eq!(
+        admit(&budgets, "pod-a", &of("booking"), &[S(1), S(2)]),
+        [None, None]
+    );
+    assert_eq!(
+        admit(&budgets, "pod-b", &of("booking"), &[S(1), S(2)]),
+        [None, Some(Cut::ServiceSeries)]
+    );
+    assert_eq!(admit(&budgets, "pod-c", &of("payment"), &[S(1)]), [None]);
+    // A pod that is gone makes room.
+    budgets.forget("pod-a");
+    assert_eq!(
+        admit(&budgets, "pod-b", &of("booking"), &[S(1), S(2)]),
+        [None, None]
+    );
 }
 
 #[test]

@@ -22,6 +22,8 @@ impl Case {
                 team: None,
                 series,
                 team_series: 0,
+                service: None,
+                service_series: u64::MAX,
                 labels: labels
                     .iter()
                     .map(|(name, limit)| ((*name).to_owned(), *limit))

@@ -62,6 +62,8 @@ fn config(collectors: &Collectors) -> AgentConfig {
         collectors: of_a_node(collectors),
         // Prometheus asks pods itself.
         applications: std::collections::BTreeMap::new(),
+        kubernetes: None,
+        discovery: None,
         budgets: None,
         // The kubelet keeps containers' output small.
         rotate: Vec::new(),
