@@ -21,7 +21,9 @@ use crate::state::State;
 pub mod batch;
 pub mod cluster;
 pub mod document;
+pub mod feed;
 pub mod id;
+pub mod intake;
 pub mod join;
 pub mod json;
 pub mod ledger;
@@ -33,17 +35,25 @@ pub mod reader;
 pub mod reply;
 pub mod send;
 pub mod source;
+pub mod spool;
+pub mod stream_name;
+pub mod syslog;
 pub mod time;
 pub mod wake;
 
 use batch::Pool;
 use cluster::Cluster;
+use feed::{Feeder, Streams};
+use intake::Intake;
 use ledger::Ledger;
 use letters::Letters;
 use places::Places;
 use reader::{Carried, Reader};
 use send::{Nowhere, Sender, Stream};
 use source::Source;
+use spool::Store;
+use stream_name::StreamName;
+use syslog::sockets::Sockets;
 use wake::Wake;
 
 /// Time for lines in flight when the agent ends or the lane's configuration changes; what has no
@@ -83,6 +93,7 @@ fn supervise(state: &State, stop: &AtomicBool) {
     let mut failed: Option<(Wanted, String, Instant)> = None;
     // Files that only we can still read, from one lane to the next.
     let mut carried: Vec<Carried> = Vec::new();
+    let mut intake = Kept::default();
     while !stop.load(Ordering::Relaxed) {
         let in_force = state.in_force.load_full();
         let wanted = in_force
@@ -95,17 +106,29 @@ fn supervise(state: &State, stop: &AtomicBool) {
         if running.as_ref().map(|(logs, _)| logs) != wanted {
             if let Some((_, lane)) = running.take() {
                 tracing::info!("the log lane's configuration changed");
+                // What is in memory is sent before the intake goes.
+                let state = in_force.config.state.as_deref();
+                if !intake.stays(wanted.map(|(logs, _)| logs).zip(state)) {
+                    intake.close();
+                }
                 carried = lane.stop();
             }
             let wait = failed
                 .as_ref()
                 .is_some_and(|(logs, _, at)| Some(logs) == wanted && at.elapsed() < AGAIN);
+            if wanted.is_none() {
+                intake.end();
+            }
             if let (Some(logs), Some(folder), false) = (wanted, &in_force.config.state, wait) {
                 let host = state.facts.host_name.as_deref();
                 let figures = &state.business;
-                let started = figures.configure(&in_force.config).and_then(|()| {
-                    Lane::start(&logs.0, folder, host, &state.logs, figures, &mut carried)
-                });
+                let started = figures
+                    .configure(&in_force.config)
+                    .and_then(|()| intake.take_over(&logs.0, folder, &state.logs))
+                    .and_then(|store| {
+                        let (host, carried) = (host, &mut carried);
+                        Lane::start(&logs.0, folder, host, &state.logs, figures, carried, store)
+                    });
                 match started {
                     Ok(lane) => {
                         failed = None;
@@ -122,14 +145,72 @@ fn supervise(state: &State, stop: &AtomicBool) {
         }
         thread::park_timeout(WATCH);
     }
+    // What arrives last is sent, too, if there is time.
+    intake.close();
     if let Some((_, lane)) = running {
         lane.stop();
+    }
+    intake.end();
+}
+
+/// What outlives the lanes.
+#[derive(Default)]
+struct Kept {
+    intake: Option<Intake>,
+    sockets: Arc<Sockets>,
+}
+
+impl Kept {
+    /// Whether the intake that runs fits a configuration.
+    fn stays(&self, to: Option<(&Logs, &Path)>) -> bool {
+        let wanted = to.and_then(|(logs, state)| Intake::wanted(logs, state));
+        match (&self.intake, &wanted) {
+            (Some(intake), Some(wanted)) => intake.is_for(wanted),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Goes on with the intake that runs, or has another one in its place.
+    fn take_over(
+        &mut self,
+        logs: &Logs,
+        state: &Path,
+        ledger: &Arc<Ledger>,
+    ) -> Result<Option<Arc<Store>>, String> {
+        let wanted = Intake::wanted(logs, state);
+        if !self.stays(Some((logs, state))) {
+            if let Some(intake) = self.intake.take() {
+                intake.end();
+            }
+            match wanted {
+                Some(wanted) => {
+                    self.intake = Some(Intake::start(wanted, state, ledger, &self.sockets)?);
+                }
+                None => self.sockets.keep(&[]),
+            }
+        }
+        Ok(self.intake.as_ref().map(|intake| Arc::clone(&intake.store)))
+    }
+
+    fn close(&mut self) {
+        if let Some(intake) = &mut self.intake {
+            intake.close();
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(intake) = self.intake.take() {
+            intake.end();
+        }
+        self.sockets.keep(&[]);
     }
 }
 
 /// A running lane.
 pub struct Lane {
     reader: JoinHandle<Vec<Carried>>,
+    feeder: Option<JoinHandle<()>>,
     keeper: JoinHandle<()>,
     runtime: tokio::runtime::Runtime,
     stop: Arc<AtomicBool>,
@@ -149,6 +230,7 @@ impl Lane {
         ledger: &Arc<Ledger>,
         figures: &Arc<Figures>,
         carried: &mut Vec<Carried>,
+        store: Option<Arc<Store>>,
     ) -> Result<Self, String> {
         more_files();
         let in_state = |error: std::io::Error| {
@@ -160,9 +242,10 @@ impl Lane {
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
         let mut streams = Vec::new();
         let mut sources = Vec::new();
-        for (name, source) in &config.sources {
+        let files = config.sources.iter().filter(|(_, one)| !one.is_network());
+        for (name, source) in files {
             let stream = *numbers.entry(&source.data_stream).or_insert_with(|| {
-                streams.push(Stream::new(&source.data_stream));
+                streams.push(Stream::new(StreamName::new(&source.data_stream)));
                 streams.len() - 1
             });
             let rules = figures.rules().logs.get(name).cloned();
@@ -170,6 +253,18 @@ impl Lane {
                 .map_err(|error| format!("logs.sources.{name}: {error}"))?;
             ledger.add_source(&source.name);
             sources.push(source);
+        }
+        // Those of what comes over the network, some of which have no name yet.
+        let mut of_network = Streams::default();
+        for (name, number) in &numbers {
+            of_network.known.insert((*name).to_owned(), *number);
+        }
+        let left = store.as_ref().map_or(0, |store| store.queues().len());
+        let network = config.sources.values().filter(|one| one.is_network());
+        for _ in 0..network.map(intake::streams_of).sum::<usize>() + left {
+            let name = StreamName::default();
+            of_network.free.push_back((streams.len(), name.clone()));
+            streams.push(Stream::new(name));
         }
         let wake = Arc::new(Wake::new().map_err(|error| error.to_string())?);
         let pool = Arc::new(Pool::new(
@@ -217,6 +312,16 @@ impl Lane {
             runtime.spawn(nowhere.run(batches));
         }
         let stop = Arc::new(AtomicBool::new(false));
+        let feeder = store.map(|store| {
+            Feeder::new(
+                store,
+                Arc::clone(&places),
+                Arc::clone(&pool),
+                out.clone(),
+                Arc::clone(&stop),
+                of_network,
+            )
+        });
         let reader = Reader::new(
             sources,
             count,
@@ -239,9 +344,14 @@ impl Lane {
         let reader = named("logs-read")
             .spawn(move || reader.run())
             .map_err(in_thread)?;
+        let feeder = feeder
+            .map(|feeder| named("logs-feed").spawn(move || feeder.run()))
+            .transpose()
+            .map_err(in_thread)?;
         ledger.set_places(Some(Arc::clone(&places)));
         Ok(Self {
             reader,
+            feeder,
             keeper,
             runtime,
             stop,
@@ -259,7 +369,8 @@ impl Lane {
         let until = Instant::now() + DRAIN;
         self.stop.store(true, Ordering::Relaxed);
         self.wake.wake();
-        let drained = || self.reader.is_finished() && self.pool.is_idle();
+        let fed = || self.feeder.as_ref().is_none_or(JoinHandle::is_finished);
+        let drained = || self.reader.is_finished() && fed() && self.pool.is_idle();
         while !drained() && Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
         }
@@ -268,6 +379,9 @@ impl Lane {
         }
         // Requests that are under way end here; whether they were carried out is asked later.
         self.runtime.shutdown_timeout(Duration::from_millis(500));
+        if let Some(feeder) = self.feeder {
+            let _ = feeder.join(); // a panic was reported by its thread
+        }
         self.places.stop();
         let _ = self.keeper.join(); // a panic was reported by its thread
         self.ledger.return_all();

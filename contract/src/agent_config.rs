@@ -10,6 +10,7 @@ mod business;
 mod databases;
 mod discovery;
 mod gate;
+mod intake;
 mod keys;
 mod logs;
 mod otlp_metrics;
@@ -28,6 +29,7 @@ pub use gate::{
     Gate, GateServer, GateService, fill_in as fill_in_query,
     unknown_placeholder as unknown_in_query,
 };
+pub use intake::{OtlpLogs, Spool, Syslog, SyslogTls};
 pub use logs::{
     Elasticsearch, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs, Multiline,
     TraceLanguage,

@@ -4,6 +4,7 @@ mod elastic;
 pub mod fake;
 mod faults;
 mod files;
+mod intake;
 mod letters;
 mod promise;
 mod proxy;

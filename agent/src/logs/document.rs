@@ -75,6 +75,9 @@ pub struct Taken {
     pub redacted: Counts,
 }
 
+/// Of a message that is in no file.
+pub const NO_OFFSET: u64 = u64::MAX;
+
 /// One line and where it is from.
 pub struct Line<'a> {
     /// Without its end.
@@ -88,7 +91,7 @@ pub struct Line<'a> {
     /// `stdout` or `stderr`, of a container's line.
     pub stream: Option<&'a [u8]>,
     pub offset: u64,
-    /// Of its file: `,"log.file.path":"…"`.
+    /// Of its file: `,"log.file.path":"…"`; of a message its sender's members.
     pub path: &'a [u8],
 }
 
@@ -684,6 +687,9 @@ fn write_stream(out: &mut Vec<u8>, line: &Line<'_>) {
 }
 
 fn write_offset(out: &mut Vec<u8>, offset: u64) {
+    if offset == NO_OFFSET {
+        return;
+    }
     out.extend_from_slice(b",\"log.offset\":");
     let mut digits = [0; 20];
     let mut at = digits.len();

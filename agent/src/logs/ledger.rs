@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::intake::meters::Meters;
 use super::places::Places;
 use crate::exposition::{Kind, Page};
 use crate::latency::{self, Histogram};
@@ -87,6 +88,8 @@ pub struct ReadCount {
 #[derive(Debug, Default)]
 pub struct Ledger {
     inner: Mutex<Inner>,
+    /// Of sources that come over the network.
+    pub intake: Meters,
 }
 
 impl Ledger {
@@ -231,6 +234,7 @@ impl Ledger {
         if let Some(places) = &inner.places {
             write_places(&mut page, places);
         }
+        self.intake.write(&mut page);
         page
     }
 }

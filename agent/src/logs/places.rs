@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::Since;
 use super::id::Epoch;
+use super::spool::queue::{Queue, Standing};
 use super::wake::Wake;
 use crate::business::Figures;
 use crate::state::unix_now;
@@ -95,6 +96,9 @@ struct Tracked {
     durable: Option<u64>,
     /// Nothing more will come.
     finished: bool,
+    /// It is a queue's, which knows by itself what was sent; `Some(false)`: of one in memory, which
+    /// is not written down.
+    queue: Option<bool>,
 }
 
 impl Tracked {
@@ -174,6 +178,7 @@ impl Inner {
                 suspect_below: resumed.suspect_below,
                 durable: Some(place.horizon),
                 finished: false,
+                queue: None,
                 place,
             },
         );
@@ -399,10 +404,93 @@ impl Places {
             suspect_below: 0,
             durable: None,
             finished: false,
+            queue: None,
         };
         inner.files.insert(file, tracked);
         self.ask(inner);
         (file, epoch)
+    }
+
+    /// How far the last run was with a queue, if it is the same one.
+    pub fn acked_of_queue(&self, path: &Path, epoch: Epoch) -> Option<u64> {
+        let print = Print::of(epoch.to_string().as_bytes());
+        let inner = self.lock();
+        let mut places = inner.absent.iter();
+        let place = places.find(|place| place.path == path && place.prefix == print)?;
+        Some(place.acked)
+    }
+
+    /// Goes on with a queue of events, whose epoch and contents are its own to keep: nothing has to
+    /// be durable here before they are sent.
+    pub fn adopt(&self, queue: &Queue, standing: Standing, stream: usize) -> Resumed {
+        let mut inner = self.lock();
+        let path = queue.folder.clone().unwrap_or_default();
+        let print = Print::of(standing.epoch.to_string().as_bytes());
+        let known = inner
+            .absent
+            .iter()
+            .position(|place| queue.folder.is_some() && place.path == path && place.prefix == print)
+            .map(|index| inner.absent.swap_remove(index));
+        if queue.folder.is_some() {
+            inner.absent.retain(|place| place.path != path);
+        }
+        // Ids may have been found taken, and others given.
+        let epoch = known.as_ref().and_then(|place| Epoch::parse(&place.epoch));
+        let epoch = epoch.unwrap_or(standing.epoch);
+        let since = known.map(|place| place.since).unwrap_or_default();
+        let place = Place {
+            source: queue.source.to_string(),
+            path,
+            real: None,
+            epoch: epoch.to_string(),
+            device: 0,
+            inode: 0,
+            prefix: print,
+            acked: standing.acked,
+            tail: Print::default(),
+            horizon: u64::MAX,
+            since: since.clone(),
+            size: standing.end,
+            seen: unix_now(),
+            modified: 0,
+        };
+        let file = inner.next;
+        inner.next += 1;
+        inner.files.insert(
+            file,
+            Tracked {
+                place,
+                epoch,
+                stream,
+                segments: VecDeque::new(),
+                first: 0,
+                read: standing.acked,
+                read_then: standing.acked,
+                ahead: LEAST_AHEAD,
+                wanted: 0,
+                suspect_below: standing.sent_below,
+                durable: Some(u64::MAX),
+                finished: false,
+                queue: Some(queue.folder.is_some()),
+            },
+        );
+        inner.dirty = true;
+        Resumed {
+            file,
+            epoch,
+            offset: standing.acked,
+            suspect_below: standing.sent_below,
+            since: Since {
+                observation: 0,
+                index: since.as_str().into(),
+            },
+        }
+    }
+
+    /// Everything before has its final outcome.
+    pub fn acked(&self, file: FileId) -> Option<u64> {
+        let inner = self.lock();
+        inner.files.get(&file).map(|tracked| tracked.place.acked)
     }
 
     fn ask(&self, mut inner: MutexGuard<'_, Inner>) {
@@ -531,7 +619,8 @@ impl Places {
         if tracked.epoch == taken {
             tracked.epoch = Epoch::new();
             tracked.place.epoch = tracked.epoch.to_string();
-            tracked.durable = None;
+            // What is in memory alone is not sent again after a crash.
+            tracked.durable = tracked.durable.filter(|_| tracked.queue == Some(false));
             self.figures.renamed(taken, tracked.epoch);
             self.ask(inner);
         }
@@ -567,7 +656,7 @@ impl Places {
             let place = &tracked.place;
             let live = all.entry(place.source.clone()).or_default();
             if !tracked.finished {
-                live.files += 1;
+                live.files += u64::from(tracked.queue.is_none());
                 live.lag_bytes += place.size.saturating_sub(place.acked);
             }
             if let Some(front) = tracked.segments.front() {
@@ -626,7 +715,7 @@ impl Places {
         let mut places = inner.absent.clone();
         let mut horizons = Vec::new();
         for (file, tracked) in &mut inner.files {
-            if tracked.finished && tracked.segments.is_empty() {
+            if tracked.is_over() || tracked.queue == Some(false) {
                 continue;
             }
             let mut place = tracked.place.clone();

@@ -609,7 +609,8 @@ fn closes(tail: &Tail, deleted: bool) -> Served {
     }
 }
 
-fn now_millis() -> i64 {
+/// Milliseconds since 1970.
+pub fn now_millis() -> i64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as i64)

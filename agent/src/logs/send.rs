@@ -20,6 +20,7 @@ use super::ledger::{Ledger, Outcome};
 use super::letters::{Letter, Letters};
 use super::places::Places;
 use super::reply::{self, Reply};
+use super::stream_name::StreamName;
 use crate::state::unix_now;
 
 mod backoff;
@@ -47,15 +48,15 @@ const FILTER: &str = "filter_path=errors,items.*.status,items.*.error.type,items
 /// One data stream.
 #[derive(Debug)]
 pub struct Stream {
-    name: String,
+    name: StreamName,
     slots: Semaphore,
     observed: Mutex<Option<(Since, Instant)>>,
 }
 
 impl Stream {
-    pub fn new(name: &str) -> Self {
+    pub fn new(name: StreamName) -> Self {
         Self {
-            name: name.to_owned(),
+            name,
             slots: Semaphore::new(AT_ONCE),
             observed: Mutex::new(None),
         }
@@ -432,7 +433,7 @@ impl Sender {
             letters.push(Letter {
                 at: unix_now(),
                 source: batch.run_of(index).source.to_string(),
-                data_stream: stream.clone(),
+                data_stream: stream.to_string(),
                 id: batch.id(index).to_owned(),
                 status: *status,
                 kind: kind.clone(),

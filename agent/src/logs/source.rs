@@ -123,7 +123,7 @@ fn expression(text: &str) -> Result<Regex, String> {
         })
 }
 
-fn zone(name: &str) -> Result<TimeZone, String> {
+pub(super) fn zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name)
         .map_err(|_| format!("\"{name}\" is no time zone; write one like Asia/Jakarta or UTC"))
 }

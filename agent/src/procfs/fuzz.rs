@@ -15,6 +15,7 @@ use crate::discovery::{annotations, wanted, yaml};
 use crate::kubernetes::event::{Event, ListEnd};
 use crate::kubernetes::pod::Pod;
 use crate::kubernetes::split;
+use crate::logs::{spool, syslog};
 use kai_contract::agent_config::DiscoverPods;
 
 /// A parser: its module and what of it, and the call. Nothing is made of what it returns.
@@ -202,6 +203,20 @@ pub const ENTRIES: &[Entry] = &[
     }),
     ("text numbers", |text| {
         numbers(text);
+    }),
+    ("spool record", |bytes| {
+        spool::record::walk(bytes, |_, _, _| (), |_| ());
+    }),
+    ("spool segment", |bytes| {
+        let _ = spool::segment::read_head(bytes);
+    }),
+    ("syslog frames", |bytes| {
+        let mut framer = syslog::frame::Framer::new(100);
+        let _ = framer.feed(bytes, |_| ());
+        framer.end(|_| ());
+    }),
+    ("syslog kernel drops", |text| {
+        let _ = syslog::kernel_drops::drops(text, 1);
     }),
 ];
 

@@ -154,6 +154,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "memoryBytes",
             "deadLetterBytes",
             "maxLineBytes",
+            "spool",
             "gzip",
         ],
     ),
@@ -162,6 +163,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
         "logs.sources.*",
         &[
             "paths",
+            "syslog",
+            "otlp",
             "exclude",
             "format",
             "pattern",
@@ -177,6 +180,23 @@ pub const KEYS: &[(&str, &[&str])] = &[
         "logs.sources.*.multiline",
         &["begins", "continues", "traces", "maxLines", "pauseMs"],
     ),
+    (
+        "logs.sources.*.syslog",
+        &[
+            "udp",
+            "tcp",
+            "tls",
+            "maxConnections",
+            "idleSeconds",
+            "receiveBufferBytes",
+        ],
+    ),
+    (
+        "logs.sources.*.syslog.tls",
+        &["address", "certFile", "keyFile", "clientCaFile"],
+    ),
+    ("logs.sources.*.otlp", &["maxDataStreams"]),
+    ("logs.spool", &["maxBytes"]),
     ("logs.privacy", &["redact", "pseudonymise"]),
     ("logs.privacy.pseudonymise", &["fields", "keyFile"]),
     ("logs.elasticsearch", &["endpoints", "auth", "caFile"]),
@@ -427,8 +447,9 @@ mod tests {
     use crate::agent_config::{
         AgentConfig, Business, BusinessFigure, BusinessRule, COLLECTORS, Elasticsearch, Gate,
         GateServer, GateService, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs,
-        Multiline, OtlpMetrics, Privacy, Probe, Pseudonymise, Redact, RemoteEndpoint, RemoteWrite,
-        RuleSource, Security, TraceLanguage, Traces, VERSION,
+        Multiline, OtlpLogs, OtlpMetrics, Privacy, Probe, Pseudonymise, Redact, RemoteEndpoint,
+        RemoteWrite, RuleSource, Security, Spool, Syslog, SyslogTls, TraceLanguage, Traces,
+        VERSION,
     };
 
     #[test]
@@ -572,6 +593,18 @@ mod tests {
                     "booking".to_owned(),
                     LogSource {
                         paths: vec!["/l/*.log".into()],
+                        syslog: Some(Syslog {
+                            udp: Some("127.0.0.1:514".into()),
+                            tcp: Some("127.0.0.1:601".into()),
+                            tls: Some(SyslogTls {
+                                address: "127.0.0.1:6514".into(),
+                                cert_file: "/c".into(),
+                                key_file: "/k".into(),
+                                client_ca_file: Some("/ca".into()),
+                            }),
+                            ..Syslog::default()
+                        }),
+                        otlp: Some(OtlpLogs::default()),
                         exclude: vec!["/l/x.log".into()],
                         format: LogFormat::Pattern,
                         pattern: Some("(?<a>.)".into()),
@@ -602,6 +635,7 @@ mod tests {
                 dead_letter_bytes: 1,
                 max_line_bytes: 1,
                 gzip: true,
+                spool: Some(Spool::default()),
             }),
             traces: Some(Traces {
                 grpc: Some("127.0.0.1:4317".into()),
@@ -708,6 +742,10 @@ mod tests {
             &["logs"],
             &["logs", "sources", "booking"],
             &["logs", "sources", "booking", "multiline"],
+            &["logs", "sources", "booking", "syslog"],
+            &["logs", "sources", "booking", "syslog", "tls"],
+            &["logs", "sources", "booking", "otlp"],
+            &["logs", "spool"],
             &["logs", "privacy"],
             &["logs", "privacy", "pseudonymise"],
             &["logs", "elasticsearch"],

@@ -30,14 +30,24 @@ pub struct Logs {
     /// Compress what is sent: less network, more CPU.
     #[serde(default)]
     pub gzip: bool,
+    /// Where events of sources that cannot be read again wait on disk; in memory without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spool: Option<super::Spool>,
 }
 
-/// Files of one service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Files of one service, or what comes over the network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogSource {
     /// Absolute globs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
+    /// In place of `paths`: messages from the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syslog: Option<super::Syslog>,
+    /// In place of `paths`: OTLP log records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<super::OtlpLogs>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
     #[serde(default)]
@@ -53,7 +63,7 @@ pub struct LogSource {
     /// Zone of times that name none, such as `Asia/Jakarta`; UTC when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// `logs-kai.<service>-<environment>`
+    /// `logs-kai.<service>-<environment>`; of OTLP with `{service}` and `{environment}` in it.
     pub data_stream: String,
     /// Added to every document under these dotted names, such as `service.name`; a field that the
     /// line has itself stays.
@@ -62,6 +72,13 @@ pub struct LogSource {
     /// Where reading starts in a file that was there before the agent first saw it.
     #[serde(default)]
     pub start: LogStart,
+}
+
+impl LogSource {
+    /// Its events come once, over the network.
+    pub fn is_network(&self) -> bool {
+        self.syslog.is_some() || self.otlp.is_some()
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

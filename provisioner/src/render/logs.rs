@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kai_contract::agent_config::{LogFormat, LogSource, LogStart, Logs, Privacy, Pseudonymise};
+use kai_contract::agent_config::{LogFormat, LogSource, Logs, Privacy, Pseudonymise};
 
 use super::elasticsearch::{canary_stream, log_stream};
 use super::gate;
@@ -51,7 +51,6 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
                     .iter()
                     .map(|path| path.replace("${data}", &data))
                     .collect(),
-                exclude: Vec::new(),
                 format: logs.format,
                 pattern: logs.pattern.clone(),
                 container: logs.container,
@@ -59,7 +58,7 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
                 time_zone: logs.time_zone.clone(),
                 data_stream: log_stream(stack, &service.name),
                 fields: fields(stack, &service.name, &service.team),
-                start: LogStart::Beginning,
+                ..LogSource::default()
             };
             Some((service.name.clone(), source))
         })
@@ -69,15 +68,10 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
             CANARY.to_owned(),
             LogSource {
                 paths: vec![canary_file(layout).to_string_lossy().into_owned()],
-                exclude: Vec::new(),
                 format: LogFormat::Json,
-                pattern: None,
-                container: None,
-                multiline: None,
-                time_zone: None,
                 data_stream: canary_stream(stack),
                 fields: fields(stack, "kai-observe", &stack.routing.fallback_team),
-                start: LogStart::Beginning,
+                ..LogSource::default()
             },
         );
     }
@@ -90,6 +84,7 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
         max_line_bytes: MAX_LINE_BYTES,
         // The node is on this machine, or near: bytes on the wire cost less than their packing.
         gzip: false,
+        spool: None,
     })
 }
 

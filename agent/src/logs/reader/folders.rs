@@ -157,14 +157,8 @@ mod tests {
         Globs::new(&LogSource {
             paths: under(paths),
             exclude: under(exclude),
-            format: kai_contract::agent_config::LogFormat::Auto,
-            pattern: None,
-            container: None,
-            multiline: None,
-            time_zone: None,
             data_stream: "d".into(),
-            fields: std::collections::BTreeMap::new(),
-            start: kai_contract::agent_config::LogStart::Beginning,
+            ..LogSource::default()
         })
         .unwrap()
     }

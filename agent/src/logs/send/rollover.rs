@@ -130,7 +130,7 @@ impl Sender {
         let indices = match answer.status {
             200 => {
                 let resolved: Resolved = read(&answer)?;
-                let found = resolved.data_streams.into_iter().find(|s| s.name == *name);
+                let found = resolved.data_streams.into_iter().find(|s| s.name == **name);
                 found.map_or_else(Vec::new, |stream| stream.backing_indices)
             }
             404 => Vec::new(), // the first line makes it

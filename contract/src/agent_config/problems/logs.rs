@@ -7,6 +7,8 @@ use crate::agent_config::{
     AgentConfig, Elasticsearch, HttpAuth, LogFormat, LogSource, Logs, RuleSource,
 };
 
+mod intake;
+
 /// The least memory with which lines still move in batches.
 const LEAST_MEMORY: u64 = 1 << 20;
 /// Fields that one source may add; what a line has is looked for under each of these names.
@@ -32,6 +34,7 @@ pub(super) fn check(config: &AgentConfig, found: &mut Vec<Problem>) {
         Some(cluster) => elasticsearch(cluster, found),
         None => for_rules_only(config, logs, found),
     }
+    intake::check(config, logs, found);
     privacy(logs, found);
     sizes(logs, found);
 }
@@ -71,10 +74,11 @@ fn check_source(name: &str, source: &LogSource, found: &mut Vec<Problem>) {
     if name.is_empty() {
         found.push(Problem::new("logs.sources", "a source has an empty name"));
     }
-    if source.paths.is_empty() {
+    if source.paths.is_empty() && !source.is_network() {
         found.push(Problem::new(
             at("paths"),
-            "nothing to read; give at least one path such as /var/log/booking/*.log",
+            "nothing to read; give at least one path such as /var/log/booking/*.log, or syslog or \
+             otlp in its place",
         ));
     }
     for (key, globs) in [("paths", &source.paths), ("exclude", &source.exclude)] {
@@ -83,7 +87,8 @@ fn check_source(name: &str, source: &LogSource, found: &mut Vec<Problem>) {
             absolute(&at, Path::new(glob), found);
         }
     }
-    if let Some(reason) = bad_data_stream(&source.data_stream) {
+    let name_of_stream = intake::filled(source);
+    if let Some(reason) = bad_data_stream(&name_of_stream) {
         found.push(Problem::new(
             at("dataStream"),
             format!(
@@ -197,7 +202,7 @@ fn bad_data_stream(name: &str) -> Option<&'static str> {
     if name.chars().any(char::is_uppercase) {
         return Some("has capital letters, which Elasticsearch refuses");
     }
-    let refused = |c: char| "\\/*?\"<>|,#: %&".contains(c) || c.is_control() || !c.is_ascii();
+    let refused = |c: char| "\\/*?\"<>|,#: %&{}".contains(c) || c.is_control() || !c.is_ascii();
     if name.contains(refused) {
         return Some("has a character that does not belong into a data stream's name");
     }

@@ -290,6 +290,7 @@ mod tests {
             dead_letter_bytes: 1,
             max_line_bytes: 1,
             gzip: false,
+            spool: None,
         });
         let logs = rendered(&config);
         assert_eq!(logs["securityContext"]["runAsUser"], 0);
