@@ -141,6 +141,13 @@ struct Step {
     state: State,
 }
 
+/// The new key, and the agent that is to use it.
+fn uses_keys(address: &Address) -> bool {
+    address.is_api_key()
+        || *address == Address::process("agent")
+        || *address == Address::file("agent/agent.yaml")
+}
+
 enum State {
     Waiting,
     Running,
@@ -160,8 +167,14 @@ impl Schedule {
                     .filter(|index| wanted(&changes[*index]))
                     .collect()
             };
+            let replaced = change.action == Action::Delete && change.address.is_api_key();
             Step {
-                needs: which(&|other| !removes(other.action) && needs.contains(&other.address)),
+                needs: which(&|other| {
+                    !removes(other.action)
+                        && (needs.contains(&other.address)
+                            // A key ends when whoever uses it has the new one, and not if that failed.
+                            || replaced && uses_keys(&other.address))
+                }),
                 after: match change.action {
                     Action::Stop => Vec::new(),
                     // Nothing that still runs may read what goes.

@@ -63,6 +63,13 @@ impl fmt::Display for Owner {
 }
 
 impl Stack {
+    /// Whether Jaeger's indices are this stack's.
+    pub fn spans_are_in_elasticsearch(&self) -> bool {
+        let jaeger = self.systems.jaeger.as_ref();
+        jaeger.is_some_and(|jaeger| jaeger.storage == TraceStorage::Elasticsearch)
+            && self.systems.elasticsearch.is_some()
+    }
+
     /// Whether one of `metrics` is counted in this service's lines.
     pub fn counts_lines_of(&self, service: &str) -> bool {
         let mut rules = self.metrics.values().flat_map(|figure| &figure.from);
@@ -258,12 +265,60 @@ pub struct Elasticsearch {
     pub placement: Placement,
     /// What a managed node is.
     pub distribution: Distribution,
-    /// How long log documents are kept.
+    /// How long documents are kept whose kind says nothing else.
     pub retention: Duration,
+    pub lifecycle: Lifecycle,
+    pub snapshots: Option<Snapshots>,
+    pub agent_access: Option<AgentAccess>,
     /// Patterns of indices and data streams that may be touched.
     pub owns: Vec<String>,
     /// Heap of a managed node in MiB.
     pub heap_mib: u32,
+}
+
+/// `systems.elasticsearch.lifecycle`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// Follows the retention where the spec says nothing.
+    pub rollover_age: Option<Duration>,
+    /// Of the largest primary shard.
+    pub rollover_bytes: u64,
+    pub warm: Option<Warm>,
+}
+
+/// What becomes of an index that is not written to any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warm {
+    pub after: Duration,
+    pub force_merge: bool,
+    pub shrink: Option<u32>,
+    pub replicas: Option<u32>,
+    /// Attributes of nodes.
+    pub allocate: BTreeMap<String, String>,
+}
+
+/// `systems.elasticsearch.snapshots`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshots {
+    /// Registered in the cluster by whoever runs it.
+    pub repository: String,
+    pub hour: u8,
+    pub minute: u8,
+    /// How many are kept at most.
+    pub keep: u32,
+}
+
+/// `systems.elasticsearch.agentAccess`: what is made for the agent, so that it has no more rights
+/// than it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentAccess {
+    /// An API key, which the agent uses in place of `auth`.
+    pub key: bool,
+    /// A role, for whoever gives the agent a user by hand.
+    pub role: bool,
+    /// Grows when the key is to be made anew.
+    pub rotation: u32,
+    pub may_delete: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -304,6 +359,14 @@ pub struct Jaeger {
     pub otlp: Option<String>,
     /// Traces that a managed Jaeger keeps in memory at most.
     pub max_traces: u32,
+    pub storage: TraceStorage,
+}
+
+/// Where Jaeger keeps spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TraceStorage {
+    Memory,
+    Elasticsearch,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -529,6 +592,27 @@ pub struct ServiceLogs {
     pub container: Option<LogContainer>,
     pub multiline: Option<Multiline>,
     pub time_zone: Option<String>,
+    pub kind: LogKind,
+}
+
+/// What lines are about, which decides how long they are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogKind {
+    App,
+    Access,
+    Audit,
+}
+
+impl LogKind {
+    pub const ALL: [Self; 3] = [Self::App, Self::Access, Self::Audit];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::Access => "access",
+            Self::Audit => "audit",
+        }
+    }
 }
 
 /// `privacy:`, what must not leave a node in the clear.
@@ -536,6 +620,26 @@ pub struct ServiceLogs {
 pub struct Privacy {
     pub redact: Redacted,
     pub pseudonymise: Option<Pseudonymise>,
+    pub retention: Retention,
+}
+
+/// `privacy.retention`; `None` where the spec says nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    pub app: Option<Duration>,
+    pub access: Option<Duration>,
+    pub audit: Option<Duration>,
+    pub traces: Option<Duration>,
+}
+
+impl Retention {
+    pub fn of(&self, kind: LogKind) -> Option<Duration> {
+        match kind {
+            LogKind::App => self.app,
+            LogKind::Access => self.access,
+            LogKind::Audit => self.audit,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -587,6 +691,8 @@ pub enum SecretSource {
     File(PathBuf),
     /// Made by the first `provision` that needs it and kept in this file from then on.
     Generated(PathBuf),
+    /// Said by a server when it makes the object of this address.
+    Issued(String),
 }
 
 impl fmt::Display for SecretRef {
@@ -595,6 +701,7 @@ impl fmt::Display for SecretRef {
             SecretSource::Env(name) => write!(f, "env:{name}"),
             SecretSource::File(path) => write!(f, "file:{}", path.display()),
             SecretSource::Generated(path) => write!(f, "generated:{}", path.display()),
+            SecretSource::Issued(address) => write!(f, "issued:{address}"),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -54,6 +55,9 @@ pub struct Object {
     pub body: Value,
     /// What cannot be read back, by the place where it goes (a JSON pointer).
     pub secrets: BTreeMap<String, SecretRef>,
+    /// A secret that the server says once, when the object is made, is kept in this file (relative
+    /// to the stack's folder); without the file the object is as good as not there.
+    pub keeps: Option<PathBuf>,
 }
 
 /// What a server said of itself.

@@ -195,11 +195,12 @@ pub fn plan(
         return Err(PlanError(unreadable));
     }
     out.changes.extend(process::doubles(resources, world));
-    let deletions = deletions(resources, world);
-    if options.prune {
-        out.changes.extend(deletions);
-    } else {
-        out.held_back.extend(deletions);
+    for deletion in deletions(resources, world) {
+        if options.prune || object::is_replaced(&deletion, resources) {
+            out.changes.push(deletion);
+        } else {
+            out.held_back.push(deletion);
+        }
     }
     Ok(out)
 }

@@ -33,6 +33,10 @@ impl Address {
     pub fn object(system: System, kind: &str, slug: &str) -> Self {
         Self(format!("{system}/{kind}/{slug}"))
     }
+    /// What its holder works with until it has another.
+    pub fn is_api_key(&self) -> bool {
+        self.0.starts_with("elasticsearch/api-key/")
+    }
     /// The part before the first slash.
     pub fn kind(&self) -> &str {
         self.0.split('/').next().unwrap_or_default()

@@ -3,6 +3,7 @@
 //! quiet. Pure: whether secrets are present is an input.
 
 mod databases;
+mod elasticsearch;
 mod gate;
 mod kubernetes;
 mod logs;
@@ -217,8 +218,23 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "owns",
-        what: "the stack's data streams lie within what `systems.elasticsearch.owns` lets it touch",
-        run: systems::streams_are_owned,
+        what: "all that is touched in Elasticsearch lies within `systems.elasticsearch.owns`",
+        run: elasticsearch::all_is_owned,
+    },
+    Check {
+        name: "agent-access",
+        what: "rights for the agent are granted by somebody who may grant them",
+        run: elasticsearch::access_can_be_granted,
+    },
+    Check {
+        name: "span-storage",
+        what: "spans in Elasticsearch have one, and their retention is that of spans there",
+        run: elasticsearch::spans_have_a_place,
+    },
+    Check {
+        name: "lifecycle",
+        what: "the phases of an index follow each other, and one place says how long lines are kept",
+        run: elasticsearch::lifecycle_is_in_order,
     },
     Check {
         name: "rule-severity",

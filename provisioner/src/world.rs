@@ -136,7 +136,7 @@ pub async fn read(
         .collect();
     world.health = health(resources, &world.processes).await;
     world.left_over = left_over(resources, layout, owner);
-    objects::read(resources, owner, &mut world).await;
+    objects::read(resources, &layout.root, owner, &mut world).await;
     Ok(world)
 }
 
@@ -147,6 +147,7 @@ fn path_of<'a>(resources: &'a [Resource], address: &Address) -> Option<&'a PathB
         .and_then(|resource| match &resource.document {
             Document::File(file) => Some(&file.path),
             Document::Secret(secret) => Some(&secret.path),
+            Document::Object(object) => object.keeps.as_ref(),
             _ => None,
         })
 }
@@ -194,6 +195,7 @@ pub fn left_over(resources: &[Resource], layout: &Layout, owner: &str) -> Vec<Le
         .filter_map(|resource| match &resource.document {
             Document::File(file) => Some(layout.root.join(&file.path)),
             Document::Secret(secret) => Some(layout.root.join(&secret.path)),
+            Document::Object(object) => Some(layout.root.join(object.keeps.as_ref()?)),
             _ => None,
         })
         .collect();

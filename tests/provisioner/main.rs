@@ -11,6 +11,7 @@
 mod cli;
 mod components;
 mod dashboards;
+mod elasticsearch;
 mod event;
 mod grafana;
 mod harness;

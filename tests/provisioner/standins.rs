@@ -5,6 +5,7 @@
 // Always true here; it tells clippy that helpers are test code too.
 #![cfg(test)]
 
+pub mod elasticsearch;
 pub mod grafana;
 pub mod judge;
 pub mod kibana;

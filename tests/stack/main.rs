@@ -8,6 +8,8 @@ mod faults;
 mod figures;
 mod gate;
 mod life;
+mod lifecycle;
 mod neighbours;
 mod ports;
 mod traces;
+mod traces_store;

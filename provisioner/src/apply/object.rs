@@ -8,19 +8,27 @@ use crate::plan::{Action, Change};
 use crate::systems::elasticsearch::is_in_use;
 use crate::systems::objects::{self, Client};
 use crate::systems::rest::RestError;
+use crate::systems::secret;
 
 /// Creates or updates.
 pub(super) async fn write(change: &Change, object: &Object, env: &Env) -> Result<String, String> {
     let text = |error: RestError| error.to_string();
     let client = Client::new(object.system, &object.access).map_err(text)?;
     let server = client.probe().await.map_err(text)?;
+    let (owner, address) = (&env.owner, &change.address);
     let fitted = match objects::fit(object, &server) {
         Ok(fitted) => fitted,
+        Err(why) if objects::is_required(object) => return Err(format!("{address}: {why}")),
         Err(why) => return Ok(format!("left out: {why}")),
     };
-    let (owner, address) = (&env.owner, &change.address);
     let (wanted, applied) = desired(object, &fitted, owner, address);
-    let actual = client.read(object.kind, &object.id).await.map_err(text)?;
+    let mut actual = client.read(object.kind, &object.id).await.map_err(text)?;
+    let keeps = object.keeps.as_ref().map(|path| env.layout.root.join(path));
+    if let Some(path) = &keeps
+        && !secret::in_step(path).map_err(|error| error.to_string())?
+    {
+        actual = None;
+    }
     if let Some(actual) = &actual {
         match compare(object, &wanted, &applied, actual, owner, address) {
             Compared::Same => return Ok("in step already".to_owned()),
@@ -28,10 +36,13 @@ pub(super) async fn write(change: &Change, object: &Object, env: &Env) -> Result
             Compared::Differs { .. } => {}
         }
     }
-    client
+    let said = client
         .write(object, &wanted, actual.as_ref())
         .await
         .map_err(text)?;
+    if let (Some(path), Some(value)) = (&keeps, said) {
+        secret::store(path, &value).map_err(|error| error.to_string())?;
+    }
     let Some(now) = client.read(object.kind, &object.id).await.map_err(text)? else {
         return Err(format!(
             "{address}: {} took it and does not have it",

@@ -197,6 +197,7 @@ fn advice(needed: &[Needed]) -> Vec<String> {
         let from = match &n.reference.source {
             SecretSource::Env(name) => format!("<(printenv {name})"),
             SecretSource::File(path) | SecretSource::Generated(path) => path.display().to_string(),
+            SecretSource::Issued(address) => format!("<the key of {address}>"),
         };
         let more = if index + 1 < needed.len() { " \\" } else { "" };
         out.push(format!("    --from-file={}={from}{more}", n.key));

@@ -125,6 +125,10 @@ pub(super) fn step(
     };
     let fitted = match objects::fit(object, server) {
         Ok(fitted) => fitted,
+        Err(why) if objects::is_required(object) => {
+            unreadable.push(format!("{address}: {why}"));
+            return None;
+        }
         Err(why) => return Some(Step::Skip(why)),
     };
     let (wanted, applied) = desired(object, &fitted, owner, address);
@@ -180,4 +184,9 @@ pub(super) fn left_over(world: &World) -> Vec<Change> {
             after: "absent".to_owned(),
         })
         .collect()
+}
+
+/// A key that another one stands in for: rotating it was asking for its end.
+pub(super) fn is_replaced(deletion: &Change, resources: &[Resource]) -> bool {
+    deletion.address.is_api_key() && resources.iter().any(|other| other.address.is_api_key())
 }

@@ -1,34 +1,43 @@
 //! Elasticsearch or OpenSearch: the managed node, and in a managed or external cluster the
-//! templates and the lifecycle of this stack's data streams.
+//! templates and the lifecycles of this stack's data streams.
 //!
 //! ```text
 //! logs-kai.<service>-<environment>          lines of a service
 //! logs-kai.canary.<id>-<environment>        lines that `verify` writes
 //! events-kai.<service>-<environment>        deployments
+//! jaeger-span-*, jaeger-service-*, …        Jaeger's indices, where it keeps spans here
 //! ```
 //! A template names each of its streams: two stacks on one cluster do not overlap unless they have
-//! the same service in the same environment.
+//! the same service in the same environment. Each kind of lines has a template and a lifecycle.
 
+mod access;
 mod fields;
+mod jaeger;
+mod lifecycle;
+mod node;
+mod snapshots;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{component, duration, local, yaml};
+use super::component;
+pub use access::agents_connection;
+pub(super) use jaeger::needed as traces_need;
+pub use lifecycle::{retention, trace_retention};
+
 use crate::layout::Layout;
-use crate::model::{Connection, Distribution, Elasticsearch, Placement, Stack};
+use crate::model::{Connection, Elasticsearch, LogKind, Placement, Stack};
 use crate::object::{Object, System, id};
-use crate::resource::{
-    Address, Comment, Document, File, JavaServer, Loaded, Process, Reload, Resource, digest,
-};
+use crate::resource::{Address, Document, Resource};
 use crate::systems::elasticsearch::{COMPONENT_TEMPLATE, INDEX_TEMPLATE, LIFECYCLE};
 
-/// A cold start with the disk busy.
-const READY_WITHIN: Duration = Duration::from_mins(3);
-/// Above the built-in template for `logs-*-*`, which has 100.
+/// Above the built-in template for `logs-*-*`, which has 100. Each kind has its own, since a server
+/// refuses two that may match the same name, and a service may change its kind.
 const PRIORITY: u32 = 500;
+/// Grows when what is rendered here changes, so that whoever looks at a cluster sees which it has.
+const TEMPLATE_VERSION: u32 = 2;
 
 /// The data stream of a service's lines.
 pub fn log_stream(stack: &Stack, service: &str) -> String {
@@ -47,17 +56,33 @@ pub fn canary_stream(stack: &Stack) -> String {
 
 /// All data streams of logs, then all of events.
 pub fn streams(stack: &Stack) -> (Vec<String>, Vec<String>) {
-    let mut logs = vec![canary_stream(stack)];
-    logs.extend(
-        stack
-            .services
-            .values()
-            .filter(|service| service.logs.is_some())
-            .map(|service| log_stream(stack, &service.name)),
-    );
+    let logs = by_kind(stack).into_values().flatten().collect();
     let events = stack.services.keys();
     let events = events.map(|name| event_stream(&stack.environment, name));
     (logs, events.collect())
+}
+
+/// Every name and pattern of indices that this stack's objects speak of: what has to lie within
+/// `owns`.
+pub fn patterns(stack: &Stack) -> Vec<String> {
+    let (mut all, events) = streams(stack);
+    all.extend(events);
+    if stack.spans_are_in_elasticsearch() {
+        all.extend(jaeger::patterns());
+    }
+    all
+}
+
+/// Data streams of logs by the kind of their lines; what `verify` writes is an application's.
+fn by_kind(stack: &Stack) -> BTreeMap<LogKind, Vec<String>> {
+    let mut out = BTreeMap::from([(LogKind::App, vec![canary_stream(stack)])]);
+    for service in stack.services.values() {
+        if let Some(logs) = &service.logs {
+            let streams = out.entry(logs.kind).or_default();
+            streams.push(log_stream(stack, &service.name));
+        }
+    }
+    out
 }
 
 pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
@@ -71,232 +96,148 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
             version.clone(),
             *required,
         ));
-        out.extend(node(stack, settings, layout));
+        out.extend(node::node(stack, settings, layout));
     }
     if let Some(access) = super::elasticsearch_access(stack) {
-        out.extend(objects(stack, settings, &access));
+        let maker = Maker::new(stack, settings, access);
+        out.extend(templates(stack, settings, &maker));
+        if stack.spans_are_in_elasticsearch() {
+            out.extend(jaeger::objects(stack, settings, &maker));
+        }
+        out.extend(snapshots::objects(stack, settings, &maker));
+        out.extend(access::objects(stack, settings, &maker));
     }
     out
 }
 
-/// Files and process of the managed node.
-fn node(stack: &Stack, settings: &Elasticsearch, layout: &Layout) -> Vec<Resource> {
-    let word = settings.distribution.word();
-    let place = layout.open.join("data/elasticsearch");
-    let port = stack.ports.elasticsearch();
-    let files = [
-        (
-            format!("{word}.yml"),
-            yaml::to_text(&node_settings(stack, settings, &place)),
-        ),
-        ("log4j2.properties".to_owned(), LOGGING.to_owned()),
-        ("kai.options".to_owned(), java_options(settings.heap_mib)),
-    ];
-    let read: String = files.iter().map(|(_, body)| body.as_str()).collect();
-    let mut out = Vec::new();
-    let mut config = Vec::new();
-    for (name, body) in files {
-        let address = Address::file(&format!("elasticsearch/{name}"));
-        config.push(address.clone());
-        out.push(Resource {
-            address,
-            document: Document::File(File {
-                path: PathBuf::from("config/elasticsearch").join(name),
-                body,
-                comment: Comment::Hash,
-            }),
-            needs: Vec::new(),
-        });
+/// Makes objects of this stack in its cluster.
+struct Maker {
+    owner: String,
+    access: Connection,
+    managed: bool,
+}
+
+impl Maker {
+    fn new(stack: &Stack, settings: &Elasticsearch, access: Connection) -> Self {
+        Self {
+            owner: stack.owner.to_string(),
+            access,
+            managed: settings.placement.is_managed(),
+        }
     }
-    let overlay = ["log4j2.properties", "jvm.options.d/kai.options"]
-        .into_iter()
-        .chain([settings.distribution.settings_file()])
-        .map(|name| {
-            let file = name.rsplit('/').next().unwrap_or(name);
-            (PathBuf::from("config/elasticsearch").join(file), name)
-        })
-        .collect();
-    let process = Process {
-        name: "elasticsearch".into(),
-        component: word.into(),
-        program: word.into(),
-        args: Vec::new(),
-        // It reads its files only when it starts; this makes a change of theirs one of its own.
-        env: [("KAI_CONFIG".to_owned(), digest(read)[..16].to_owned())].into(),
-        data: Vec::new(),
-        ready: local(port, "/_cluster/health?timeout=1s&master_timeout=1s"),
-        ready_within: READY_WITHIN,
-        ports: vec![port, stack.ports.elasticsearch_transport()],
-        config: config.clone(),
-        loaded: Loaded::AtStart,
-        reload: Reload::Restart,
-        java: Some(JavaServer {
-            prefix: settings.distribution.variables(),
-            place,
-            overlay,
-            heap_mib: settings.heap_mib,
-        }),
-    };
-    let mut needs = vec![Address::component(word)];
-    needs.extend(config);
-    out.push(Resource {
-        address: System::Elasticsearch.process(),
-        needs,
-        document: Document::Process(Box::new(process)),
-    });
-    out
-}
 
-fn node_settings(stack: &Stack, settings: &Elasticsearch, place: &std::path::Path) -> Value {
-    let mut out = json!({
-        "cluster.name": format!("kai-{}", stack.owner),
-        "node.name": "kai",
-        "discovery.type": "single-node",
-        // Nobody but this machine reaches it, hence no user and no certificate.
-        "network.host": "127.0.0.1",
-        "http.port": stack.ports.elasticsearch(),
-        "transport.port": stack.ports.elasticsearch_transport(),
-        "path.data": place.join("data"),
-        "path.logs": place.join("logs"),
-        // By default a node stops writing at 95% of a disk, which on a laptop is often reached with
-        // tens of gigabytes free.
-        "cluster.routing.allocation.disk.watermark.low": "2gb",
-        "cluster.routing.allocation.disk.watermark.high": "1500mb",
-        "cluster.routing.allocation.disk.watermark.flood_stage": "1gb",
-    });
-    if settings.distribution == Distribution::Elasticsearch {
-        out["xpack.security.enabled"] = json!(false);
-        out["xpack.ml.enabled"] = json!(false);
-        // Without its template a stream would become a plain index with guessed fields, and stay
-        // one; the templates themselves say that they may be created.
-        out["action.auto_create_index"] = json!("-logs-kai.*,-events-kai.*,+*");
+    /// The name in the cluster.
+    fn named(&self, slug: &str) -> String {
+        id(&self.owner, slug)
     }
-    out
-}
 
-/// To standard output only, whose file the agent keeps small.
-const LOGGING: &str = "\
-status = error
-appender.console.type = Console
-appender.console.name = console
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] %m%n
-rootLogger.level = info
-rootLogger.appenderRef.console.ref = console
-";
-
-fn java_options(heap_mib: u32) -> String {
-    // No files beside its data: neither gc.log nor a dump of the heap.
-    format!(
-        "-Xms{heap_mib}m\n-Xmx{heap_mib}m\n-Xlog:disable\n-Xlog:all=error:stderr\n-XX:-HeapDumpOnOutOfMemoryError\n"
-    )
-}
-
-fn objects(stack: &Stack, settings: &Elasticsearch, access: &Connection) -> Vec<Resource> {
-    let owner = stack.owner.to_string();
-    let (logs, events) = streams(stack);
-    let retention = duration(settings.retention);
-    let named = |slug: &str| id(&owner, slug);
-    let object = |kind: &'static str, slug: &str, body: Value, needs: Vec<Address>| {
-        let mut needs = needs;
-        if settings.placement.is_managed() {
+    fn object(
+        &self,
+        kind: &'static str,
+        slug: &str,
+        body: Value,
+        mut needs: Vec<Address>,
+    ) -> Resource {
+        if self.managed {
             needs.push(System::Elasticsearch.process());
         }
         Resource {
-            address: Address::object(System::Elasticsearch, kind, slug),
+            address: at(kind, slug),
             needs,
             document: Document::Object(Box::new(Object {
                 system: System::Elasticsearch,
-                managed: settings.placement.is_managed(),
-                access: access.clone(),
+                managed: self.managed,
+                access: self.access.clone(),
                 kind,
-                id: named(slug),
+                id: self.named(slug),
                 body,
-                secrets: std::collections::BTreeMap::new(),
+                secrets: BTreeMap::new(),
+                keeps: None,
             })),
         }
-    };
-    let at = |kind: &str, slug: &str| Address::object(System::Elasticsearch, kind, slug);
-    let lifecycle = object(
-        LIFECYCLE,
-        "logs",
-        json!({
-            "retention": retention,
-            "rollover": duration(rollover(settings.retention)),
-            "patterns": logs,
-        }),
-        Vec::new(),
-    );
-    let index = |slug: &str, patterns: &[String], template: Option<Value>| {
-        let mut body = json!({
-            "index_patterns": patterns,
-            "data_stream": {},
-            "priority": PRIORITY,
-            "allow_auto_create": true,
-            "composed_of": [named("settings"), named(&format!("{slug}-fields"))],
-        });
-        if let Some(template) = template {
-            body["template"] = template;
+    }
+
+    /// An object whose name is not ours to choose, and a file for the secret that it comes with.
+    fn named_object(
+        &self,
+        kind: &'static str,
+        slug: &str,
+        (id, keeps): (String, Option<PathBuf>),
+        body: Value,
+        needs: Vec<Address>,
+    ) -> Resource {
+        let mut out = self.object(kind, slug, body, needs);
+        if let Document::Object(object) = &mut out.document {
+            object.id = id;
+            object.keeps = keeps;
         }
-        let mut needs = vec![
-            at(COMPONENT_TEMPLATE, "settings"),
-            at(COMPONENT_TEMPLATE, &format!("{slug}-fields")),
-        ];
-        if body.get("template").is_some() {
-            needs.push(at(LIFECYCLE, "logs"));
-        }
-        object(INDEX_TEMPLATE, slug, body, needs)
-    };
+        out
+    }
+}
+
+fn at(kind: &str, slug: &str) -> Address {
+    Address::object(System::Elasticsearch, kind, slug)
+}
+
+/// The name of a kind's template and lifecycle.
+fn slug(kind: LogKind) -> String {
+    match kind {
+        LogKind::App => "logs".to_owned(),
+        other => format!("logs-{}", other.word()),
+    }
+}
+
+fn templates(stack: &Stack, settings: &Elasticsearch, maker: &Maker) -> Vec<Resource> {
+    let (_, events) = streams(stack);
     let fields = |slug: &str, properties: Value| {
-        object(
+        let mappings = fields::mappings(&maker.owner, &properties);
+        maker.object(
             COMPONENT_TEMPLATE,
             &format!("{slug}-fields"),
-            json!({ "template": { "mappings": fields::mappings(&owner, &properties) } }),
+            json!({ "version": TEMPLATE_VERSION, "template": { "mappings": mappings } }),
             Vec::new(),
         )
     };
-    let kept = json!({
-        "lifecycle": { "enabled": true, "data_retention": retention },
-        "settings": { "index": { "lifecycle": { "name": named("logs") } } },
-    });
+    let index = |made_of: &str, priority: u32, patterns: &[String]| {
+        json!({
+            "index_patterns": patterns,
+            "data_stream": {},
+            "priority": priority,
+            "version": TEMPLATE_VERSION,
+            "allow_auto_create": true,
+            "composed_of": [maker.named("settings"), maker.named(&format!("{made_of}-fields"))],
+        })
+    };
+    let needs = |made_of: &str| {
+        vec![
+            at(COMPONENT_TEMPLATE, "settings"),
+            at(COMPONENT_TEMPLATE, &format!("{made_of}-fields")),
+        ]
+    };
     let mut out = vec![
-        lifecycle,
-        object(
+        maker.object(
             COMPONENT_TEMPLATE,
             "settings",
-            json!({ "template": { "settings": fields::settings() } }),
+            json!({ "version": TEMPLATE_VERSION, "template": { "settings": fields::settings(&settings.lifecycle) } }),
             Vec::new(),
         ),
         fields("logs", fields::logs()),
-        index("logs", &logs, Some(kept)),
     ];
+    for (kind, patterns) in by_kind(stack) {
+        let slug = slug(kind);
+        let kept = lifecycle::of(stack, settings, kind);
+        out.push(maker.object(LIFECYCLE, &slug, kept.policy(&patterns), Vec::new()));
+        let mut body = index("logs", PRIORITY + kind as u32, &patterns);
+        body["template"] = kept.in_template(&maker.named(&slug));
+        let mut needs = needs("logs");
+        needs.push(at(LIFECYCLE, &slug));
+        out.push(maker.object(INDEX_TEMPLATE, &slug, body, needs));
+    }
     if !events.is_empty() {
         out.push(fields("events", fields::events()));
         // Deployments are few and are asked for years later: no lifecycle.
-        out.push(index("events", &events, None));
+        let body = index("events", PRIORITY, &events);
+        out.push(maker.object(INDEX_TEMPLATE, "events", body, needs("events")));
     }
     out
-}
-
-/// A stream is deleted index by index: how long one is written to.
-fn rollover(retention: Duration) -> Duration {
-    let day = Duration::from_hours(24);
-    if retention >= day * 7 {
-        day
-    } else {
-        Duration::from_hours((retention.as_secs() / 3_600 / 7).max(1))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_index_is_written_to_for_a_small_part_of_the_retention() {
-        let hours = |hours| Duration::from_hours(hours);
-        assert_eq!(rollover(hours(30 * 24)), hours(24));
-        assert_eq!(rollover(hours(48)), hours(6));
-        assert_eq!(rollover(Duration::from_mins(10)), hours(1));
-    }
 }

@@ -3,7 +3,7 @@
 
 use kai_contract::agent_config::{Elasticsearch, Gate, GateServer, GateService, HttpAuth};
 
-use super::{elasticsearch_access, local, rules};
+use super::{local, rules};
 use crate::model::{Auth, RuleKind, SecretRef, Service, Stack};
 
 /// Health pages and scrapes are many and never fail in the way users do; as in `alert-rules`.
@@ -45,7 +45,7 @@ pub(super) fn elasticsearch(
     stack: &Stack,
     secret_file: &mut dyn FnMut(&SecretRef) -> String,
 ) -> Option<Elasticsearch> {
-    let connection = elasticsearch_access(stack)?;
+    let connection = super::elasticsearch::agents_connection(stack)?;
     let auth = connection.auth.map(|auth| match auth {
         Auth::ApiKey(key) => HttpAuth::ApiKeyFile(secret_file(&key).into()),
         Auth::Token(token) => HttpAuth::TokenFile(secret_file(&token).into()),

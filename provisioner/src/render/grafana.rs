@@ -146,6 +146,7 @@ impl Maker {
             id: id(&self.owner, slug),
             body,
             secrets: std::collections::BTreeMap::new(),
+            keeps: None,
         };
         Resource {
             address: Address::object(System::Grafana, kind, slug),

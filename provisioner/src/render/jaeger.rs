@@ -1,18 +1,22 @@
 //! Jaeger 2: its configuration and its process. One collector-style file; traces are kept in memory,
-//! the newest `maxTraces` of them, so a restart forgets them.
+//! the newest `maxTraces` of them, so a restart forgets them, or in Elasticsearch, in indices that
+//! this stack makes ([`super::elasticsearch`]).
 
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::secrets::Secrets;
 use super::{READY_WITHIN, component, local, yaml};
 use crate::layout::Layout;
-use crate::model::{Connection, Jaeger, Placement, Stack};
+use crate::model::{Auth, Connection, Distribution, Jaeger, Placement, SecretRef, Stack};
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
 
 /// Bytes of a request that Jaeger takes: what the agent takes at most. gRPC's own limit of 4 MiB
 /// would refuse batches that the agent has taken over.
 const REQUEST_MIB: u64 = 64;
+/// Of the Elasticsearch that the catalogue gives where the spec names no version.
+const USUAL_MAJOR: u64 = 9;
 
 pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     let Some(settings) = &stack.systems.jaeger else {
@@ -47,23 +51,33 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         reload: Reload::Restart,
         java: None,
     };
-    vec![
-        component("jaeger", version.clone(), *required),
+    let mut secrets = Secrets::below(&layout.root, true);
+    let body = yaml::to_text(&document(stack, settings, &mut secrets));
+    let read: Vec<Address> = secrets.addresses().collect();
+    let mut needs = vec![Address::component("jaeger"), file.clone()];
+    if stack.spans_are_in_elasticsearch() {
+        // Without its aliases it would write to an index with guessed fields.
+        needs.extend(super::elasticsearch::traces_need());
+    }
+    let mut out = vec![component("jaeger", version.clone(), *required)];
+    out.extend(secrets.into_resources());
+    out.extend([
         Resource {
-            address: file.clone(),
+            address: file,
             document: Document::File(File {
                 path,
-                body: yaml::to_text(&document(stack, settings)),
+                body,
                 comment: Comment::Hash,
             }),
-            needs: Vec::new(),
+            needs: read,
         },
         Resource {
             address: Address::process("jaeger"),
-            needs: vec![Address::component("jaeger"), file],
+            needs,
             document: Document::Process(Box::new(process)),
         },
-    ]
+    ]);
+    out
 }
 
 /// Where spans go, OTLP over gRPC; `None` when nobody keeps them.
@@ -87,10 +101,67 @@ pub fn access(stack: &Stack) -> Option<Connection> {
     })
 }
 
-/// There is no `batch` processor: the agent has made batches already, and Jaeger answers only when
-/// a batch is stored, so that what the agent counts as acked is there.
-fn document(stack: &Stack, settings: &Jaeger) -> Value {
+/// Where spans are kept, and what Jaeger calls it.
+fn storage(stack: &Stack, settings: &Jaeger, secrets: &mut Secrets) -> (&'static str, Value) {
+    let access = super::elasticsearch_access(stack).filter(|_| stack.spans_are_in_elasticsearch());
+    let Some(access) = access else {
+        let memory = json!({ "memory": { "max_traces": settings.max_traces } });
+        return ("memory", memory);
+    };
+    let mut cluster = json!({
+        "server_urls": [access.url],
+        "sniffing": { "enabled": false },
+        "disable_health_check": true,
+        // Templates, first indices and rollover are this stack's: see `render/elasticsearch/jaeger`.
+        "use_aliases": true,
+        "create_mappings": false,
+        // How far back a trace is looked for when nobody says.
+        "max_span_age": super::duration(super::elasticsearch::trace_retention(stack)),
+        "bulk_processing": { "flush_interval": "200ms" },
+    });
+    if let Some(major) = managed_major(stack) {
+        // It would ask `/`, which not every build answers.
+        cluster["version"] = json!(major);
+    }
+    let mut file = |secret: &SecretRef| secrets.file("jaeger-elasticsearch", secret);
+    match &access.auth {
+        None => {}
+        Some(Auth::ApiKey(key)) => {
+            cluster["auth"] = json!({ "api_key": { "file_path": file(key) } });
+        }
+        Some(Auth::Token(token)) => {
+            cluster["auth"] = json!({ "bearer_token": { "file_path": file(token) } });
+        }
+        Some(Auth::Basic { username, password }) => {
+            cluster["auth"] = json!({ "basic": {
+                "username": username, "password_file": file(password)
+            } });
+        }
+    }
+    ("elasticsearch", json!({ "elasticsearch": cluster }))
+}
+
+/// Of a node that this stack runs; Jaeger's word for OpenSearch is 7.
+fn managed_major(stack: &Stack) -> Option<u64> {
+    let settings = stack.systems.elasticsearch.as_ref()?;
+    let Placement::Managed { version, .. } = &settings.placement else {
+        return None;
+    };
+    match settings.distribution {
+        Distribution::OpenSearch => Some(7),
+        Distribution::Elasticsearch => {
+            let said = version.as_deref().and_then(|text| text.split('.').next());
+            said.map_or(Some(USUAL_MAJOR), |major| major.parse().ok())
+        }
+    }
+}
+
+/// There is no `batch` processor: the agent has made batches already. With spans in memory, Jaeger
+/// answers when a batch is stored, so that what the agent counts as acked is there; with spans in
+/// Elasticsearch it answers before.
+fn document(stack: &Stack, settings: &Jaeger, secrets: &mut Secrets) -> Value {
     let ports = stack.ports;
+    let (name, backend) = storage(stack, settings, secrets);
     let at = |port: u16| json!(format!("127.0.0.1:{port}"));
     json!({
         "service": {
@@ -114,12 +185,12 @@ fn document(stack: &Stack, settings: &Jaeger) -> Value {
                 "http": { "endpoint": at(ports.jaeger_health()) },
             },
             "jaeger_query": {
-                "storage": { "traces": "memory" },
+                "storage": { "traces": name },
                 "http": { "endpoint": at(ports.jaeger()) },
                 "grpc": { "endpoint": at(ports.jaeger_grpc()) },
             },
             "jaeger_storage": {
-                "backends": { "memory": { "memory": { "max_traces": settings.max_traces } } },
+                "backends": { name: backend },
             },
         },
         "receivers": {
@@ -134,6 +205,6 @@ fn document(stack: &Stack, settings: &Jaeger) -> Value {
                 },
             } },
         },
-        "exporters": { "jaeger_storage_exporter": { "trace_storage": "memory" } },
+        "exporters": { "jaeger_storage_exporter": { "trace_storage": name } },
     })
 }

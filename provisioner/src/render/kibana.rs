@@ -68,6 +68,7 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
             id: id(&owner, slug),
             body,
             secrets: BTreeMap::new(),
+            keeps: None,
         };
         out.push(Resource {
             address: address.clone(),

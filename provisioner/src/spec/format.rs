@@ -48,6 +48,8 @@ pub enum Format {
     Expression,
     /// A name of the time zone database.
     TimeZone,
+    /// `HH:MM`.
+    TimeOfDay,
 }
 
 /// Why a text does not have its format.
@@ -92,6 +94,7 @@ impl Format {
             Self::Cpu => "processors such as 250m or \"2\"",
             Self::Expression => "regular expression",
             Self::TimeZone => "time zone such as Asia/Jakarta",
+            Self::TimeOfDay => "time of day such as \"01:30\"",
         }
     }
 
@@ -100,6 +103,7 @@ impl Format {
         match self {
             Self::Any | Self::Unseen | Self::Host => None,
             Self::OneLine | Self::Glob | Self::Mirror | Self::Expression => Some("\\S"),
+            Self::TimeOfDay => Some("^([01][0-9]|2[0-3]):[0-5][0-9]$"),
             Self::TimeZone => Some("^[A-Za-z][A-Za-z0-9_+/-]*$"),
             Self::Name => Some("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"),
             Self::Id => Some("^[a-z0-9]{8,16}$"),
@@ -145,8 +149,25 @@ impl Format {
             Self::Cpu => cluster::cpu(text),
             Self::Expression => expression(text),
             Self::TimeZone => time_zone(text),
+            Self::TimeOfDay => time_of_day(text),
         }
     }
+}
+
+fn time_of_day(text: &str) -> Result<(), Wrong> {
+    let below = |part: &str, limit: u8| {
+        part.len() == 2 && part.parse::<u8>().is_ok_and(|number| number < limit)
+    };
+    let good = text
+        .split_once(':')
+        .is_some_and(|(hour, minute)| below(hour, 24) && below(minute, 60));
+    if good {
+        return Ok(());
+    }
+    Err(Wrong::new(
+        "is not a time of day",
+        "write hours and minutes between quotes, for example \"01:30\"",
+    ))
 }
 
 /// As the agent compiles it: over bytes, and no larger.

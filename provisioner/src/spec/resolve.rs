@@ -3,6 +3,7 @@
 
 mod collectors;
 mod databases;
+mod elasticsearch;
 mod metrics;
 mod plain;
 mod probes;
@@ -21,10 +22,10 @@ use super::view::View;
 use crate::model::{
     Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
     Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, KubeState, KubeStatePlacement,
-    Kubernetes, LeftOut, LogContainer, LogFormat, Multiline, Owner, Placement, Ports, Privacy,
-    Prometheus, Pseudonymise, RemoteWrite, Resources, Routing, RuleOverride, Run, RunsOn, Scrape,
-    SecretRef, SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind, Stack,
-    Systems, Team,
+    Kubernetes, LeftOut, LogContainer, LogFormat, LogKind, Multiline, Owner, Placement, Ports,
+    Privacy, Prometheus, Pseudonymise, RemoteWrite, Resources, Routing, RuleOverride, Run, RunsOn,
+    Scrape, SecretRef, SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind,
+    Stack, Systems, Team, TraceStorage,
 };
 
 /// What the tree cannot say.
@@ -215,6 +216,9 @@ fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
                     _ => Distribution::Elasticsearch,
                 },
                 retention: view.duration("retention"),
+                lifecycle: elasticsearch::lifecycle(view.child("lifecycle")),
+                snapshots: elasticsearch::snapshots(view),
+                agent_access: elasticsearch::agent_access(view),
                 owns: view.texts("owns"),
                 heap_mib: view.integer("heapMib"),
             }
@@ -223,6 +227,10 @@ fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
             placement,
             otlp: view.text("otlp"),
             max_traces: view.integer("maxTraces"),
+            storage: match view.text("storage").as_deref() {
+                Some("elasticsearch") => TraceStorage::Elasticsearch,
+                _ => TraceStorage::Memory,
+            },
         }),
         grafana: placed(systems.child("grafana"), base_dir)
             .map(|(_, placement)| Grafana { placement }),
@@ -503,6 +511,11 @@ fn service_logs(view: View<'_>, base_dir: &Path) -> ServiceLogs {
             .given("multiline")
             .map(|_| multiline(view.child("multiline"))),
         time_zone: view.text("timeZone"),
+        kind: match view.text("kind").as_deref() {
+            Some("access") => LogKind::Access,
+            Some("audit") => LogKind::Audit,
+            _ => LogKind::App,
+        },
     }
 }
 
@@ -536,6 +549,7 @@ fn privacy(view: View<'_>, base_dir: &Path) -> Privacy {
             fields: pseudonymise.texts("fields"),
             key,
         }),
+        retention: elasticsearch::retention(view.child("retention")),
     }
 }
 

@@ -140,6 +140,8 @@ fn look(source: &SecretSource, secrets: &Secrets) -> Presence {
             }
         },
         (SecretSource::File(path) | SecretSource::Generated(path), _) => file(path),
+        // Nobody gives it.
+        (SecretSource::Issued(_), _) => Presence::Assumed,
     }
 }
 

@@ -2,8 +2,12 @@
 //! them answers, and what its build can do, is asked and never assumed ([`dialect`]); what differs
 //! between them is in [`body`].
 
+mod access;
 mod body;
 mod dialect;
+mod indices;
+mod lifecycle;
+mod snapshots;
 
 use std::time::Duration;
 
@@ -12,16 +16,25 @@ use serde_json::Value;
 
 use super::objects::Listed;
 use super::rest::{Rest, RestError};
+use super::secret;
 use crate::model::Connection;
 use crate::object::{Object, Server, System, id_prefix};
+use crate::spec::glob;
 
-pub use body::{fit, is_shortened, mark_of, marked, project};
-pub use dialect::left_out;
+pub use body::{carries_mark, fit, mark_of, marked, project};
+pub use dialect::{has_ilm, left_out};
+pub use lifecycle::is_shortened;
 
 pub const COMPONENT_TEMPLATE: &str = "component-template";
 pub const INDEX_TEMPLATE: &str = "index-template";
 /// ILM of Elasticsearch or ISM of OpenSearch.
 pub const LIFECYCLE: &str = "lifecycle-policy";
+/// The first index that a pair of aliases names; those that follow are the server's.
+pub const INDEX: &str = "index";
+/// SLM of Elasticsearch or snapshot management of OpenSearch.
+pub const SNAPSHOTS: &str = "snapshot-policy";
+pub const ROLE: &str = "role";
+pub const API_KEY: &str = "api-key";
 
 /// Kind, name of the list in a reply, name of the body in a row of it. Index templates first: what
 /// they are made of cannot go before them.
@@ -66,6 +79,10 @@ impl Elasticsearch {
         Ok(match kind {
             COMPONENT_TEMPLATE => "/_component_template",
             INDEX_TEMPLATE => "/_index_template",
+            ROLE => access::ROLES,
+            API_KEY => access::KEYS,
+            INDEX => "",
+            SNAPSHOTS => snapshots::place(self.server().await?),
             _ if self.server().await?.has(dialect::ISM) => "/_plugins/_ism/policies",
             _ => "/_ilm/policy",
         })
@@ -75,6 +92,13 @@ impl Elasticsearch {
         if kind == LIFECYCLE && !dialect::has_policies(self.server().await?) {
             return Ok(None);
         }
+        match kind {
+            ROLE | API_KEY if !self.server().await?.has(dialect::SECURITY) => return Ok(None),
+            SNAPSHOTS if !snapshots::can(self.server().await?) => return Ok(None),
+            API_KEY => return Ok(access::keys(&self.rest, id).await?.into_iter().next()),
+            INDEX => return indices::read(&self.rest, id).await,
+            _ => {}
+        }
         let place = self.place(kind).await?;
         let Some(reply) = self.rest.get(&format!("{place}/{id}")).await? else {
             return Ok(None);
@@ -82,6 +106,7 @@ impl Elasticsearch {
         let (name, inner) = match kind {
             COMPONENT_TEMPLATE => ("component_templates", "component_template"),
             INDEX_TEMPLATE => ("index_templates", "index_template"),
+            SNAPSHOTS => return Ok(snapshots::read(id, &reply)),
             // ILM says `{"<id>": {"policy": …}}`, ISM says `{"policy": …}` itself.
             _ => return Ok(Some(reply.get(id).cloned().unwrap_or(reply))),
         };
@@ -97,9 +122,17 @@ impl Elasticsearch {
         object: &Object,
         body: &Value,
         actual: Option<&Value>,
-    ) -> Result<(), RestError> {
+    ) -> Result<Option<secret::Value>, RestError> {
+        if object.kind == API_KEY {
+            let server = self.server().await?;
+            return access::write_key(&self.rest, server, &object.id, body, actual).await;
+        }
         let place = self.place(object.kind).await?;
         let mut path = format!("{place}/{}", object.id);
+        let mut method = Method::PUT;
+        if object.kind == SNAPSHOTS && self.server().await?.has(dialect::SM) && actual.is_none() {
+            method = Method::POST;
+        }
         // ISM takes a change only with the numbers of what it changes.
         if let Some(numbers) = actual.and_then(|actual| {
             Some((
@@ -115,8 +148,8 @@ impl Elasticsearch {
         let deadline = tokio::time::Instant::now() + SETTLES_WITHIN;
         let mut body = std::borrow::Cow::Borrowed(body);
         loop {
-            match self.rest.json(Method::PUT, &path, Some(&body)).await {
-                Ok(_) => return Ok(()),
+            match self.rest.json(method.clone(), &path, Some(&body)).await {
+                Ok(_) => return Ok(None),
                 // A stream that nothing asks for any more keeps its template as long as it has data.
                 Err(error) if error.says("no longer match a data stream template") => {
                     match actual.and_then(|actual| body::keeping(&body, actual)) {
@@ -139,6 +172,9 @@ impl Elasticsearch {
     }
 
     pub async fn delete(&self, kind: &str, id: &str) -> Result<(), RestError> {
+        if kind == API_KEY {
+            return access::invalidate(&self.rest, id).await;
+        }
         let path = format!("{}/{id}", self.place(kind).await?);
         match self.rest.json(Method::DELETE, &path, None).await {
             Ok(_) => Ok(()),
@@ -194,6 +230,40 @@ impl Elasticsearch {
                     policy["_id"].as_str().unwrap_or_default(),
                     policy,
                 );
+            }
+        }
+        for (id, policy) in snapshots::all(&self.rest, server).await? {
+            take(SNAPSHOTS, &id, &policy);
+        }
+        if server.has(dialect::SECURITY) {
+            // Who may not look at them has made none.
+            for (id, role) in allowed(access::roles(&self.rest).await)? {
+                take(ROLE, &id, &role);
+            }
+            for key in allowed(access::keys(&self.rest, &format!("{prefix}*")).await)? {
+                take(API_KEY, key["name"].as_str().unwrap_or_default(), &key);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Indices of these streams and aliases that a lifecycle does not get on with, and why. Nothing
+    /// where no ILM runs.
+    pub async fn stuck(&self, names: &[String]) -> Result<Vec<String>, RestError> {
+        if !self.server().await?.has(dialect::ILM) {
+            return Ok(Vec::new());
+        }
+        let mut out = Vec::new();
+        for name in names {
+            let path = format!("/{name}/_ilm/explain?only_errors=true&only_managed=true");
+            let reply = self.rest.get(&path).await?.unwrap_or_default();
+            for (index, why) in reply["indices"].as_object().into_iter().flatten() {
+                let reason = why.pointer("/step_info/reason").and_then(Value::as_str);
+                let step = why["failed_step"].as_str().unwrap_or("a step");
+                out.push(format!(
+                    "{index}: {step} failed: {}",
+                    reason.unwrap_or("it does not say why")
+                ));
             }
         }
         Ok(out)
@@ -269,7 +339,7 @@ impl Elasticsearch {
             for one in rows(&reply, list) {
                 let id = one["name"].as_str().unwrap_or_default();
                 let text = format!("{word} {id}");
-                if streams.iter().any(|stream| stream == id) {
+                if streams.iter().any(|stream| glob::matches(stream, id)) {
                     data.push(text);
                 } else if !id.starts_with('.') {
                     foreign.push(text);
@@ -277,6 +347,14 @@ impl Elasticsearch {
             }
         }
         Ok((data, foreign))
+    }
+}
+
+/// Nothing where the server does not let who asks look.
+fn allowed<T: Default>(answer: Result<T, RestError>) -> Result<T, RestError> {
+    match answer {
+        Err(error) if error.status() == Some(403) => Ok(T::default()),
+        other => other,
     }
 }
 

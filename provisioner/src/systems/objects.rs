@@ -6,6 +6,7 @@ use super::elasticsearch::Elasticsearch;
 use super::grafana::Grafana;
 use super::kibana::Kibana;
 use super::rest::RestError;
+use super::secret;
 use crate::model::Connection;
 use crate::object::{Mark, Object, Server, System};
 
@@ -56,14 +57,19 @@ impl Client {
         each!(self, client => client.read(kind, id).await)
     }
 
-    /// `body` is fitted, marked and has no secrets yet; `actual` is what was read just before.
+    /// `body` is fitted, marked and has no secrets yet; `actual` is what was read just before. What
+    /// comes back is a secret that is said only now.
     pub async fn write(
         &self,
         object: &Object,
         body: &Value,
         actual: Option<&Value>,
-    ) -> Result<(), RestError> {
-        each!(self, client => client.write(object, body, actual).await)
+    ) -> Result<Option<secret::Value>, RestError> {
+        match self {
+            Self::Elasticsearch(client) => client.write(object, body, actual).await,
+            Self::Grafana(client) => client.write(object, body, actual).await.map(|()| None),
+            Self::Kibana(client) => client.write(object, body, actual).await.map(|()| None),
+        }
     }
 
     pub async fn delete(&self, kind: &str, id: &str) -> Result<(), RestError> {
@@ -108,6 +114,12 @@ pub fn fit(object: &Object, server: &Server) -> Result<Value, String> {
     }
 }
 
+/// Whether others cannot do their work without an object of this kind: then a server that cannot
+/// have it is an error, and not something left out. Pure.
+pub fn is_required(object: &Object) -> bool {
+    object.keeps.is_some() || object.kind == super::elasticsearch::ROLE
+}
+
 /// The body with the mark that says whose it is. Pure.
 pub fn marked(object: &Object, body: &Value, mark: &Mark) -> Value {
     match object.system {
@@ -120,7 +132,7 @@ pub fn marked(object: &Object, body: &Value, mark: &Mark) -> Value {
 /// Whether objects of a kind have a place for a mark. Pure.
 pub fn carries_mark(system: System, kind: &str) -> bool {
     match system {
-        System::Elasticsearch => true,
+        System::Elasticsearch => super::elasticsearch::carries_mark(kind),
         System::Grafana => super::grafana::carries_mark(kind),
         System::Kibana => super::kibana::carries_mark(kind),
     }

@@ -12,6 +12,11 @@ use crate::model::{SecretRef, SecretSource};
 pub struct Value(String);
 
 impl Value {
+    /// What a server has just said.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// For the request or file that needs it; nowhere else.
     pub fn expose(&self) -> &str {
         &self.0
@@ -35,6 +40,8 @@ pub enum SecretError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("{0} is said by its server once, to whoever makes it; it cannot be asked for")]
+    Issued(String),
     #[error(transparent)]
     Write(#[from] FileError),
 }
@@ -58,6 +65,7 @@ pub fn resolve(reference: &SecretRef) -> Result<Value, SecretError> {
             }
             Ok(Value(text.to_owned()))
         }
+        SecretSource::Issued(name) => Err(SecretError::Issued(name.clone())),
     }
 }
 

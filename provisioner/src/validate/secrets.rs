@@ -17,7 +17,7 @@ pub(super) fn are_present(subject: &Subject<'_>, findings: &mut Findings) {
         }
         let key = match &reference.source {
             SecretSource::Env(_) => "env",
-            SecretSource::File(_) | SecretSource::Generated(_) => "file",
+            SecretSource::File(_) | SecretSource::Generated(_) | SecretSource::Issued(_) => "file",
         };
         let place = subject.at(&[&steps[..], &[key]].concat());
         let (what, set) = match &reference.source {
@@ -29,6 +29,8 @@ pub(super) fn are_present(subject: &Subject<'_>, findings: &mut Findings) {
                 format!("the file {} (for `{path}`)", file.display()),
                 "write the value into it, readable only by you (mode 0600)".to_owned(),
             ),
+            // No spec can name one.
+            SecretSource::Issued(_) => continue,
         };
         match presence {
             Presence::Missing => {

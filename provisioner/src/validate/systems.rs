@@ -9,7 +9,6 @@ use super::{Subject, reported};
 use crate::model::{Ports, RuleKind};
 use crate::spec::Findings;
 use crate::spec::address::Address;
-use crate::spec::glob;
 use crate::spec::rules::ReadFile;
 
 pub(super) fn ports_do_not_overlap(subject: &Subject<'_>, findings: &mut Findings) {
@@ -260,35 +259,6 @@ fn auth_is_one_way(subject: &Subject<'_>, system: &str, findings: &mut Findings)
     findings
         .error("auth", subject.at(&path), message)
         .help("give `apiKey`, or `token`, or `username` with `password`");
-}
-
-pub(super) fn streams_are_owned(subject: &Subject<'_>, findings: &mut Findings) {
-    let Some(settings) = &subject.stack.systems.elasticsearch else {
-        return;
-    };
-    let path = ["systems", "elasticsearch", "owns"];
-    if reported(findings, &path) {
-        return;
-    }
-    let (logs, events) = crate::render::elasticsearch::streams(subject.stack);
-    let outside: Vec<String> = logs
-        .into_iter()
-        .chain(events)
-        .filter(|stream| !settings.owns.iter().any(|own| glob::matches(own, stream)))
-        .collect();
-    let Some(first) = outside.first() else {
-        return;
-    };
-    findings
-        .error(
-            "owns",
-            subject.at(&path),
-            format!(
-                "{} of this stack's data streams lie outside, the first is {first}",
-                outside.len()
-            ),
-        )
-        .help("add `logs-kai.*-*` and `events-kai.*-*`, or what is narrower and still matches");
 }
 
 /// Prometheus takes a series for gone after five minutes without a sample

@@ -11,9 +11,9 @@ use crate::clock;
 use crate::model::Placement;
 use crate::object::System;
 use crate::render;
-use crate::render::elasticsearch::{canary_stream, log_stream, streams};
+use crate::render::elasticsearch::{canary_stream, log_stream, patterns, streams};
 use crate::render::logs::canary_file;
-use crate::systems::elasticsearch::{Elasticsearch, left_out};
+use crate::systems::elasticsearch::{Elasticsearch, has_ilm, left_out};
 use crate::world::Reached;
 
 const AREA: &str = "logs";
@@ -52,12 +52,14 @@ pub async fn prove(subject: &Subject<'_>) -> Vec<Proof> {
             timed(AREA, service.name.clone(), work).await
         }
     });
-    let (templates, canary, receive) = tokio::join!(
+    let (templates, lifecycle, canary, receive) = tokio::join!(
         timed(AREA, "templates", in_force(subject, &client)),
+        carried_out(subject, &client),
         timed(AREA, "a line written now", found_again(subject, &client)),
         futures_util::future::join_all(receive),
     );
     let mut out = vec![health, templates];
+    out.extend(lifecycle);
     out.extend(receive);
     out.push(canary);
     if let Some(Reached::Up(server)) = subject.world.servers.get(&System::Elasticsearch) {
@@ -82,6 +84,26 @@ async fn healthy(client: &Elasticsearch) -> Result<String, String> {
             "{what} is {status}: {missing} shards have no place; `/_cluster/allocation/explain` says why"
         )),
     }
+}
+
+/// The lifecycle is stuck nowhere. Nothing where there is none that could be asked.
+async fn carried_out(subject: &Subject<'_>, client: &Elasticsearch) -> Option<Proof> {
+    let names = patterns(subject.stack);
+    let policies = subject.world.servers.get(&System::Elasticsearch);
+    if !matches!(policies, Some(Reached::Up(server)) if has_ilm(server)) {
+        return None;
+    }
+    let work = async {
+        let stuck = client
+            .stuck(&names)
+            .await
+            .map_err(|error| error.to_string())?;
+        match stuck.as_slice() {
+            [] => Ok("no index is stuck".to_owned()),
+            [first, ..] => Err(format!("{} indices are stuck; {first}", stuck.len())),
+        }
+    };
+    Some(timed(AREA, "lifecycle", work).await)
 }
 
 /// A new index of every stream would be made by our templates and nobody else's.

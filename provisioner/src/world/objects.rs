@@ -1,14 +1,16 @@
 //! Asking the systems for the objects that the stack is about.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::{Actual, Reached, World};
 use crate::object::{Object, System};
 use crate::resource::{Address, Document, Resource};
 use crate::systems::objects::Client;
+use crate::systems::secret;
 
 /// Reads all objects, the systems at the same time.
-pub(super) async fn read(resources: &[Resource], owner: &str, world: &mut World) {
+pub(super) async fn read(resources: &[Resource], root: &Path, owner: &str, world: &mut World) {
     let mut by_system: BTreeMap<System, Vec<(&Address, &Object)>> = BTreeMap::new();
     for resource in resources {
         if let Document::Object(object) = &resource.document {
@@ -18,7 +20,7 @@ pub(super) async fn read(resources: &[Resource], owner: &str, world: &mut World)
     }
     let asked = by_system.into_iter().map(|(system, objects)| {
         let running = answers(world, system);
-        async move { (system, ask(system, objects, owner, running).await) }
+        async move { (system, ask(system, objects, root, owner, running).await) }
     });
     for (system, found) in futures_util::future::join_all(asked).await {
         world.objects.extend(found.objects);
@@ -34,6 +36,14 @@ fn answers(world: &World, system: System) -> Result<(), String> {
         Some(health) => health.answers.clone(),
         None => Err("it does not run".to_owned()),
     }
+}
+
+/// A secret that the server said once is still here.
+fn is_whole(object: &Object, root: &Path) -> bool {
+    object
+        .keeps
+        .as_ref()
+        .is_none_or(|path| secret::in_step(&root.join(path)).unwrap_or(false))
 }
 
 struct Found {
@@ -55,6 +65,7 @@ impl Found {
 async fn ask(
     system: System,
     objects: Vec<(&Address, &Object)>,
+    root: &Path,
     owner: &str,
     running: Result<(), String>,
 ) -> Found {
@@ -83,7 +94,8 @@ async fn ask(
         let client = &client;
         async move {
             let actual = match client.read(object.kind, &object.id).await {
-                Ok(Some(value)) => Actual::Present(value),
+                Ok(Some(value)) if is_whole(object, root) => Actual::Present(value),
+                Ok(Some(_)) => Actual::Absent,
                 Ok(None) => Actual::Absent,
                 Err(error) => Actual::Unreadable(format!("{address}: {error}")),
             };

@@ -88,8 +88,7 @@ async fn ask(
     let text = |error: RestError| error.to_string();
     let client = Client::new(system, access).map_err(text)?;
     let listed = client.ours(&context.owner).await.map_err(text)?;
-    let (mut streams, events) = render::elasticsearch::streams(&context.stack);
-    streams.extend(events);
+    let streams = render::elasticsearch::patterns(&context.stack);
     let rest = client.rest(&context.owner, &streams).await.map_err(text)?;
     Ok(Holdings {
         system: system.to_string(),

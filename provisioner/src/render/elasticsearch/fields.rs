@@ -7,19 +7,37 @@
 
 use serde_json::{Value, json};
 
+use crate::model::Lifecycle;
+
 /// In the form in which a server gives them back: numbers and booleans as texts.
-pub fn settings() -> Value {
-    json!({ "index": {
+pub fn settings(lifecycle: &Lifecycle) -> Value {
+    let mut out = json!({ "index": {
         "mode": "logsdb",
+        "codec": "best_compression",
         "number_of_shards": "1",
-        // A copy where there is a second node, and a green cluster where there is none.
-        "auto_expand_replicas": "0-1",
         "mapping": {
             "total_fields": { "limit": "1000", "ignore_dynamic_beyond_limit": "true" },
+            // Each is what a server has anyway today; a cluster's own template may say more.
+            "depth": { "limit": "20" },
+            "nested_fields": { "limit": "10" },
+            "nested_objects": { "limit": "1000" },
             "ignore_malformed": "true",
             "source": { "mode": "stored" },
         },
-    } })
+    } });
+    copies(lifecycle, &mut out);
+    out
+}
+
+/// A copy where there is a second node, and a green cluster where there is none. Where a warm index
+/// is to have another number, that one would not hold, so it is one copy in any case.
+pub fn copies(lifecycle: &Lifecycle, settings: &mut Value) {
+    let fixed = lifecycle.warm.as_ref().and_then(|warm| warm.replicas);
+    let (key, value) = match fixed {
+        Some(_) => ("number_of_replicas", "1"),
+        None => ("auto_expand_replicas", "0-1"),
+    };
+    settings["index"][key] = json!(value);
 }
 
 /// `_meta` goes with them into every index, and says which templates won.
@@ -51,6 +69,8 @@ fn keywords(names: &[&str]) -> serde_json::Map<String, Value> {
 pub fn logs() -> Value {
     let mut out = keywords(&[
         "client.ip",
+        "container.id",
+        "container.name",
         "data_stream.dataset",
         "data_stream.namespace",
         "data_stream.type",
@@ -63,29 +83,49 @@ pub fn logs() -> Value {
         "event.id",
         "event.kind",
         "event.outcome",
+        "host.hostname",
         "host.name",
         "http.request.id",
         "http.request.method",
+        "http.request.referrer",
         "http.route",
+        "http.version",
         "kai.team",
+        "kubernetes.container.name",
+        "kubernetes.namespace",
+        "kubernetes.node.name",
+        "kubernetes.pod.name",
+        "kubernetes.pod.uid",
         "log.file.path",
+        "log.flags",
+        "log.iostream",
         "log.level",
         "log.logger",
+        "process.name",
         "service.environment",
         "service.name",
         "service.node.name",
         "service.version",
+        "source.address",
+        "source.ip",
         "span.id",
         "tags",
         "trace.id",
         "transaction.id",
+        "url.domain",
+        "url.original",
         "url.path",
         "user.id",
+        "user.name",
+        "user_agent.original",
     ]);
     for (name, kind) in [
         ("@timestamp", "date"),
         ("event.ingested", "date"),
         ("event.duration", "long"),
+        // A service's own number of its events, which shows what is missing.
+        ("event.sequence", "long"),
+        ("http.response.body.bytes", "long"),
         ("http.response.status_code", "long"),
         ("log.offset", "long"),
         ("process.pid", "long"),

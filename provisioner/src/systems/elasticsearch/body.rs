@@ -4,10 +4,12 @@
 use serde_json::{Map, Value, json};
 
 use super::dialect::{
-    AUTO_CREATE, BEYOND_LIMIT, DISABLE_OBJECTS, ILM, ISM, LOGSDB, OPENSEARCH, STREAM_LIFECYCLE,
-    SUBOBJECTS,
+    AUTO_CREATE, BEYOND_LIMIT, DISABLE_OBJECTS, ILM, ISM, LOGSDB, STREAM_LIFECYCLE, SUBOBJECTS,
 };
-use super::{COMPONENT_TEMPLATE, INDEX_TEMPLATE};
+use super::{
+    API_KEY, COMPONENT_TEMPLATE, INDEX, INDEX_TEMPLATE, LIFECYCLE, ROLE, SNAPSHOTS, access,
+    lifecycle, snapshots,
+};
 use crate::object::{Mark, Object, Server};
 
 const MANAGED_BY: &str = "kai-observe";
@@ -18,13 +20,20 @@ pub fn fit(object: &Object, server: &Server) -> Result<Value, String> {
     match object.kind {
         COMPONENT_TEMPLATE => component(&mut body, server),
         INDEX_TEMPLATE => index(&mut body, server),
-        _ => return policy(&body, server),
+        LIFECYCLE => return lifecycle::policy(&body, server),
+        SNAPSHOTS => return snapshots::fit(&object.id, &body, server),
+        ROLE => return access::fit_role(&body, server),
+        API_KEY => return access::fit_key(&body, server),
+        _ => {}
     }
     Ok(body)
 }
 
 fn component(body: &mut Value, server: &Server) {
-    if !server.has(LOGSDB) {
+    if server.has(LOGSDB) {
+        // The mode has its own, which packs better.
+        remove(body, "/template/settings/index", "codec");
+    } else {
         remove(body, "/template/settings/index", "mode");
         remove(body, "/template/settings/index/mapping", "source");
     }
@@ -49,7 +58,18 @@ fn index(body: &mut Value, server: &Server) {
         remove(body, "/template", "lifecycle");
     }
     if !server.has(ILM) {
+        let alias = body
+            .pointer("/template/settings/index/lifecycle/rollover_alias")
+            .cloned();
         remove(body, "/template/settings/index", "lifecycle");
+        if let (Some(alias), true) = (alias, server.has(ISM)) {
+            body["template"]["settings"]["index"]["plugins"] =
+                json!({ "index_state_management": { "rollover_alias": alias } });
+        }
+    }
+    if !server.has(BEYOND_LIMIT) {
+        let limits = "/template/settings/index/mapping/total_fields";
+        remove(body, limits, "ignore_dynamic_beyond_limit");
     }
     if !server.has(AUTO_CREATE) {
         remove(body, "", "allow_auto_create");
@@ -72,61 +92,37 @@ fn remove(body: &mut Value, pointer: &str, key: &str) {
     }
 }
 
-/// From `{"retention", "rollover", "patterns"}` to the server's own form.
-fn policy(body: &Value, server: &Server) -> Result<Value, String> {
-    let (retention, rollover) = (&body["retention"], &body["rollover"]);
-    if server.has(ILM) {
-        return Ok(json!({ "policy": { "phases": {
-            "hot": { "min_age": "0ms", "actions": { "rollover": {
-                "max_age": rollover, "max_primary_shard_size": "10gb"
-            } } },
-            "delete": { "min_age": retention, "actions": { "delete": {} } }
-        } } }));
-    }
-    if server.has(ISM) {
-        return Ok(json!({ "policy": {
-            "default_state": "hot",
-            "states": [
-                {
-                    "name": "hot",
-                    "actions": [{ "rollover": {
-                        "min_index_age": rollover, "min_primary_shard_size": "10gb"
-                    } }],
-                    "transitions": [{
-                        "state_name": "delete",
-                        "conditions": { "min_rollover_age": retention }
-                    }]
-                },
-                { "name": "delete", "actions": [{ "delete": {} }], "transitions": [] }
-            ],
-            "ism_template": [{ "index_patterns": body["patterns"], "priority": 500 }]
-        } }));
-    }
-    let what = format!("{} {}", server.product, server.version);
-    Err(if server.has(STREAM_LIFECYCLE) {
-        format!("{what} has no ILM; the retention stands in the index template instead")
-    } else if server.product == OPENSEARCH {
-        format!("{what} has no ISM here, so nothing deletes old documents")
-    } else {
-        format!("{what} has no ILM here, so nothing deletes old documents")
-    })
+/// Whether objects of a kind have a place for a mark.
+pub fn carries_mark(kind: &str) -> bool {
+    kind != INDEX
 }
 
-pub fn marked(_kind: &str, body: &Value, mark: &Mark) -> Value {
+pub fn marked(kind: &str, body: &Value, mark: &Mark) -> Value {
     let mut body = body.clone();
+    if !carries_mark(kind) {
+        return body;
+    }
     let meta = json!({
         "managed_by": MANAGED_BY,
         "owner": mark.owner,
         "address": mark.address,
         "applied": mark.applied,
     });
-    if body.pointer("/policy/states").is_some() {
-        // ISM has no `_meta`.
+    if kind == ROLE || kind == API_KEY {
+        body["metadata"] = meta;
+    } else if body.get("config").is_some() {
+        body["config"]["metadata"] = meta;
+    } else if body.pointer("/policy/states").is_some() || body.get("creation").is_some() {
+        // Neither ISM nor snapshot management has `_meta`.
         let applied = mark.applied.as_deref().unwrap_or_default();
         let Mark { owner, address, .. } = mark;
-        body["policy"]["description"] = Value::from(format!(
+        let text = Value::from(format!(
             "managed by {MANAGED_BY} owner={owner} address={address} applied={applied}"
         ));
+        match body.get_mut("policy") {
+            Some(policy) => policy["description"] = text,
+            None => body["description"] = text,
+        }
     } else if body.pointer("/policy").is_some() {
         body["policy"]["_meta"] = meta;
     } else {
@@ -138,6 +134,7 @@ pub fn marked(_kind: &str, body: &Value, mark: &Mark) -> Value {
 pub fn mark_of(_kind: &str, actual: &Value) -> Option<Mark> {
     if let Some(text) = actual
         .pointer("/policy/description")
+        .or_else(|| actual.get("creation").and(actual.get("description")))
         .and_then(Value::as_str)
     {
         let mut words = text
@@ -152,7 +149,9 @@ pub fn mark_of(_kind: &str, actual: &Value) -> Option<Mark> {
     }
     let meta = actual
         .pointer("/policy/_meta")
-        .or_else(|| actual.get("_meta"))?;
+        .or_else(|| actual.get("_meta"))
+        .or_else(|| actual.get("metadata"))
+        .or_else(|| actual.pointer("/config/metadata"))?;
     if meta["managed_by"] != MANAGED_BY {
         return None;
     }
@@ -199,11 +198,6 @@ const ADDED: &[(&str, &str, Added)] = &[
     ("/policy", "schema_version", Added::Whatever),
     ("/policy", "error_notification", Added::Null),
     ("/policy", "user", Added::Whatever),
-    (
-        "/policy/phases/delete/actions/delete",
-        "delete_searchable_snapshot",
-        Added::True,
-    ),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -211,7 +205,6 @@ enum Added {
     Whatever,
     Empty,
     False,
-    True,
     Null,
 }
 
@@ -220,7 +213,6 @@ impl Added {
         match self {
             Self::Whatever => true,
             Self::False => *value == Value::Bool(false),
-            Self::True => *value == Value::Bool(true),
             Self::Null => value.is_null(),
             Self::Empty => {
                 value.as_array().is_some_and(Vec::is_empty)
@@ -249,8 +241,16 @@ pub fn keeping(desired: &Value, actual: &Value) -> Option<Value> {
 /// In `_meta` of a template: patterns of data streams that nothing asks for any more.
 const KEPT: &str = "kept";
 
-pub fn project(_kind: &str, desired: &Value, actual: &Value) -> Value {
+pub fn project(kind: &str, desired: &Value, actual: &Value) -> Value {
     let mut out = actual.clone();
+    match kind {
+        ROLE | API_KEY => {
+            access::project(desired, &mut out);
+            return out;
+        }
+        SNAPSHOTS => return snapshots::project(desired, actual),
+        _ => {}
+    }
     if let Some(Value::Array(kept)) = actual.pointer("/_meta/kept")
         && let Some(Value::Array(patterns)) = out.get_mut("index_patterns")
     {
@@ -269,48 +269,6 @@ pub fn project(_kind: &str, desired: &Value, actual: &Value) -> Value {
             remove(&mut out, place, key);
         }
     }
-    if let Some(Value::Array(states)) = out.pointer_mut("/policy/states") {
-        for action in states
-            .iter_mut()
-            .filter_map(|state| state["actions"].as_array_mut())
-            .flatten()
-        {
-            // ISM's own default for every action.
-            remove(action, "", "retry");
-        }
-    }
-    if let Some(Value::Array(templates)) = out.pointer_mut("/policy/ism_template") {
-        for template in templates {
-            remove(template, "", "last_updated_time");
-        }
-    }
+    lifecycle::project(desired, &mut out);
     out
-}
-
-/// Whether writing `desired` over `actual` makes documents go sooner.
-pub fn is_shortened(desired: &Value, actual: &Value) -> bool {
-    match (retention(desired), retention(actual)) {
-        (Some(desired), Some(actual)) => desired < actual,
-        // Kept for ever until now.
-        (Some(_), None) => actual.get("policy").is_some(),
-        _ => false,
-    }
-}
-
-/// Seconds after which a policy deletes.
-fn retention(policy: &Value) -> Option<u64> {
-    let text = policy
-        .pointer("/policy/phases/delete/min_age")
-        .or_else(|| policy.pointer("/policy/states/0/transitions/0/conditions/min_rollover_age"))?
-        .as_str()?;
-    let split = text.find(|c: char| !c.is_ascii_digit())?;
-    let number: u64 = text[..split].parse().ok()?;
-    let unit = match &text[split..] {
-        "d" => 86_400,
-        "h" => 3_600,
-        "m" => 60,
-        "s" => 1,
-        _ => return None,
-    };
-    number.checked_mul(unit)
 }

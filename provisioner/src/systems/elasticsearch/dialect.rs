@@ -31,6 +31,17 @@ pub const DISABLE_OBJECTS: &str = "disable-objects";
 /// `allow_auto_create` in a template.
 pub const AUTO_CREATE: &str = "allow-auto-create";
 
+/// Users, roles and API keys.
+pub const SECURITY: &str = "security";
+/// API keys can hold our mark.
+pub const KEY_METADATA: &str = "api-key-metadata";
+/// The rights of an API key can be changed.
+pub const KEY_UPDATE: &str = "api-key-update";
+/// Snapshot lifecycle management of Elasticsearch.
+pub const SLM: &str = "slm";
+/// Snapshot management of OpenSearch.
+pub const SM: &str = "sm";
+
 /// A name that nobody gives to anything.
 const NOBODYS: &str = "kai-observe-asks";
 
@@ -52,17 +63,33 @@ pub async fn probe(rest: &Rest) -> Result<Server, RestError> {
     let asked: &[(&str, &str)] = if server.product == OPENSEARCH {
         &[
             (ISM, "/_plugins/_ism/policies"),
+            (SM, "/_plugins/_sm/policies"),
             (DATA_STREAM_API, "/_data_stream"),
         ]
     } else {
-        &[(ILM, "/_ilm/policy"), (DATA_STREAM_API, "/_data_stream")]
+        &[
+            (ILM, "/_ilm/policy"),
+            (SLM, "/_slm/policy"),
+            (DATA_STREAM_API, "/_data_stream"),
+        ]
     };
     for (feature, place) in asked {
         if is_there(rest, place).await? {
             server.features.insert((*feature).to_owned());
         }
     }
+    if server.product == ELASTICSEARCH && knows_users(rest).await? {
+        server.features.insert(SECURITY.to_owned());
+    }
     Ok(server)
+}
+
+/// Who may not look at keys is refused by a server that has some.
+async fn knows_users(rest: &Rest) -> Result<bool, RestError> {
+    let path = format!("{}?name={NOBODYS}", super::access::KEYS);
+    let request = rest.request(reqwest::Method::GET, &path)?;
+    let (status, _) = rest.send(request).await?;
+    Ok(matches!(status, 200 | 403))
 }
 
 /// Product and version. The build without the module for `/` says them where its nodes are.
@@ -117,6 +144,8 @@ fn by_version(product: &str, version: &Version) -> Vec<&'static str> {
             (BEYOND_LIMIT, at_least(8, 14)),
             (STREAM_LIFECYCLE, at_least(8, 14)),
             (LOGSDB, at_least(8, 17)),
+            (KEY_METADATA, at_least(7, 13)),
+            (KEY_UPDATE, at_least(8, 4)),
         ]
     };
     all.iter()
@@ -135,6 +164,10 @@ async fn is_there(rest: &Rest, place: &str) -> Result<bool, RestError> {
         401 | 403 | 500.. => Err(rest.refused(place, status, &body)),
         _ => Ok(false),
     }
+}
+
+pub fn has_ilm(server: &Server) -> bool {
+    server.has(ILM)
 }
 
 pub fn has_policies(server: &Server) -> bool {

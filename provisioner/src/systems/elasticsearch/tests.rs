@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::dialect::{DISABLE_OBJECTS, ILM, ISM, LOGSDB, STREAM_LIFECYCLE, SUBOBJECTS};
+use super::dialect::{
+    DISABLE_OBJECTS, ILM, ISM, KEY_METADATA, LOGSDB, SECURITY, SLM, SM, STREAM_LIFECYCLE,
+    SUBOBJECTS,
+};
 use super::*;
 use crate::object::{Mark, same};
 
@@ -28,6 +31,7 @@ fn object(kind: &'static str, body: Value) -> Object {
         id: "kai-x-logs".into(),
         body,
         secrets: BTreeMap::new(),
+        keeps: None,
     }
 }
 
@@ -40,7 +44,9 @@ fn mark() -> Mark {
 }
 
 fn policy() -> Value {
-    json!({ "retention": "30d", "rollover": "1d", "patterns": ["logs-kai.a-local"] })
+    json!({
+        "retention": "30d", "rollover": "1d", "size": "10gb", "patterns": ["logs-kai.a-local"],
+    })
 }
 
 #[test]
@@ -138,6 +144,10 @@ fn policies_are_read_back_as_they_were_written() {
     assert!(is_shortened(&read, &ilm) && !is_shortened(&ilm, &read));
     read["policy"]["phases"]["warm"] = json!({ "min_age": "2d", "actions": {} });
     assert!(!same(&ilm, &project(LIFECYCLE, &ilm, &read)));
+    // What somebody says in so many words is drift, also where it changes nothing yet.
+    read = ilm.clone();
+    read["policy"]["phases"]["hot"]["actions"]["rollover"]["max_docs"] = json!(5);
+    assert!(!same(&ilm, &project(LIFECYCLE, &ilm, &read)));
 
     let ism = wanted(&[ISM], "opensearch");
     let mut read = json!({ "_id": "p", "_seq_no": 7, "_primary_term": 1, "_version": 1 });
@@ -152,6 +162,224 @@ fn policies_are_read_back_as_they_were_written() {
     assert!(same(&ism, &project(LIFECYCLE, &ism, &read)));
     read["policy"]["states"][1]["actions"] = json!([]);
     assert!(!same(&ism, &project(LIFECYCLE, &ism, &read)));
+}
+
+fn with_warm() -> Value {
+    let mut out = policy();
+    out["warm"] = json!({
+        "after": "2d", "forceMerge": true, "replicas": 0, "shrink": 1,
+        "allocate": { "box_type": "warm" },
+    });
+    out
+}
+
+/// Read from Elasticsearch 6.8.23, which has executing ILM; the other servers add no more.
+#[test]
+fn a_warm_phase_is_read_back_as_it_was_written() {
+    let server = server("elasticsearch", "9.5.3", &[ILM]);
+    let body = fit(&object(LIFECYCLE, with_warm()), &server).unwrap();
+    let ilm = marked(LIFECYCLE, &body, &mark());
+    let actions = &ilm["policy"]["phases"]["warm"]["actions"];
+    assert_eq!(
+        *actions,
+        json!({
+            "readonly": {},
+            "migrate": { "enabled": false },
+            "allocate": { "number_of_replicas": 0, "require": { "box_type": "warm" } },
+            "shrink": { "number_of_shards": 1 },
+            "forcemerge": { "max_num_segments": 1 },
+        })
+    );
+    let mut read = ilm.clone();
+    read["policy"]["phases"]["warm"]["actions"]["allocate"] = json!({
+        "number_of_replicas": 0, "include": {}, "exclude": {}, "require": { "box_type": "warm" },
+    });
+    read["policy"]["phases"]["warm"]["actions"]["shrink"]["allow_write_after_shrink"] =
+        json!(false);
+    assert!(same(&ilm, &project(LIFECYCLE, &ilm, &read)));
+    read["policy"]["phases"]["warm"]["actions"]["allocate"]["require"]["box_type"] = json!("hot");
+    assert!(!same(&ilm, &project(LIFECYCLE, &ilm, &read)));
+}
+
+#[test]
+fn a_warm_state_of_ism_stands_between_the_others() {
+    let server = server("opensearch", "3.8.0", &[ISM]);
+    let ism = fit(&object(LIFECYCLE, with_warm()), &server).unwrap();
+    let names: Vec<&str> = ism["policy"]["states"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|state| state["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["hot", "warm", "delete"]);
+    let mut shorter = with_warm();
+    shorter["retention"] = json!("29d");
+    let shorter = fit(&object(LIFECYCLE, shorter), &server).unwrap();
+    assert!(is_shortened(&shorter, &ism) && !is_shortened(&ism, &shorter));
+    let mut read = marked(LIFECYCLE, &ism, &mark());
+    let wanted = read.clone();
+    for state in read["policy"]["states"].as_array_mut().unwrap() {
+        for action in state["actions"].as_array_mut().unwrap() {
+            action["retry"] = json!({ "count": 3, "backoff": "exponential", "delay": "1m" });
+            if let Some(allocation) = action.get_mut("allocation") {
+                allocation["include"] = json!({});
+                allocation["exclude"] = json!({});
+            }
+        }
+    }
+    assert!(same(&wanted, &project(LIFECYCLE, &wanted, &read)));
+}
+
+#[test]
+fn a_server_without_policies_says_what_becomes_of_the_warm_phase() {
+    let few_modules = server("elasticsearch", "9.5.3", &[STREAM_LIFECYCLE]);
+    let why = fit(&object(LIFECYCLE, with_warm()), &few_modules).unwrap_err();
+    assert!(why.contains("without its warm phase"), "{why}");
+}
+
+fn snapshots() -> Value {
+    json!({
+        "repository": "backups", "hour": 1, "minute": 30, "keep": 14,
+        "patterns": ["logs-kai.a-local", "jaeger-span-*"],
+    })
+}
+
+/// As Elasticsearch's and OpenSearch's own documents say; no build here takes snapshots by policy.
+#[test]
+fn snapshot_policies_are_read_back_as_they_were_written() {
+    let of = |product, features: &[&str]| {
+        let server = server(product, "9.0.0", features);
+        let body = fit(&object(SNAPSHOTS, snapshots()), &server).unwrap();
+        marked(SNAPSHOTS, &body, &mark())
+    };
+    let slm = of("elasticsearch", &[SLM]);
+    assert_eq!(slm["schedule"], "0 30 1 * * ?");
+    assert_eq!(mark_of(SNAPSHOTS, &slm), Some(mark()));
+    let reply = json!({ "kai-x-logs": {
+        "version": 1, "modified_date_millis": 1, "policy": slm, "next_execution_millis": 2,
+        "stats": { "policy": "kai-x-logs", "snapshots_taken": 0 },
+    } });
+    let mut read = snapshots::read("kai-x-logs", &reply).unwrap();
+    assert!(same(&slm, &project(SNAPSHOTS, &slm, &read)));
+    read["config"]["indices"] = json!(["*"]);
+    assert!(!same(&slm, &project(SNAPSHOTS, &slm, &read)));
+
+    let sm = of("opensearch", &[SM]);
+    assert_eq!(
+        sm["creation"]["schedule"]["cron"]["expression"],
+        "30 1 * * *"
+    );
+    let mut policy = sm.clone();
+    policy["name"] = json!("kai-x-logs");
+    policy["enabled"] = json!(true);
+    policy["deletion"]["schedule"] = json!({ "cron": { "expression": "30 1 * * *" } });
+    policy["last_updated_time"] = json!(1);
+    let reply = json!({ "_id": "kai-x-logs-sm-policy", "_seq_no": 5, "_primary_term": 1,
+        "_version": 1, "sm_policy": policy });
+    let mut read = snapshots::read("kai-x-logs", &reply).unwrap();
+    assert_eq!(read["_seq_no"], 5);
+    assert_eq!(mark_of(SNAPSHOTS, &read), Some(mark()));
+    assert!(same(&sm, &project(SNAPSHOTS, &sm, &read)));
+    read["enabled"] = json!(false);
+    assert!(!same(&sm, &project(SNAPSHOTS, &sm, &read)));
+
+    let why = fit(
+        &object(SNAPSHOTS, snapshots()),
+        &server("elasticsearch", "9.5.3", &[]),
+    );
+    assert!(why.unwrap_err().contains("nothing takes snapshots"));
+}
+
+fn rights() -> Value {
+    json!({ "rights": {
+        "cluster": ["monitor"],
+        "indices": [{ "names": ["logs-kai.a-local"], "privileges": ["create_doc", "read"] }],
+    } })
+}
+
+/// The role's reply is Elasticsearch 6.8.23's, word for word but for its names; the key's has every
+/// key that Elastic's published types for 9.5 know.
+#[test]
+fn rights_are_read_back_as_they_were_written() {
+    let server = server("elasticsearch", "9.5.3", &[SECURITY, KEY_METADATA]);
+    let body = fit(&object(ROLE, rights()), &server).unwrap();
+    let role = marked(ROLE, &body, &mark());
+    let mut read = json!({
+        "cluster": ["monitor"],
+        "indices": [{
+            "names": ["logs-kai.a-local"], "privileges": ["create_doc", "read"],
+            "allow_restricted_indices": false,
+        }],
+        "applications": [], "run_as": [],
+        "metadata": role["metadata"],
+        "transient_metadata": { "enabled": true },
+    });
+    assert_eq!(mark_of(ROLE, &read), Some(mark()));
+    assert!(same(&role, &project(ROLE, &role, &read)));
+    read["indices"][0]["privileges"] = json!(["all"]);
+    assert!(!same(&role, &project(ROLE, &role, &read)));
+    read["run_as"] = json!(["root"]);
+    assert!(!same(&role, &project(ROLE, &role, &read)));
+
+    let body = fit(&object(API_KEY, rights()), &server).unwrap();
+    let key = marked(API_KEY, &body, &mark());
+    let mut read = json!({
+        "id": "PGenLqIBypNESE44ajHC", "name": "kai-x-key-0", "type": "rest", "creation": 1,
+        "invalidated": false, "username": "elastic", "realm": "reserved", "realm_type": "reserved",
+        "metadata": key["metadata"],
+        "role_descriptors": { "kai-agent": {
+            "cluster": ["monitor"],
+            "indices": [{
+                "names": ["logs-kai.a-local"], "privileges": ["create_doc", "read"],
+                "allow_restricted_indices": false,
+            }],
+            "applications": [], "run_as": [], "metadata": {},
+            "transient_metadata": { "enabled": true },
+        } },
+        "limited_by": [{ "superuser": { "cluster": ["all"] } }],
+    });
+    assert_eq!(mark_of(API_KEY, &read), Some(mark()));
+    assert!(same(&key, &project(API_KEY, &key, &read)));
+    read["role_descriptors"]["kai-agent"]["cluster"] = json!(["all"]);
+    assert!(!same(&key, &project(API_KEY, &key, &read)));
+}
+
+#[test]
+fn where_nobody_has_rights_none_are_granted() {
+    for (server, word) in [
+        (
+            server("elasticsearch", "9.5.3", &[KEY_METADATA]),
+            "no security",
+        ),
+        (server("opensearch", "3.8.0", &[]), "no API keys"),
+        (server("elasticsearch", "7.10.0", &[SECURITY]), "too old"),
+    ] {
+        for kind in [ROLE, API_KEY] {
+            let why = fit(&object(kind, rights()), &server).unwrap_err();
+            assert!(why.contains(word) && why.contains("agentAccess"), "{why}");
+        }
+    }
+}
+
+#[test]
+fn an_alias_that_rolls_over_is_said_in_the_servers_words() {
+    let template = json!({ "index_patterns": ["jaeger-span-*"], "template": { "settings": {
+        "index": { "lifecycle": { "name": "p", "rollover_alias": "jaeger-span-write" } }
+    } } });
+    let of = |product, features: &[&str]| {
+        let server = server(product, "9.5.3", features);
+        fit(&object(INDEX_TEMPLATE, template.clone()), &server).unwrap()
+    };
+    assert_eq!(of("elasticsearch", &[ILM]), template);
+    assert_eq!(
+        of("opensearch", &[ISM])
+            .pointer("/template/settings/index/plugins/index_state_management/rollover_alias"),
+        Some(&json!("jaeger-span-write"))
+    );
+    assert_eq!(
+        of("elasticsearch", &[STREAM_LIFECYCLE]),
+        json!({ "index_patterns": ["jaeger-span-*"] })
+    );
 }
 
 #[test]

@@ -62,6 +62,16 @@ pub(super) static LOGS: Object = Object {
             "Asia/Jakarta",
             "Zone of times that name none; UTC when absent.",
         ),
+        Field::new(
+            "kind",
+            Kind::Enum {
+                values: &["app", "access", "audit"],
+                reserved: &[],
+            },
+            "access",
+            "Decides how long the lines are kept: see `privacy.retention`.",
+        )
+        .default("app"),
     ],
     reserved: &["level"],
 };
@@ -137,8 +147,37 @@ pub(super) static PRIVACY: Object = Object {
             "{ fields: [passenger.nik, passenger.name], key: { file: secrets/pii.key } }",
             "Fields whose values are replaced by keyed pseudonyms, by which support can still search.",
         ),
+        Field::new(
+            "retention",
+            Kind::Object(&RETENTION),
+            "{ app: 30d, access: 90d, audit: 365d, traces: 7d }",
+            "How long what was recorded is kept. A shorter one waits for `--prune`.",
+        ),
     ],
-    reserved: &["retention"],
+    reserved: &[],
+};
+
+static RETENTION: Object = Object {
+    name: "retention",
+    doc: "How long what was recorded is kept, by kind; `systems.elasticsearch.retention` where \
+          nothing is said of a kind of lines.",
+    fields: &[
+        Field::new(
+            "app",
+            DURATION,
+            "30d",
+            "Lines of services with `logs.kind: app`.",
+        ),
+        Field::new("access", DURATION, "90d", "Those with `logs.kind: access`."),
+        Field::new("audit", DURATION, "365d", "Those with `logs.kind: audit`."),
+        Field::new(
+            "traces",
+            DURATION,
+            "7d",
+            "Spans, with `systems.jaeger.storage: elasticsearch`; seven days where nothing is said.",
+        ),
+    ],
+    reserved: &["metrics", "events"],
 };
 
 static PSEUDONYMISE: Object = Object {

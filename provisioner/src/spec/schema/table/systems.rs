@@ -2,7 +2,7 @@
 
 use super::super::{Field, Kind, Object};
 use super::kubernetes::{REPLICAS, RESOURCES};
-use super::{DURATION, MODE, TEXT};
+use super::{DURATION, MODE, TEXT, elasticsearch};
 use crate::spec::format::Format;
 
 pub(super) static SYSTEMS: Object = Object {
@@ -252,14 +252,34 @@ static ELASTICSEARCH: Object = Object {
             "[\"logs-kai.*-*\"]",
             "Patterns of data streams and indices that may be touched; anything else is not.",
         )
-        .default("[\"logs-kai.*-*\", \"events-kai.*-*\"]"),
+        .default("[\"logs-kai.*-*\", \"events-kai.*-*\", \"jaeger-*\"]"),
         Field::new(
             "retention",
             DURATION,
             "30d",
-            "How long log documents are kept.",
+            "How long log documents are kept; `privacy.retention` says it by kind.",
         )
         .default("30d"),
+        Field::new(
+            "lifecycle",
+            Kind::Object(&elasticsearch::LIFECYCLE),
+            "{ rollover: { age: 1d, size: 10Gi }, warm: { after: 2d } }",
+            "What becomes of an index between its first document and its deletion. ILM, ISM or the \
+             lifecycle of data streams carries it out, whichever the cluster has.",
+        ),
+        Field::new(
+            "snapshots",
+            Kind::Object(&elasticsearch::SNAPSHOTS),
+            "{ repository: backups, at: \"01:30\", keep: 14 }",
+            "Daily snapshots of this stack's data streams and indices.",
+        ),
+        Field::new(
+            "agentAccess",
+            Kind::Object(&elasticsearch::AGENT_ACCESS),
+            "{ grant: [apiKey] }",
+            "Rights for the agent alone, made with this system's `auth`; without it the agent uses \
+             `auth` itself.",
+        ),
         Field::new(
             "heapMib",
             Kind::Integer {
@@ -296,11 +316,22 @@ static JAEGER: Object = Object {
                 max: 10_000_000,
             },
             "100000",
-            "Traces that a managed one keeps, in memory; the oldest go first.",
+            "Traces that a managed one keeps with `storage: memory`; the oldest go first.",
         )
         .default("100000"),
+        Field::new(
+            "storage",
+            Kind::Enum {
+                values: &["memory", "elasticsearch"],
+                reserved: &["badger", "cassandra", "clickhouse"],
+            },
+            "elasticsearch",
+            "Where spans are kept. `elasticsearch`: in the stack's own, in the indices `jaeger-*`, \
+             for `privacy.retention.traces`.",
+        )
+        .default("memory"),
     ],
-    reserved: PLACED_RESERVED,
+    reserved: &["runsOn", "via", "replicas", "tls", "resources", "job"],
 };
 
 static GRAFANA: Object = Object {

@@ -45,6 +45,7 @@ fn what_is_folded_for_kibana_is_compared_unfolded() {
         id: "kai-abc-local-logs".into(),
         body: body.clone(),
         secrets: std::collections::BTreeMap::new(),
+        keeps: None,
     };
     let folded = fold(&object, &body);
     assert!(folded["attributes"]["panelsJSON"].is_string());
