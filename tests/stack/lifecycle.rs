@@ -210,9 +210,11 @@ fn a_rendered_policy_is_carried_out() {
             json!({ "aliases": { name: { "is_write_index": true } } }),
         );
     }
-    let text: String = (0..200_000u64)
-        .map(|n| format!("{:x}", n * 2_654_435_761 % 4_294_967_291))
-        .collect();
+    let mut text = String::new();
+    for number in 0..200_000u64 {
+        // Hard to pack.
+        text.push_str(&format!("{:x}", number * 2_654_435_761 % 4_294_967_291));
+    }
     for index in ["by-age", "by-size"] {
         let (status, _) = six.ask(
             Method::POST,

@@ -196,9 +196,12 @@ impl Elasticsearch {
             ("GET", ["_resolve", ..]) => Ok(Answer::ok(
                 &json!({ "indices": [], "aliases": [], "data_streams": [] }),
             )),
-            (method, ["_ilm" | "_slm", "policy", ..])
-            | (method, ["_component_template" | "_index_template", ..])
-            | (method, ["_security", "role", ..]) => self.object(method, asked, &parts),
+            (
+                method,
+                ["_ilm" | "_slm", "policy", ..]
+                | ["_component_template" | "_index_template", ..]
+                | ["_security", "role", ..],
+            ) => self.object(method, asked, &parts),
             ("GET", ["_data_stream", _]) => Err(Answer::error(404, "no such index")),
             (_, [name]) if name.starts_with("jaeger-") => self.object(asked.method, asked, &parts),
             ("GET", ["_alias", alias]) => {
@@ -243,7 +246,7 @@ impl Elasticsearch {
                 ] })))
             }
             ("POST", [stream, "_bulk"]) if may(stream, "create_doc") => {
-                let lines = asked.body.iter().filter(|byte| **byte == b'\n').count() / 2;
+                let lines = asked.body.split(|byte| *byte == b'\n').count() / 2;
                 self.documents += lines;
                 self.wrote.push(key["name"].as_str().unwrap().to_owned());
                 let item = json!({ "create": { "status": 201 } });
