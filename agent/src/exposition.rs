@@ -58,7 +58,16 @@ impl Page {
         let start = self.text.len();
         self.text.extend_from_slice(b"# HELP ");
         let name_start = self.text.len();
-        self.text.extend_from_slice(name.as_bytes());
+        // Names that stand in the kernel's files may be anything; the format's may not.
+        let allowed = |at: usize, c: char| {
+            c.is_ascii_alphabetic() || c == '_' || c == ':' || (at > 0 && c.is_ascii_digit())
+        };
+        if name.char_indices().all(|(at, c)| allowed(at, c)) {
+            self.text.extend_from_slice(name.as_bytes());
+        } else {
+            let fit = |(at, c): (usize, char)| if allowed(at, c) { c as u8 } else { b'_' };
+            self.text.extend(name.char_indices().map(fit));
+        }
         let name = name_start..self.text.len();
         self.text.push(b' ');
         escape(&mut self.text, help.as_bytes(), false);
@@ -308,6 +317,19 @@ mod tests {
         let mut out = Vec::new();
         merge([&page], &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_family_has_a_name_that_the_format_knows() {
+        let mut page = Page::default();
+        page.family("node_a{b\u{e4}.c", "H.", Kind::Gauge)
+            .sample(&[], 1.0);
+        page.family("1a", "H.", Kind::Gauge).sample(&[], 1.0);
+        let mut out = Vec::new();
+        merge([&page], &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("\n_a 1\n"), "{text}");
+        assert!(text.contains("\nnode_a_b__c 1\n"), "{text}");
     }
 
     #[test]

@@ -388,6 +388,7 @@ impl Node for Machine {
         let root = self.root.as_os_str().as_bytes();
         let root = root.strip_suffix(b"/").unwrap_or(root);
         match mount_point.strip_prefix(root) {
+            _ if mount_point.is_empty() => b"/",
             Some(b"") => b"/",
             Some(rest) if rest.starts_with(b"/") => rest,
             _ => mount_point,

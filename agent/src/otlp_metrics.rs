@@ -10,6 +10,7 @@
 //! says what is translated how.
 
 mod decode;
+pub(crate) mod fuzz;
 mod ledger;
 mod names;
 pub mod page;

@@ -16,6 +16,7 @@ use tokio_postgres::SimpleQueryRow;
 
 mod connection;
 mod dsn;
+pub(crate) mod fuzz;
 mod queries;
 mod settings;
 mod tls;
@@ -54,6 +55,7 @@ pub struct Prepared {
 struct Memory {
     looks: u64,
     cut: BTreeMap<&'static str, u64>,
+    unreadable: BTreeMap<&'static str, u64>,
     /// What the log was told last of each thing that fails.
     told: BTreeMap<&'static str, String>,
 }
@@ -157,7 +159,7 @@ impl Prepared {
             let Some(server) = kept.as_ref() else {
                 return Err(Failure::new("connection", "there is none"));
             };
-            let first = self.rows(server, until, "SELECT 1", &[]).await;
+            let first = server.rows("SELECT 1", 1, until).await;
             match first {
                 Ok(_) => {}
                 // The one that was kept died while nobody looked: a server that was restarted, a
@@ -207,7 +209,9 @@ impl Prepared {
             let Some(sql) = query.sql.at(server.version) else {
                 continue;
             };
-            let answer = self.rows(server, until, sql, query.labels).await;
+            let answer = self
+                .rows(server, until, collector.name, sql, query.labels)
+                .await;
             let written = answer.and_then(|mut rows| {
                 if rows.len() > MOST_ROWS {
                     let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -231,7 +235,9 @@ impl Prepared {
         until: Instant,
         page: &mut Page,
     ) -> Result<usize, Failure> {
-        let rows = self.rows(server, until, settings::SQL, &[]).await?;
+        let rows = self
+            .rows(server, until, SETTINGS, settings::SQL, &[])
+            .await?;
         settings::write(&rows, &server.server, page).map_err(|why| Failure::new("value", why))?;
         Ok(rows.len())
     }
@@ -241,10 +247,19 @@ impl Prepared {
         &self,
         server: &Kept,
         until: Instant,
+        whose: &'static str,
         sql: &str,
         labels: &[&str],
     ) -> Result<Vec<SimpleQueryRow>, Failure> {
         let mut rows = server.rows(sql, MOST_ROWS + 1, until).await?;
+        // Names of databases and roles are shared by all databases of a server, in whatever encoding
+        // theirs is, and come as they are.
+        let before = rows.len();
+        rows.retain(|row| (0..row.len()).all(|at| row.try_get(at).is_ok()));
+        if rows.len() < before {
+            let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            *memory.unreadable.entry(whose).or_default() += (before - rows.len()) as u64;
+        }
         if !self.excluded.is_empty()
             && let Some(at) = labels
                 .iter()
@@ -313,15 +328,23 @@ impl Prepared {
         drop(family);
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory.looks += 1;
-        let mut family = page.family(
-            "kai_agent_database_rows_cut_total",
-            "Answers of which only the first rows were taken.",
-            Kind::Counter,
-        );
-        for (name, cut) in &memory.cut {
-            family.sample(&[("collector", name.as_bytes())], *cut as f64);
+        for (metric, help, counts) in [
+            (
+                "kai_agent_database_rows_cut_total",
+                "Answers of which only the first rows were taken.",
+                &memory.cut,
+            ),
+            (
+                "kai_agent_database_rows_unreadable_total",
+                "Rows that were left out because a name in them is not UTF-8.",
+                &memory.unreadable,
+            ),
+        ] {
+            let mut family = page.family(metric, help, Kind::Counter);
+            for (name, count) in counts {
+                family.sample(&[("collector", name.as_bytes())], *count as f64);
+            }
         }
-        drop(family);
         for (name, help, kind, value) in [
             (
                 "pg_exporter_last_scrape_duration_seconds",

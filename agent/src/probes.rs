@@ -10,6 +10,7 @@ use kai_contract::agent_config::{AgentConfig, IcmpProbe, Probe, Problem};
 use tokio::sync::Semaphore;
 
 mod dns;
+pub(crate) mod fuzz;
 mod http;
 mod icmp;
 mod patterns;

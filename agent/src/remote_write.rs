@@ -9,6 +9,7 @@
 //! lives. docs/decisions/0017-remote-write.md says why.
 
 mod answer;
+pub(crate) mod fuzz;
 mod labels;
 mod ledger;
 mod queue;

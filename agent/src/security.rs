@@ -13,6 +13,7 @@ pub mod auth;
 pub mod baseline;
 pub mod certificates;
 pub mod check;
+pub(crate) mod fuzz;
 pub mod hub;
 pub mod integrity;
 pub mod listeners;

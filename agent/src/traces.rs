@@ -10,6 +10,7 @@
 //! agent lives or ends in order is counted.
 
 mod base64;
+pub(crate) mod fuzz;
 mod intake;
 mod json;
 mod ledger;

@@ -22,6 +22,7 @@ mod logs;
 mod otlp_metrics;
 mod passthrough;
 mod postgres;
+mod probes;
 mod reload;
 mod remote_write;
 mod round;

@@ -70,7 +70,7 @@ fn read(files: &mut Files<'_>, uuid: &str, rows: &mut Rows) -> Result<(), Collec
         cache.unwrap_or(0) as f64,
     );
     let path = format!("{folder}/compression_stats");
-    for (algorithm, compressed, uncompressed) in read_as(files, &path, bcachefs::table)? {
+    for (algorithm, compressed, uncompressed) in read_as(files, &path, bcachefs::compression)? {
         let labels = [("algorithm", algorithm.as_bytes()), own];
         rows.gauge(
             "node_bcachefs_compression_compressed_bytes",
@@ -107,7 +107,7 @@ fn read(files: &mut Files<'_>, uuid: &str, rows: &mut Rows) -> Result<(), Collec
         );
     }
     let path = format!("{folder}/btree_write_stats");
-    for (kind, count, size) in read_as(files, &path, bcachefs::table)? {
+    for (kind, count, size) in read_as(files, &path, bcachefs::writes)? {
         let labels = [("type", kind.as_bytes()), own];
         rows.counter(
             "node_bcachefs_btree_writes_total",
@@ -178,7 +178,16 @@ fn device(
         ),
     ] {
         let path = format!("{folder}/{file}");
-        let value = if_there(files.value(&path, "a number", bcachefs::human))?;
+        let value = if file == "bucket_size" {
+            // Of this one file, having none and being empty are the same.
+            let text = files.whole(&path).map(trim).unwrap_or_default();
+            match text.is_empty() {
+                true => None,
+                false => Some(files.value(&path, "a number of bytes", bcachefs::human)?),
+            }
+        } else {
+            if_there(files.value(&path, "a number", text::number))?
+        };
         rows.gauge(family, help, &[device, own], value.unwrap_or(0) as f64);
     }
     let heading = |line: &[u8]| match line {

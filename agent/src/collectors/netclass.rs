@@ -148,7 +148,8 @@ impl Device {
             let told = attribute(node, name, file, kept, buffer)?;
             let value = trim(buffer);
             match at.checked_sub(NUMBERS.len()) {
-                None => self.numbers[at] = told.then(|| any_base(value)).flatten(),
+                // What is no number is 0, as node_exporter has it.
+                None => self.numbers[at] = told.then(|| any_base(value).unwrap_or_default()),
                 Some(at) => {
                     self.texts[at].clear();
                     self.texts[at].extend_from_slice(value);

@@ -88,6 +88,7 @@ fn pool(files: &mut Files<'_>, pool: &str, rows: &mut Rows) -> Result<(), Collec
         } else if name == "state" {
             let text = if_there(files.whole(&path))?.unwrap_or_default();
             let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
             let current = line.to_ascii_lowercase();
             for state in STATES {
                 rows.gauge(

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 
-use super::pages::{METRICS_TYPE, known};
-use super::{Reply, text, typed};
+use super::pages::{METRICS_TYPE, known, packed};
+use super::{Reply, text};
 use crate::probes;
 use crate::scrape::fetch::scrape_timeout;
 use crate::state::State;
@@ -34,5 +34,5 @@ pub(super) async fn page(state: &State, name: &str, request: &Request<Incoming>)
     if debug {
         return text(StatusCode::OK, probes::debug(&report));
     }
-    typed(StatusCode::OK, METRICS_TYPE, report.page())
+    packed(report.page(), METRICS_TYPE, request.headers())
 }

@@ -2,6 +2,7 @@
 //! connections are all taken, which is when somebody wants to look.
 
 use std::error::Error as _;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -173,7 +174,15 @@ async fn within<T>(
 
 fn read(file: &Path) -> Result<Dsn, Failure> {
     let failure = |why: String| Failure::new("dsn", format!("{}: {why}", file.display()));
-    let bytes = std::fs::read(file).map_err(|error| failure(error.to_string()))?;
+    let about = std::fs::metadata(file).map_err(|error| failure(error.to_string()))?;
+    // A pipe or a device could keep us for ever.
+    if !about.is_file() {
+        return Err(failure("it is no file".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)
+        .and_then(|file| file.take(LONGEST_DSN as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| failure(error.to_string()))?;
     if bytes.len() > LONGEST_DSN {
         return Err(failure("it is too long for a connection string".to_owned()));
     }

@@ -41,7 +41,7 @@ fn in_a_name(setting: &str) -> String {
 }
 
 /// The value and what it is measured in.
-fn value(setting: &str, unit: &str, kind: &str) -> Option<(f64, &'static str)> {
+pub fn value(setting: &str, unit: &str, kind: &str) -> Option<(f64, &'static str)> {
     if kind == "bool" {
         return Some((f64::from(u8::from(setting == "on")), ""));
     }

@@ -13,7 +13,7 @@ use tokio::net::UdpSocket;
 use super::report::Report;
 use super::{patterns, resolve, tcp, tls};
 
-mod wire;
+pub(super) mod wire;
 
 use wire::{Message, Record};
 
@@ -243,7 +243,9 @@ impl Prepared {
         report.add_phase(PHASES, HELP, "connect", started.elapsed().as_secs_f64());
         let started = Instant::now();
         socket.send(query).await.map_err(failed)?;
-        let mut buffer = vec![0; 65_535];
+        // Longer answers are for those who said that they take them (RFC 6891), which we do not; what
+        // is longer is broken, as for blackbox_exporter.
+        let mut buffer = vec![0; 512];
         loop {
             let length = socket.recv(&mut buffer).await.map_err(failed)?;
             let answer = &buffer[..length];

@@ -11,9 +11,9 @@ use reqwest::Url;
 use super::report::Report;
 use super::{patterns, resolve, tls};
 
-mod body;
-mod cookies;
-mod date;
+pub(super) mod body;
+pub(super) mod cookies;
+pub(super) mod date;
 mod exchange;
 mod judge;
 
@@ -159,13 +159,11 @@ impl Prepared {
                 return Some((answer, false));
             };
             let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
-            redirects += 1;
+            let next = request.url.join(&location).ok();
+            // What is no address at all leads nowhere, so it is not counted.
+            redirects += u32::from(next.is_some());
             set_redirects(report, redirects);
-            let next = request
-                .url
-                .join(&location)
-                .ok()
-                .filter(|next| matches!(next.scheme(), "http" | "https"));
+            let next = next.filter(|next| matches!(next.scheme(), "http" | "https"));
             let Some(mut next) = next else {
                 report.fail(format!(
                     "status {status} leads to an address that is none of http or https"

@@ -21,7 +21,7 @@ use super::report::Report;
 mod certificate;
 mod verify;
 
-pub use certificate::Certificate;
+pub use certificate::{Certificate, parse as parse_certificate, raw_names};
 use verify::Verifier;
 
 /// The machine's authorities are read again after this time; an update of them is then seen.

@@ -23,33 +23,56 @@ fn bad(line: usize, content: &[u8]) -> ParseError {
     )
 }
 
-/// A row's name and two numbers, below a line of headings.
-pub fn table(text: &[u8]) -> Result<Vec<(String, u64, u64)>, ParseError> {
+/// A row of a table: its name and two numbers.
+type Row = (String, u64, u64);
+
+/// What each way of compressing has made of how much, below a line of headings.
+pub fn compression(text: &[u8]) -> Result<Vec<Row>, ParseError> {
+    table(text, human, true)
+}
+
+/// How often each kind of node was written and how large it was, below a line of headings.
+pub fn writes(text: &[u8]) -> Result<Vec<Row>, ParseError> {
+    table(text, number, false)
+}
+
+fn table(
+    text: &[u8],
+    first: fn(&[u8]) -> Option<u64>,
+    with_average: bool,
+) -> Result<Vec<Row>, ParseError> {
     let mut rows = Vec::new();
     for (line, content) in lines(text).skip(1) {
         let mut words = fields(content);
-        let (Some(name), Some(first), Some(second)) = (words.next(), words.next(), words.next())
-        else {
+        let (Some(name), Some(one), Some(two)) = (words.next(), words.next(), words.next()) else {
             continue;
         };
         let name = name.strip_suffix(b":").unwrap_or(name);
-        let value = |word| human(word).ok_or_else(|| bad(line, content));
-        rows.push((
+        let value =
+            |read: fn(&[u8]) -> Option<u64>, word| read(word).ok_or_else(|| bad(line, content));
+        let row = (
             String::from_utf8_lossy(name).into_owned(),
-            value(first)?,
-            value(second)?,
-        ));
+            value(first, one)?,
+            value(human, two)?,
+        );
+        // The average of an extent, which is not shown and must be one all the same.
+        if let (true, Some(average)) = (with_average, words.next()) {
+            value(human, average)?;
+        }
+        rows.push(row);
     }
     Ok(rows)
 }
 
-/// A kind of error and its number per line.
+/// A kind of error and its number per line; when it was last seen is not shown.
 pub fn errors(text: &[u8]) -> Result<Vec<(String, u64)>, ParseError> {
     let mut rows = Vec::new();
     for (line, content) in lines(text) {
         let mut words = fields(content);
         if let (Some(name), Some(count)) = (words.next(), words.next()) {
-            let count = number(count).ok_or_else(|| bad(line, content))?;
+            let value = |word| number(word).ok_or_else(|| bad(line, content));
+            let count = value(count)?;
+            words.next().map(value).transpose()?;
             rows.push((String::from_utf8_lossy(name).into_owned(), count));
         }
     }
@@ -60,7 +83,8 @@ pub fn errors(text: &[u8]) -> Result<Vec<(String, u64)>, ParseError> {
 pub fn counter(text: &[u8]) -> Result<u64, ParseError> {
     let mut found = None;
     for (line, content) in lines(text) {
-        if content.starts_with(b"since mount:") {
+        if let Some(value) = content.strip_prefix(b"since mount:") {
+            human(value).ok_or_else(|| bad(line, content))?;
             found = found.or(Some(0));
         } else if let Some(value) = content.strip_prefix(b"since filesystem creation:") {
             found = Some(human(value).ok_or_else(|| bad(line, content))?);
@@ -102,9 +126,13 @@ mod tests {
         assert_eq!(human(b" 524G"), Some(562_640_715_776));
         assert_eq!(human(b"7"), Some(7));
         assert_eq!(human(b""), None);
-        let rows = table(b"type compressed uncompressed\nlz4: 1k 2k 64k\n").unwrap();
+        let rows = compression(b"type compressed uncompressed\nlz4: 1k 2k 64k\n").unwrap();
         assert_eq!(rows, [("lz4".to_owned(), 1024, 2048)]);
-        assert_eq!(table(b"h\nlz4: x 2k\n").unwrap_err().line, 2);
+        assert_eq!(compression(b"h\nlz4: x 2k\n").unwrap_err().line, 2);
+        assert_eq!(compression(b"h\nlz4: 1 2k x\n").unwrap_err().line, 2);
+        assert_eq!(writes(b"h\nlz4: 1k 2k\n").unwrap_err().line, 2);
+        assert_eq!(writes(b"h\nlz4: 1 2k x\n").unwrap()[0].2, 2048);
+        assert_eq!(errors(b"a 5 x\n").unwrap_err().line, 1);
         assert_eq!(errors(b"btree_node_read_err 5 1234\n").unwrap()[0].1, 5);
         assert_eq!(
             counter(b"since mount:  1k\nsince filesystem creation:  2k\n").unwrap(),

@@ -39,7 +39,7 @@ pub const ENTRIES: &[Entry] = &[
         drop(bcache::priorities(text));
     }),
     ("bcachefs table", |text| {
-        drop(bcachefs::table(text));
+        drop((bcachefs::compression(text), bcachefs::writes(text)));
     }),
     ("bcachefs errors", |text| {
         drop(bcachefs::errors(text));

@@ -92,9 +92,8 @@ pub fn parse(text: &[u8]) -> Result<[Option<u64>; FIELDS.len()], ParseError> {
                 ));
             }
             (Some(b"kB"), None) => {
-                value = value.checked_mul(1024).ok_or_else(|| {
-                    ParseError::new(line, format!("{shown} is more than 64 bits of bytes"))
-                })?;
+                // What is more than 64 bits of bytes begins anew, as node_exporter has it.
+                value = value.wrapping_mul(1024);
             }
             (Some(unit), _) => {
                 return Err(ParseError::new(
@@ -158,10 +157,8 @@ mod tests {
             bad("MemTotal 1 kB\n"),
             "line 1: \"MemTotal 1 kB\" does not begin with a name and a colon"
         );
-        assert_eq!(
-            bad("MemTotal: 18446744073709551615 kB\n"),
-            "line 1: MemTotal is more than 64 bits of bytes"
-        );
+        let huge = "MemTotal: 18446744073709551615 kB\n";
+        assert_eq!(value(huge, "MemTotal_bytes"), Some(u64::MAX - 1023));
         assert_eq!(bad("MemTotal:\n"), "line 1: MemTotal is missing");
         assert_eq!(bad(""), "line 0: the file ends without any known field");
     }

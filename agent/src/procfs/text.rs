@@ -83,12 +83,32 @@ pub fn any_base(field: &[u8]) -> Option<i64> {
 
 /// The same without a sign, up to 64 bits.
 pub fn any_base_unsigned(field: &[u8]) -> Option<u64> {
+    if field.contains(&b'_') {
+        return any_base_unsigned(&without_underscores(field)?);
+    }
     match field {
         [b'0', b'x' | b'X', rest @ ..] => in_base(rest, 16),
         [b'0', b'b' | b'B', rest @ ..] => in_base(rest, 2),
         [b'0', b'o' | b'O', rest @ ..] | [b'0', rest @ ..] if !rest.is_empty() => in_base(rest, 8),
         digits => number(digits),
     }
+}
+
+/// In base 0 Go takes an underscore between two digits, or between the base's sign and a digit.
+fn without_underscores(field: &[u8]) -> Option<Vec<u8>> {
+    let signs = match field {
+        [b'0', b'x' | b'X' | b'b' | b'B' | b'o' | b'O', ..] => 2,
+        _ => 0,
+    };
+    let hex = matches!(field, [b'0', b'x' | b'X', ..]);
+    let digit = |at: usize| {
+        let byte = field.get(at).copied().unwrap_or_default();
+        byte.is_ascii_digit() || (hex && byte.is_ascii_hexdigit())
+    };
+    let good = |at: usize| (at.checked_sub(1).is_some_and(digit) || at == signs) && digit(at + 1);
+    let all = (0..field.len()).filter(|at| field[*at] == b'_');
+    (signs < field.len() && all.into_iter().all(|at| at > 0 && good(at)))
+        .then(|| field.iter().copied().filter(|byte| *byte != b'_').collect())
 }
 
 /// A number of hexadecimal digits, without `0x`, that fits 64 bits.
@@ -213,6 +233,12 @@ mod tests {
             ("", None),
             ("-", None),
             ("0x", None),
+            ("1_000", Some(1000)),
+            ("0x_1_f", Some(31)),
+            ("0_7", Some(7)),
+            ("_1", None),
+            ("1_", None),
+            ("1__0", None),
             ("9223372036854775808", None),
             ("-9223372036854775808", Some(i64::MIN)),
         ] {

@@ -16,7 +16,7 @@ use crate::exposition::Page;
 mod accounts;
 pub mod event;
 mod file;
-mod journal;
+pub mod journal;
 pub mod line;
 mod sshd;
 mod sudo;

@@ -13,7 +13,7 @@ const MOST_LABELS: usize = 128;
 
 /// An answer.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Message {
+pub(in crate::probes) struct Message {
     pub rcode: u16,
     pub truncated: bool,
     pub answer: Vec<Record>,
@@ -22,7 +22,7 @@ pub(super) struct Message {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Record {
+pub(in crate::probes) struct Record {
     /// `name⇥ttl⇥class⇥type⇥data`
     pub text: String,
     /// Of an SOA record.
@@ -30,7 +30,7 @@ pub(super) struct Record {
 }
 
 /// A question as a message.
-pub(super) fn query(
+pub(in crate::probes) fn query(
     id: u16,
     name: &str,
     kind: u16,
@@ -57,12 +57,9 @@ pub(super) fn query(
 }
 
 /// Reads an answer.
-pub(super) fn parse(message: &[u8]) -> Result<Message, String> {
+pub(in crate::probes) fn parse(message: &[u8]) -> Result<Message, String> {
     let mut reader = Reader { message, at: 2 };
     let flags = reader.u16()?;
-    if flags & 0x8000 == 0 {
-        return Err("it is a question itself".to_owned());
-    }
     let counts = [reader.u16()?, reader.u16()?, reader.u16()?, reader.u16()?];
     for _ in 0..counts[0] {
         reader.name()?;
@@ -76,8 +73,8 @@ pub(super) fn parse(message: &[u8]) -> Result<Message, String> {
     let sections = [&mut out.answer, &mut out.authority, &mut out.additional];
     for (count, section) in counts[1..].iter().zip(sections) {
         for _ in 0..*count {
-            // What does not fit into a truncated answer is missing, though it was counted.
-            if out.truncated && reader.at == message.len() {
+            // Servers count what did not fit into the answer, too.
+            if reader.at == message.len() {
                 break;
             }
             section.push(reader.record()?);
@@ -171,7 +168,11 @@ impl<'a> Reader<'a> {
             at: start,
         };
         let mut serial = None;
-        let told = inner.data(kind, &mut serial)?;
+        // Of a record without data (RFC 2136) there is only the head.
+        let told = match length {
+            0 => Some(String::new()),
+            _ => inner.data(kind, &mut serial)?,
+        };
         let (told, generic) = match told {
             Some(told) if inner.at == self.at => (told, false),
             Some(_) => return Err(format!("a record of type {kind} has a wrong length")),

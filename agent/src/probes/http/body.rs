@@ -64,6 +64,21 @@ pub(super) async fn read(
     out
 }
 
+/// Both ways of unpacking, for the fuzzer.
+pub(in crate::probes) fn unpack_both(packed: &[u8], limit: u64) {
+    let reading = || Reading {
+        length: 0,
+        kept: packed.to_vec(),
+        wrong: None,
+    };
+    unpack(&mut reading(), limit, |bytes| {
+        Box::new(MultiGzDecoder::new(bytes))
+    });
+    unpack(&mut reading(), limit, |bytes| {
+        Box::new(DeflateDecoder::new(bytes))
+    });
+}
+
 fn too_long(limit: u64) -> String {
     format!("the body is longer than {limit} bytes (bodySizeLimit)")
 }

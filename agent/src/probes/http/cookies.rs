@@ -10,7 +10,7 @@ const MOST: usize = 50;
 const LONGEST: usize = 4096;
 
 #[derive(Debug, Default)]
-pub(super) struct Jar {
+pub(in crate::probes) struct Jar {
     cookies: Vec<Cookie>,
 }
 
@@ -26,7 +26,7 @@ struct Cookie {
 
 impl Jar {
     /// Takes what an answer sets.
-    pub(super) fn take(&mut self, url: &Url, headers: &HeaderMap) {
+    pub(in crate::probes) fn take(&mut self, url: &Url, headers: &HeaderMap) {
         for header in headers.get_all(SET_COOKIE) {
             let Ok(text) = header.to_str() else { continue };
             let Some((cookie, remove)) = parse(url, text) else {
@@ -43,7 +43,7 @@ impl Jar {
     }
 
     /// The header `Cookie` for a request, if any cookie goes with it.
-    pub(super) fn header(&self, url: &Url) -> Option<HeaderValue> {
+    pub(in crate::probes) fn header(&self, url: &Url) -> Option<HeaderValue> {
         let host = url.host_str().unwrap_or_default();
         let mut fit: Vec<&Cookie> = self
             .cookies

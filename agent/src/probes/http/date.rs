@@ -4,7 +4,7 @@ use jiff::civil::DateTime;
 use jiff::fmt::strtime;
 
 /// `Mon, 02 Jan 2006 15:04:05 GMT` and the two older forms; Unix seconds.
-pub(super) fn parse(text: &str) -> Option<i64> {
+pub(in crate::probes) fn parse(text: &str) -> Option<i64> {
     let forms = [
         "%a, %d %b %Y %H:%M:%S GMT",
         "%A, %d-%b-%y %H:%M:%S GMT",

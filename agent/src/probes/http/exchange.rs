@@ -23,6 +23,9 @@ use super::{add, bare_host};
 use crate::probes::report::Report;
 use crate::probes::{resolve, tls};
 
+/// Header lines of an answer; a longer head than hyper's 400 kB is refused, too.
+const MOST_HEADERS: usize = 4_096;
+
 /// What is asked next.
 pub(super) struct Request {
     pub url: Url,
@@ -302,6 +305,10 @@ impl<'a> Exchange<'a> {
         } else {
             let (mut sender, connection) = http1::Builder::new()
                 .title_case_headers(true)
+                // Go reads what old servers write.
+                .allow_obsolete_multiline_headers_in_responses(true)
+                .ignore_invalid_headers_in_responses(true)
+                .max_headers(MOST_HEADERS)
                 .handshake(TokioIo::new(stream))
                 .await
                 .map_err(failed)?;

@@ -52,6 +52,8 @@ pub enum SshKind {
     TooManyAttempts,
     /// Gone before it was known who it is.
     Preauth,
+    /// Not even talked to: too many at once (MaxStartups), or a penalty for what it did before.
+    Dropped,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -41,6 +41,12 @@ pub fn parse(message: &str) -> Option<Ssh<'_>> {
         let (user, address) = user_from(who);
         return Some(ssh(SshKind::NotAllowed, user.or(Some(who)), address));
     }
+    // `drop connection #3 from [192.0.2.1]:5022 on [192.0.2.2]:22 penalty: failed authentication`
+    if let Some(rest) = text.strip_prefix("drop connection #") {
+        let place = rest.split_once(" from [").map(|(_, place)| place);
+        let address = place.and_then(|place| ip(place.split(']').next()?));
+        return Some(ssh(SshKind::Dropped, None, known(address)));
+    }
     departed(text).map(|(user, address)| ssh(SshKind::Preauth, user, address))
 }
 

@@ -121,7 +121,8 @@ pub struct Tally {
     tops: BTreeMap<String, Top>,
 }
 
-const REJECTIONS: [&str; 4] = [
+const REJECTIONS: [&str; 5] = [
+    "dropped",
     "invalid_user",
     "not_allowed",
     "preauth",
@@ -204,6 +205,10 @@ impl Tally {
                     SshKind::TooManyAttempts => {
                         self.count("rejected/too_many_attempts".into(), count);
                         false // each attempt had a line of its own
+                    }
+                    SshKind::Dropped => {
+                        self.count("rejected/dropped".into(), count);
+                        false
                     }
                     SshKind::Preauth => {
                         self.count("rejected/preauth".into(), count);

@@ -60,14 +60,14 @@ fn the_serial_number_of_a_zone() {
 
 #[test]
 fn what_cannot_be_is_refused() {
-    // A name that points at itself, a record that is longer than its data, a question.
+    // A name that points at itself, a record that is longer than its data.
     let mut itself = answer(5, &[0xc0, 41]);
     let at = itself.len() - 1;
     itself[at] = (at - 1) as u8;
     assert!(parse(&itself).unwrap_err().contains("forwards"));
     assert!(parse(&answer(1, &[1, 2, 3])).is_err());
     assert!(parse(&answer(1, &[1, 2, 3, 4, 5])).is_err());
-    assert!(parse(&query(1, "a", 1, 1, true).unwrap()).is_err());
+    assert!(parse(&query(1, "a", 1, 1, true).unwrap()[..15]).is_err());
     assert!(query(1, &"a".repeat(64), 1, 1, true).is_err());
     assert!(query(1, &"abcdefg.".repeat(40), 1, 1, true).is_err());
 }

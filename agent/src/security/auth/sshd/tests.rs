@@ -19,7 +19,7 @@ fn read(message: &str) -> (SshKind, Option<&str>, String) {
 #[test]
 fn what_servers_write() {
     use Method::{KeyboardInteractive, None as NoMethod, Password, PublicKey};
-    use SshKind::{Accepted, Failed, InvalidUser, NotAllowed, Preauth, TooManyAttempts};
+    use SshKind::{Accepted, Dropped, Failed, InvalidUser, NotAllowed, Preauth, TooManyAttempts};
     let at = REAL_ADDRESS;
     for (message, kind, user) in [
         (
@@ -92,6 +92,16 @@ fn what_servers_write() {
             "User root from 192.0.2.7 not allowed because not listed in AllowUsers",
             NotAllowed,
             Some("root"),
+        ),
+        (
+            "drop connection #3 from [192.0.2.7]:5022 on [192.0.2.1]:22 penalty: failed authentication",
+            Dropped,
+            None,
+        ),
+        (
+            "error: drop connection #10 from [192.0.2.7]:5022 on [192.0.2.1]:22 past MaxStartups",
+            Dropped,
+            None,
         ),
         (
             "Connection closed by authenticating user root 192.0.2.7 port 5 [preauth]",

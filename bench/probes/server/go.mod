@@ -1,0 +1,3 @@
+module kai.example/bench/probes
+
+go 1.24
