@@ -1,4 +1,4 @@
-//! The log lane: files are read by one thread ([`reader`]), lines become documents ([`document`]),
+//! The log lane: files are read by one thread ([`reader`]), lines become documents ([`document`], a crate of its own),
 //! batches of them go to Elasticsearch ([`send`]), and acknowledgements move each file's place
 //! ([`places`]). Nothing is done per line but copying it: no task, no channel, no allocation.
 //!
@@ -20,16 +20,12 @@ use crate::state::State;
 
 pub mod batch;
 pub mod cluster;
-pub mod document;
 pub mod feed;
 pub mod id;
 pub mod intake;
 pub mod join;
-pub mod json;
 pub mod ledger;
 pub mod letters;
-pub mod level;
-pub mod parse;
 pub mod places;
 pub mod reader;
 pub mod reply;
@@ -38,8 +34,9 @@ pub mod source;
 pub mod spool;
 pub mod stream_name;
 pub mod syslog;
-pub mod time;
 pub mod wake;
+
+pub use kai_lines::{document, json, level, parse, time};
 
 use batch::Pool;
 use cluster::Cluster;

@@ -1,205 +1,34 @@
-//! What must not leave the node in the clear: card numbers, national identity numbers, e-mail
-//! addresses, telephone numbers and credentials are taken out of lines, and named fields are
-//! replaced by keyed pseudonyms, by which support can still search. It is done before a line reaches
-//! a batch, a dead letter or a spool.
-//!
-//! Nearly every line holds nothing of the kind, so a line is first looked at as a whole for what any
-//! finding must contain ([`Redactor::suspects`]); only a suspect is read value by value ([`json`]).
+//! What must not leave the node in the clear is taken out of lines by `kai-lines`; the key of the
+//! pseudonyms is a file, and read here.
 
-use kai_contract::agent_config::{Redact, Redacted};
+use std::path::{Path, PathBuf};
 
-mod email;
-mod json;
-mod numbers;
-mod pseudonym;
-mod tokens;
-mod words;
+pub use kai_lines::privacy::{Counts, Key, Redactor, SHORTEST};
 
-pub use pseudonym::{Key, KeyError};
-use words::Words;
-
-/// How often something was taken out, by what it was.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub pan: u32,
-    pub nik: u32,
-    pub email: u32,
-    pub phone: u32,
-    pub token: u32,
-    pub pseudonym: u32,
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("cannot read the pseudonyms' key {}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(
+        "the pseudonyms' key {} has {bytes} bytes; it needs {SHORTEST} or more: \
+         `openssl rand -base64 48` makes one",
+        path.display()
+    )]
+    Short { path: PathBuf, bytes: usize },
 }
 
-impl Counts {
-    /// With the name that `kind` has in metrics.
-    pub fn by_kind(&self) -> [(&'static str, u32); 6] {
-        [
-            ("pan", self.pan),
-            ("nik", self.nik),
-            ("email", self.email),
-            ("phone", self.phone),
-            ("token", self.token),
-            ("pseudonym", self.pseudonym),
-        ]
-    }
-
-    pub fn merge(&mut self, other: Self) {
-        self.pan += other.pan;
-        self.nik += other.nik;
-        self.email += other.email;
-        self.phone += other.phone;
-        self.token += other.token;
-        self.pseudonym += other.pseudonym;
-    }
-
-    pub fn any(&self) -> bool {
-        *self != Self::default()
-    }
-
-    fn add(&mut self, kind: Redact) {
-        match kind {
-            Redact::Pan => self.pan += 1,
-            Redact::Nik => self.nik += 1,
-            Redact::Email => self.email += 1,
-            Redact::Phone => self.phone += 1,
-            Redact::Token => self.token += 1,
-        }
-    }
-}
-
-/// What stands in a finding's place.
-fn mark(kind: Redact) -> &'static str {
-    match kind {
-        Redact::Pan => "[redacted:pan]",
-        Redact::Nik => "[redacted:nik]",
-        Redact::Email => "[redacted:email]",
-        Redact::Phone => "[redacted:phone]",
-        Redact::Token => "[redacted:token]",
-    }
-}
-
-/// Something to take out: where it stands, and what it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Finding {
-    at: std::ops::Range<usize>,
-    kind: Redact,
-}
-
-/// Whether JSON's spelling can hide something: any character by its number, or a slash between digits.
-fn hides(text: &[u8]) -> bool {
-    memchr::memmem::find(text, b"\\u00").is_some()
-        || memchr::memmem::find_iter(text, b"\\/").any(|at| {
-            let digit = |at: usize| text.get(at).is_some_and(u8::is_ascii_digit);
-            at > 0 && digit(at - 1) && digit(at + 2)
-        })
-}
-
-/// Whether there is an `@` that something stands before, as in an address or behind a password. The
-/// one of `"@timestamp"` is on nearly every line.
-fn has_address_sign(text: &[u8]) -> bool {
-    const NAMES: [&[u8]; 2] = [b"timestamp\"", b"version\""];
-    memchr::memchr_iter(b'@', text).any(|at| {
-        let Some(before) = at.checked_sub(1).map(|before| text[before]) else {
-            return false;
-        };
-        let named = || {
-            let after = &text[at + 1..];
-            before == b'"' && NAMES.iter().any(|name| after.starts_with(name))
-        };
-        before > b' ' && !named()
+pub fn read_key(path: &Path) -> Result<Key, KeyError> {
+    let text = std::fs::read(path).map_err(|source| KeyError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let text = text.trim_ascii_end();
+    Key::new(text).ok_or_else(|| KeyError::Short {
+        path: path.to_owned(),
+        bytes: text.len(),
     })
 }
-
-/// Takes out what it is told to. Shared by all lines of a lane; it holds no state between them.
-#[derive(Debug)]
-pub struct Redactor {
-    redact: Redacted,
-    /// Pseudonymised fields by their dotted names, with the key.
-    fields: Vec<String>,
-    key: Option<Key>,
-    /// Words of which a suspect contains one: those of credentials and the last parts of `fields`.
-    words: Option<Words>,
-}
-
-impl Redactor {
-    /// `None` if there is nothing to look for.
-    pub fn new(redact: Redacted, fields: &[String], key: Option<Key>) -> Option<Self> {
-        if redact.is_empty() && fields.is_empty() {
-            return None;
-        }
-        let mut words: Vec<String> = Vec::new();
-        if redact.has(Redact::Token) {
-            words.extend(tokens::words());
-        }
-        let last_part = |name: &String| name.rsplit('.').next().map(str::to_owned);
-        words.extend(fields.iter().filter_map(last_part));
-        Some(Self {
-            redact,
-            fields: fields.to_vec(),
-            key,
-            words: Words::new(&words),
-        })
-    }
-
-    /// Whether a line must be looked at closely: it may hold something to take out. What is not
-    /// suspected holds nothing.
-    pub fn suspects(&self, text: &[u8]) -> bool {
-        // An address may have a user and a password in it.
-        let sign = self.redact.has(Redact::Email) || self.redact.has(Redact::Token);
-        (sign && has_address_sign(text))
-            || (self.redact.numbers() && numbers::suspects(text, self.redact))
-            || self.words.as_ref().is_some_and(|words| words.any(text))
-            || memchr::memchr(b'\\', text).is_some_and(|at| hides(&text[at.saturating_sub(1)..]))
-    }
-
-    /// Appends `text`, which is not JSON, without what must not be in it; false, and nothing
-    /// appended, if there is nothing.
-    pub fn plain(&self, text: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> bool {
-        let found = self.findings(text);
-        if found.is_empty() {
-            return false;
-        }
-        let mut copied = 0;
-        for finding in found {
-            out.extend_from_slice(&text[copied..finding.at.start]);
-            out.extend_from_slice(mark(finding.kind).as_bytes());
-            counts.add(finding.kind);
-            copied = finding.at.end;
-        }
-        out.extend_from_slice(&text[copied..]);
-        true
-    }
-
-    /// The same for a JSON object, which stays one. A number that must not be there becomes `null`,
-    /// which every mapping takes. `None` if it is no JSON.
-    pub fn json(&self, text: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Option<bool> {
-        json::redact(self, text, out, counts)
-    }
-
-    /// All findings in a text, in order and apart from each other; where two overlap, the one that
-    /// begins first stays, and of those the longer.
-    fn findings(&self, text: &[u8]) -> Vec<Finding> {
-        let mut found = Vec::new();
-        if self.redact.has(Redact::Token) {
-            tokens::find(text, &mut found);
-        }
-        if self.redact.has(Redact::Email) {
-            email::find(text, &mut found);
-        }
-        if self.redact.numbers() {
-            numbers::find(text, self.redact, &mut found);
-        }
-        found.sort_by_key(|finding| (finding.at.start, usize::MAX - finding.at.end));
-        let mut end = 0;
-        found.retain(|finding| {
-            let apart = finding.at.start >= end;
-            if apart {
-                end = finding.at.end;
-            }
-            apart
-        });
-        found
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -16,7 +16,7 @@ use super::join::traces::Language;
 use super::join::{self, Joiner, Rule, Wrapper};
 use super::reader::Globs;
 use crate::business::rules::RuleSet;
-use crate::privacy::{Key, Redactor};
+use crate::privacy::{self, Redactor};
 
 /// Memory that a compiled expression may take.
 const EXPRESSION_BYTES: usize = 1 << 20;
@@ -133,7 +133,7 @@ pub fn redactor(config: &Option<Privacy>) -> Result<Option<Arc<Redactor>>, Strin
     let Some(privacy) = config else {
         return Ok(None);
     };
-    let read = |file: &Path| Key::read(file).map_err(|error| error.to_string());
+    let read = |file: &Path| privacy::read_key(file).map_err(|error| error.to_string());
     let (fields, key) = match &privacy.pseudonymise {
         Some(pseudonymise) => (
             pseudonymise.fields.as_slice(),

@@ -4,9 +4,12 @@
 use kai_contract::agent_config::{Redact, Redacted};
 
 use super::Finding;
+use crate::marks::Marks;
 
 /// Fewest digits of anything that is looked for: `+62 21 123456`.
 const FEWEST: usize = 9;
+/// Fewest digits of a card or a person.
+const FEWEST_OF_CARDS: usize = 13;
 /// Digits of a run beyond which it is no number of anybody; the rest of the run is looked at anew.
 const MOST: usize = 64;
 
@@ -28,6 +31,95 @@ pub fn suspects(text: &[u8], redact: Redacted) -> bool {
             Some(next) => at = next,
             None => return true,
         }
+    }
+    false
+}
+
+/// The same, with what was seen of the text already.
+pub fn suspects_by(marks: &Marks, text: &[u8], redact: Redacted) -> bool {
+    let mut at = 0;
+    while at < marks.limit() {
+        let (digits, runs) = marks.digits(at);
+        let begins = nine_in_a_row(runs);
+        if begins == 0 {
+            at += 56;
+            continue;
+        }
+        let begin = begins.trailing_zeros();
+        // As long as it is in sight.
+        let run = runs >> begin;
+        let length = (!run).trailing_zeros();
+        let whole = begin + length < 64;
+        let start = at + begin as usize;
+        let (digits, gaps) = (digits >> begin, run & !(digits >> begin));
+        let digits = digits & !(u64::MAX << (length % 64));
+        let gaps = gaps & !(u64::MAX << (length % 64));
+        if whole
+            && (!possible(text, start, digits, redact)
+                || is_identifier(marks, text, start, digits, gaps))
+        {
+            at = start + length as usize;
+            continue;
+        }
+        if !whole && begin > 0 {
+            at = start;
+            continue;
+        }
+        match suspect_run(text, begin_of_run(text, start), start + FEWEST, redact) {
+            Some(next) => at = next.max(start + length as usize),
+            None => return true,
+        }
+    }
+    false
+}
+
+/// Whether a run of digits and separators is one [`Run`] in the middle of a hexadecimal word, in
+/// which nothing is found ([`stands_alone`]).
+fn is_identifier(marks: &Marks, text: &[u8], start: usize, digits: u64, gaps: u64) -> bool {
+    let first = start + digits.trailing_zeros() as usize;
+    let end = start + 64 - digits.leading_zeros() as usize;
+    let inner = gaps & !(u64::MAX << (digits.ilog2()));
+    let inner = inner & (u64::MAX << digits.trailing_zeros());
+    // Two separators end a run, unless they are what they seldom are.
+    if inner & inner << 1 != 0 {
+        return false;
+    }
+    let Some((left, right)) = marks.hexadecimal_around(first, end) else {
+        return false;
+    };
+    // A word goes on over an underscore, and is no hexadecimal one then.
+    let joined = |byte: Option<&u8>| byte == Some(&b'_');
+    let before = (first - left).checked_sub(1);
+    !joined(text.get(end + right)) && !joined(before.and_then(|before| text.get(before)))
+}
+
+/// Whether a run of digits and separators at `start` could be a number of somebody, by how many
+/// digits it has (bits of `digits`) and which of them begin a group.
+fn possible(text: &[u8], start: usize, digits: u64, redact: Redacted) -> bool {
+    let count = digits.count_ones() as usize;
+    if count < FEWEST {
+        return false;
+    }
+    if count >= FEWEST_OF_CARDS && (redact.has(Redact::Pan) || redact.has(Redact::Nik)) {
+        return true;
+    }
+    if !redact.has(Redact::Phone) {
+        return false;
+    }
+    // A plus is no separator, so it stands before the run if anywhere.
+    if start > 0 && text[start - 1] == b'+' {
+        return true;
+    }
+    let mut groups = digits & !(digits << 1);
+    while groups != 0 {
+        let place = groups.trailing_zeros();
+        if ((digits >> place).count_ones() as usize) < FEWEST {
+            return false;
+        }
+        if matches!(text[start + place as usize], b'0' | b'6') {
+            return true;
+        }
+        groups &= groups - 1;
     }
     false
 }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::logs::json;
+use crate::json;
 
 /// One line of a container's log file, unwrapped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Part<'a> {
 pub fn cri(line: &[u8]) -> Option<Part<'_>> {
     let time_end = memchr::memchr(b' ', line)?;
     let time = &line[..time_end];
-    crate::logs::time::text(time)?;
+    crate::time::text(time)?;
     let rest = &line[time_end + 1..];
     let stream_end = memchr::memchr(b' ', rest)?;
     let stream = &rest[..stream_end];

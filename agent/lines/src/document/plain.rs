@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use crate::logs::{level, time};
+use crate::{level, time};
 
 /// Words after the time among which a level is looked for: `[main] ERROR`, `host app[1]: WARN`.
 const WORDS: usize = 4;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use kai_contract::agent_config::Redact;
 
 use super::{Counts, Redactor, mark, tokens};
-use crate::logs::json::{self, Kind};
+use crate::json::{self, Kind};
 
 /// What is written in a value's place.
 struct Edit {

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::Object;
-use crate::logs::time;
+use crate::time;
 
 const FACILITIES: [&str; 24] = [
     "kern",

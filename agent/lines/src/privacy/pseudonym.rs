@@ -1,29 +1,11 @@
 //! Keyed pseudonyms: the same value gives the same pseudonym, and only who has the key can tell
 //! which value it was, by trying.
 
-use std::path::{Path, PathBuf};
-
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// Bytes of a key at least; fewer could be guessed.
-const SHORTEST: usize = 32;
-
-/// Why there is no key.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    #[error("cannot read the pseudonyms' key {}: {source}", path.display())]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error(
-        "the pseudonyms' key {} has {bytes} bytes; it needs {SHORTEST} or more: \
-         `openssl rand -base64 48` makes one",
-        path.display()
-    )]
-    Short { path: PathBuf, bytes: usize },
-}
+pub const SHORTEST: usize = 32;
 
 /// A key, in no message.
 #[derive(Clone)]
@@ -36,17 +18,6 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    pub fn read(path: &Path) -> Result<Self, KeyError> {
-        let text = std::fs::read(path).map_err(|source| KeyError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::new(text.trim_ascii_end()).ok_or_else(|| KeyError::Short {
-            path: path.to_owned(),
-            bytes: text.trim_ascii_end().len(),
-        })
-    }
-
     /// `None` if it is too short.
     pub fn new(key: &[u8]) -> Option<Self> {
         if key.len() < SHORTEST {

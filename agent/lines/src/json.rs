@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use crate::marks::{Marks, Quotes};
+
 /// Elasticsearch refuses mappings deeper than 20 levels; a line of hundreds would only be a way to
 /// exhaust a stack.
 pub const DEEPEST: usize = 64;
@@ -37,7 +39,30 @@ pub struct Member {
 /// Reads the object that begins at `at` (white space may come before it), calls `each` for every
 /// member of it, in order, and returns where it ends; `None` if it is not valid. Members of inner
 /// objects are checked and not told.
-pub fn object(text: &[u8], at: usize, mut each: impl FnMut(Member)) -> Option<usize> {
+pub fn object(text: &[u8], at: usize, each: impl FnMut(Member)) -> Option<usize> {
+    object_by(&mut Bytes, text, at, each)
+}
+
+/// The same, with what was seen of the text already, if that is enough.
+pub fn object_with(
+    marks: Option<&Marks>,
+    text: &[u8],
+    at: usize,
+    each: impl FnMut(Member),
+) -> Option<usize> {
+    match marks.filter(|marks| marks.is_simple()) {
+        Some(marks) => object_by(&mut marks.quotes(at), text, at, each),
+        None => object_by(&mut Bytes, text, at, each),
+    }
+}
+
+#[inline]
+fn object_by(
+    strings: &mut impl Strings,
+    text: &[u8],
+    at: usize,
+    mut each: impl FnMut(Member),
+) -> Option<usize> {
     let mut at = space(text, at);
     if *text.get(at)? != b'{' {
         return None;
@@ -47,8 +72,14 @@ pub fn object(text: &[u8], at: usize, mut each: impl FnMut(Member)) -> Option<us
         return Some(at + 1);
     }
     loop {
-        let (member, end) = member(text, at, DEEPEST)?;
-        each(member);
+        let (key, escaped, start) = key(strings, text, at)?;
+        let (end, kind) = value(strings, text, start, DEEPEST)?;
+        each(Member {
+            key,
+            escaped,
+            value: start..end,
+            kind,
+        });
         at = space(text, end);
         match *text.get(at)? {
             b',' => at = space(text, at + 1),
@@ -62,7 +93,7 @@ pub fn object(text: &[u8], at: usize, mut each: impl FnMut(Member)) -> Option<us
 pub fn elements_of(text: &[u8], at: usize) -> Vec<(Range<usize>, Kind)> {
     let mut found = Vec::new();
     let mut at = space(text, at + 1);
-    while let Some((end, kind)) = value(text, at, DEEPEST) {
+    while let Some((end, kind)) = value(&mut Bytes, text, at, DEEPEST) {
         found.push((at..end, kind));
         let next = space(text, end);
         if text.get(next) != Some(&b',') {
@@ -74,39 +105,60 @@ pub fn elements_of(text: &[u8], at: usize) -> Vec<(Range<usize>, Kind)> {
 }
 
 /// Where white space that begins at `at` ends.
+#[inline]
 pub fn space(text: &[u8], mut at: usize) -> usize {
-    while let Some(b' ' | b'\t' | b'\r' | b'\n') = text.get(at) {
+    while let Some(byte) = text.get(at)
+        && *byte <= b' '
+        && matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+    {
         at += 1;
     }
     at
 }
 
-fn member(text: &[u8], at: usize, depth: usize) -> Option<(Member, usize)> {
+/// A member's name, whether it has escapes, and where its value begins.
+#[inline]
+fn key(strings: &mut impl Strings, text: &[u8], at: usize) -> Option<(Range<usize>, bool, usize)> {
     if *text.get(at)? != b'"' {
         return None;
     }
-    let (close, escaped) = string(text, at + 1)?;
+    let (close, escaped) = strings.close(text, at + 1)?;
     let colon = space(text, close + 1);
     if *text.get(colon)? != b':' {
         return None;
     }
-    let start = space(text, colon + 1);
-    let (end, kind) = value(text, start, depth)?;
-    let member = Member {
-        key: at + 1..close,
-        escaped,
-        value: start..end,
-        kind,
-    };
-    Some((member, end))
+    Some((at + 1..close, escaped, space(text, colon + 1)))
 }
 
 /// Where the value that begins at `at` ends, and what it is.
-fn value(text: &[u8], at: usize, depth: usize) -> Option<(usize, Kind)> {
+#[inline]
+fn value(
+    strings: &mut impl Strings,
+    text: &[u8],
+    at: usize,
+    depth: usize,
+) -> Option<(usize, Kind)> {
+    if *text.get(at)? == b'"' {
+        return Some((strings.close(text, at + 1)?.0 + 1, Kind::String));
+    }
+    other_value(strings, text, at, depth)
+}
+
+fn other_value(
+    strings: &mut impl Strings,
+    text: &[u8],
+    at: usize,
+    depth: usize,
+) -> Option<(usize, Kind)> {
     match *text.get(at)? {
-        b'"' => Some((string(text, at + 1)?.0 + 1, Kind::String)),
-        b'{' => Some((members(text, at + 1, depth.checked_sub(1)?)?, Kind::Object)),
-        b'[' => Some((elements(text, at + 1, depth.checked_sub(1)?)?, Kind::Array)),
+        b'{' => {
+            let end = members(strings, text, at + 1, depth.checked_sub(1)?)?;
+            Some((end, Kind::Object))
+        }
+        b'[' => {
+            let end = elements(strings, text, at + 1, depth.checked_sub(1)?)?;
+            Some((end, Kind::Array))
+        }
         b't' => Some((word(text, at, b"true")?, Kind::Bool)),
         b'f' => Some((word(text, at, b"false")?, Kind::Bool)),
         b'n' => Some((word(text, at, b"null")?, Kind::Null)),
@@ -114,13 +166,14 @@ fn value(text: &[u8], at: usize, depth: usize) -> Option<(usize, Kind)> {
     }
 }
 
-fn members(text: &[u8], at: usize, depth: usize) -> Option<usize> {
+fn members(strings: &mut impl Strings, text: &[u8], at: usize, depth: usize) -> Option<usize> {
     let mut at = space(text, at);
     if *text.get(at)? == b'}' {
         return Some(at + 1);
     }
     loop {
-        let (_, end) = member(text, at, depth)?;
+        let (_, _, start) = key(strings, text, at)?;
+        let (end, _) = value(strings, text, start, depth)?;
         at = space(text, end);
         match *text.get(at)? {
             b',' => at = space(text, at + 1),
@@ -130,19 +183,45 @@ fn members(text: &[u8], at: usize, depth: usize) -> Option<usize> {
     }
 }
 
-fn elements(text: &[u8], at: usize, depth: usize) -> Option<usize> {
+fn elements(strings: &mut impl Strings, text: &[u8], at: usize, depth: usize) -> Option<usize> {
     let mut at = space(text, at);
     if *text.get(at)? == b']' {
         return Some(at + 1);
     }
     loop {
-        let (end, _) = value(text, at, depth)?;
+        let (end, _) = value(strings, text, at, depth)?;
         at = space(text, end);
         match *text.get(at)? {
             b',' => at = space(text, at + 1),
             b']' => return Some(at + 1),
             _ => return None,
         }
+    }
+}
+
+/// Tells where strings end, asked for one after the other.
+trait Strings {
+    /// Where the closing quote of a string is whose content begins at `at`, and whether it has
+    /// escapes.
+    fn close(&mut self, text: &[u8], at: usize) -> Option<(usize, bool)>;
+}
+
+/// By looking at its bytes.
+struct Bytes;
+
+impl Strings for Bytes {
+    fn close(&mut self, text: &[u8], at: usize) -> Option<(usize, bool)> {
+        string(text, at)
+    }
+}
+
+/// Of a text without control characters and backslashes: every second quote closes a string.
+impl Strings for Quotes<'_> {
+    #[inline]
+    fn close(&mut self, _: &[u8], at: usize) -> Option<(usize, bool)> {
+        let open = self.next()?;
+        debug_assert_eq!(open + 1, at, "each string is asked for");
+        Some((self.next()?, false))
     }
 }
 
@@ -179,10 +258,10 @@ fn number(text: &[u8], mut at: usize) -> Option<usize> {
 
 /// One digit or more.
 fn digits(text: &[u8], at: usize) -> Option<usize> {
-    let end = text[at..]
-        .iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .map_or(text.len(), |count| at + count);
+    let mut end = at;
+    while text.get(end).is_some_and(u8::is_ascii_digit) {
+        end += 1;
+    }
     (end > at).then_some(end)
 }
 
@@ -282,6 +361,17 @@ mod tests {
     use super::*;
 
     fn accepts(text: &str) -> bool {
+        let mut marks = Marks::default();
+        let end = |marks| {
+            let mut seen = Vec::new();
+            let end = object_with(marks, text.as_bytes(), 0, |member| {
+                seen.push(format!("{member:?}"));
+            });
+            (end, seen)
+        };
+        if let Some(marks) = marks.look(text.as_bytes()) {
+            assert_eq!(end(Some(marks)), end(None), "{text:?}");
+        }
         object(text.as_bytes(), 0, |_| {})
             .is_some_and(|end| space(text.as_bytes(), end) == text.len())
     }

@@ -5,7 +5,7 @@
 //! A name that is there twice has its values in a list.
 
 use super::Object;
-use crate::logs::json;
+use crate::json;
 
 /// Most names of a line; what has more is no logfmt.
 const MOST: usize = 512;

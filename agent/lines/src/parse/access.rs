@@ -37,7 +37,7 @@ fn read(text: &[u8], object: &mut Object<'_>) -> Option<()> {
     }
     let close = memchr::memchr(b']', rest)?;
     let time = &rest[1..close];
-    crate::logs::time::read(time, None, 0)?;
+    crate::time::read(time, None, 0)?;
     rest = rest[close + 1..].strip_prefix(b" ")?;
     let request = quoted(&mut rest)?;
     let status = word(&mut rest)?;

@@ -19,9 +19,13 @@ use regex::bytes::Regex;
 
 use super::json::{self, Kind};
 use super::{level, parse, time};
+use crate::marks::Marks;
 use crate::privacy::{Counts, Redactor};
 
+mod names;
 mod plain;
+
+use names::{MOST, Names, Value};
 
 /// What is looked for in a line; the position in this list is the position of its bit.
 const KNOWN: [&str; 16] = [
@@ -53,9 +57,6 @@ const OTHER_LEVELS: Range<usize> = 9..11;
 const OTHER_TRACE_IDS: Range<usize> = 11..13;
 const OTHER_SPAN_IDS: Range<usize> = 13..15;
 const STREAM: usize = 15;
-
-/// As many names as bits.
-const MOST: usize = 64;
 
 /// Bytes of memory that are kept from line to line.
 const KEPT: usize = 64 << 10;
@@ -95,12 +96,6 @@ pub struct Line<'a> {
     pub path: &'a [u8],
 }
 
-#[derive(Debug, Clone)]
-struct Value {
-    at: Range<usize>,
-    kind: Kind,
-}
-
 /// How the lines of a source are read.
 #[derive(Debug, Clone)]
 pub struct Form {
@@ -130,12 +125,11 @@ pub struct Shaper {
     /// A line as an object, or without what must not be in it.
     parsed: Vec<u8>,
     clean: Vec<u8>,
+    marks: Marks,
     /// Of the line at hand.
     read_at: i64,
     /// [`KNOWN`] and then the source's own fields.
-    names: Vec<Box<[u8]>>,
-    /// Of the names that begin with a byte, their bits.
-    by_first: Box<[u64; 256]>,
+    names: Names,
     /// `,"name":"value"` of each of the source's fields.
     added: Vec<Box<[u8]>>,
     /// All of `added`.
@@ -181,12 +175,6 @@ impl Shaper {
                 })
             })
             .collect();
-        let mut by_first = Box::new([0; 256]);
-        for (bit, name) in names.iter().enumerate() {
-            if let Some(first) = name.first() {
-                by_first[usize::from(*first)] |= 1 << bit;
-            }
-        }
         let added: Vec<Box<[u8]>> = fields
             .iter()
             .take(MOST - KNOWN.len())
@@ -203,6 +191,7 @@ impl Shaper {
             form,
             parsed: Vec::new(),
             clean: Vec::new(),
+            marks: Marks::default(),
             read_at: 0,
             found: vec![
                 Value {
@@ -211,8 +200,7 @@ impl Shaper {
                 };
                 names.len()
             ],
-            names,
-            by_first,
+            names: Names::new(names),
             added_all: added.concat(),
             added,
             added_bits,
@@ -238,7 +226,15 @@ impl Shaper {
         tell: impl FnOnce(&Fields<'_>),
     ) -> Taken {
         let mut taken = Taken::default();
-        let repaired = match std::str::from_utf8(line.text) {
+        let mut marks = std::mem::take(&mut self.marks);
+        let seen = marks.look(line.text);
+        let ascii = seen.is_some_and(Marks::is_ascii);
+        let read = if ascii {
+            Ok("")
+        } else {
+            std::str::from_utf8(line.text)
+        };
+        let repaired = match read {
             Ok(_) => None,
             // A character cut in half by us is no fault of the line's.
             Err(error) if line.cut && error.error_len().is_none() => {
@@ -250,6 +246,7 @@ impl Shaper {
             }
         };
         let text = repaired.as_deref().map_or(line.text, str::as_bytes);
+        let seen = seen.filter(|_| repaired.is_none());
         self.read_at = line.read_at;
         let mut parsed = std::mem::take(&mut self.parsed);
         let mut clean = std::mem::take(&mut self.clean);
@@ -265,6 +262,7 @@ impl Shaper {
             out,
             line,
             text,
+            seen,
             &mut parsed,
             &mut clean,
             &mut taken,
@@ -273,7 +271,7 @@ impl Shaper {
         // A huge line must not keep its memory for ever.
         parsed.shrink_to(KEPT);
         clean.shrink_to(KEPT);
-        (self.parsed, self.clean) = (parsed, clean);
+        (self.parsed, self.clean, self.marks) = (parsed, clean, marks);
         taken
     }
 
@@ -286,6 +284,7 @@ impl Shaper {
         out: &mut Vec<u8>,
         line: &Line<'_>,
         text: &[u8],
+        seen: Option<&Marks>,
         parsed: &mut Vec<u8>,
         clean: &mut Vec<u8>,
         taken: &mut Taken,
@@ -310,17 +309,20 @@ impl Shaper {
         taken.unparsed =
             !is_object && !line.cut && !own_json && self.form.format != LogFormat::Plain;
         let mut object = if parsed.is_empty() { text } else { &*parsed };
+        let mut seen = seen.filter(|_| parsed.is_empty());
         let redactor = self.form.redactor.clone();
-        let redactor = redactor
-            .as_deref()
-            .filter(|redactor| redactor.suspects(object));
+        let redactor = redactor.as_deref().filter(|redactor| match seen {
+            Some(marks) => redactor.suspects_by(marks, object),
+            None => redactor.suspects(object),
+        });
         if is_object {
             if let Some(redactor) = redactor
                 && redactor.json(object, clean, &mut taken.redacted) == Some(true)
             {
                 object = clean;
+                seen = None;
             }
-            if let Some(place) = self.find(object) {
+            if let Some(place) = self.find(seen, object) {
                 if !self.watched.is_empty() {
                     self.unescape(object);
                     tell(&Fields {
@@ -374,32 +376,16 @@ impl Shaper {
     }
 
     /// Checks the line and finds the names in it; the object's place.
-    fn find(&mut self, text: &[u8]) -> Option<Range<usize>> {
+    fn find(&mut self, seen: Option<&Marks>, text: &[u8]) -> Option<Range<usize>> {
         self.present = 0;
         self.blocked = 0;
         let start = json::space(text, 0);
-        let mut search = Search {
-            names: &self.names,
-            found: &mut self.found,
-            present: 0,
-            blocked: 0,
-        };
-        let by_first = &self.by_first;
-        let end = json::object(text, start, |member| {
-            let first = text[member.key.start]; // a quote, if the key is empty
-            let wanted = if member.escaped {
-                u64::MAX
-            } else {
-                by_first[usize::from(first)]
-            };
-            if wanted != 0 {
-                search.member(text, &member, 0, wanted);
-            }
-        })?;
+        let mut search = self.names.search(&mut self.found);
+        let end = json::object_with(seen, text, start, |member| search.member(text, &member))?;
         if json::space(text, end) != text.len() {
             return None;
         }
-        (self.present, self.blocked) = (search.present, search.blocked);
+        (self.present, self.blocked) = search.ended();
         Some(start..end)
     }
 
@@ -475,7 +461,7 @@ impl Shaper {
                 && let Some(id) = self.string(text, others)
             {
                 out.extend_from_slice(b",\"");
-                out.extend_from_slice(&self.names[name]);
+                out.extend_from_slice(self.names.name(name));
                 out.extend_from_slice(b"\":\"");
                 out.extend_from_slice(id);
                 out.push(b'"');
@@ -593,10 +579,7 @@ impl<'a> Fields<'a> {
         let shaper = self.shaper;
         let bit = *shaper.watched.get(index)?;
         if !self.object {
-            let is_message = shaper
-                .names
-                .get(bit)
-                .is_some_and(|name| **name == *b"message");
+            let is_message = shaper.names.name(bit) == b"message";
             return is_message.then_some(Scalar::Text(self.text));
         }
         if bit >= MOST {
@@ -615,64 +598,6 @@ impl<'a> Fields<'a> {
             Kind::Bool => Some(Scalar::Bool(self.text[value.at.start] == b't')),
             Kind::Object | Kind::Array => Some(Scalar::Other),
             Kind::Null => None,
-        }
-    }
-}
-
-struct Search<'a> {
-    names: &'a [Box<[u8]>],
-    found: &'a mut [Value],
-    present: u64,
-    blocked: u64,
-}
-
-impl Search<'_> {
-    /// Compares a member's key with the names in `wanted`, of which the first `before` bytes are
-    /// matched already by the objects around it.
-    fn member(&mut self, text: &[u8], member: &json::Member, before: usize, wanted: u64) {
-        let decoded;
-        let key = if member.escaped {
-            let quoted = &text[member.key.start - 1..=member.key.end];
-            decoded = serde_json::from_slice::<String>(quoted).unwrap_or_default();
-            decoded.as_bytes()
-        } else {
-            &text[member.key.clone()]
-        };
-        let mut below = 0;
-        let mut rest = wanted;
-        while rest != 0 {
-            let bit = rest.trailing_zeros() as usize;
-            rest &= rest - 1;
-            let Some(name) = self.names.get(bit).and_then(|name| name.get(before..)) else {
-                continue;
-            };
-            // The length first: it tells most names from most keys.
-            if name.len() == key.len() {
-                if name == key {
-                    self.present |= 1 << bit;
-                    self.found[bit] = Value {
-                        at: member.value.clone(),
-                        kind: member.kind,
-                    };
-                }
-            } else if name.get(key.len()) == Some(&b'.') && name.starts_with(key) {
-                below |= 1 << bit;
-            }
-        }
-        if below == 0 {
-            return;
-        }
-        match member.kind {
-            Kind::Object => {
-                let before = before + key.len() + 1;
-                // Checked already, and no deeper than the longest name has dots.
-                json::object(text, member.value.start, |inner| {
-                    self.member(text, &inner, before, below);
-                });
-            }
-            Kind::String | Kind::Number | Kind::Bool => self.blocked |= below,
-            // An array may hold objects, null is no value: both go with a field below.
-            Kind::Array | Kind::Null => {}
         }
     }
 }

@@ -1,0 +1,222 @@
+//! Which of some names a line has, and what it has them for. The members of one line have mostly the
+//! names that the line before had, so what a name is was found out before.
+
+use std::ops::Range;
+
+use crate::json::{self, Kind};
+
+/// As many names as bits.
+pub const MOST: usize = 64;
+
+/// Names of members that are remembered, and how long they may be.
+const SLOTS: usize = 64;
+const LONGEST: usize = 38;
+
+#[derive(Debug, Clone)]
+pub struct Value {
+    pub at: Range<usize>,
+    pub kind: Kind,
+}
+
+/// What a member's name is among the names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Meaning {
+    /// The bit of the name that it is; [`MOST`] if it is none.
+    is: u8,
+    /// Bits of the names that begin with it and a dot.
+    below: u64,
+}
+
+/// A member's name that was met.
+#[derive(Debug, Clone, Copy)]
+struct Met {
+    length: u8,
+    key: [u8; LONGEST],
+    meaning: Meaning,
+}
+
+#[derive(Debug)]
+pub struct Names {
+    known: Vec<Box<[u8]>>,
+    /// Of the names that begin with a byte, their bits.
+    by_first: Box<[u64; 256]>,
+    met: Box<[Met; SLOTS]>,
+}
+
+impl Names {
+    pub fn new(names: Vec<Box<[u8]>>) -> Self {
+        let mut by_first = Box::new([0; 256]);
+        for (bit, name) in names.iter().enumerate() {
+            if let Some(first) = name.first() {
+                by_first[usize::from(*first)] |= 1 << bit;
+            }
+        }
+        let none = Met {
+            length: u8::MAX,
+            key: [0; LONGEST],
+            meaning: Meaning::default(),
+        };
+        Self {
+            known: names,
+            by_first,
+            met: Box::new([none; SLOTS]),
+        }
+    }
+
+    /// Empty for a bit without one.
+    pub fn name(&self, bit: usize) -> &[u8] {
+        self.known.get(bit).map(|name| &**name).unwrap_or_default()
+    }
+
+    /// Looks for the names in one line.
+    pub fn search<'a>(&'a mut self, found: &'a mut [Value]) -> Search<'a> {
+        Search {
+            names: self,
+            found,
+            present: 0,
+            blocked: 0,
+        }
+    }
+
+    /// What a key is, of an object that stands below the first `before` bytes of the names `wanted`.
+    fn meaning(&self, key: &[u8], before: usize, wanted: u64) -> Meaning {
+        let mut meaning = Meaning {
+            is: MOST as u8,
+            below: 0,
+        };
+        let mut rest = wanted;
+        while rest != 0 {
+            let bit = rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            let Some(name) = self.known.get(bit).and_then(|name| name.get(before..)) else {
+                continue;
+            };
+            // The length first: it tells most names from most keys.
+            if name.len() == key.len() {
+                if name == key {
+                    meaning.is = bit as u8;
+                }
+            } else if name.get(key.len()) == Some(&b'.') && name.starts_with(key) {
+                meaning.below |= 1 << bit;
+            }
+        }
+        meaning
+    }
+
+    /// The same for a key of the line itself.
+    #[inline]
+    fn meaning_of(&mut self, key: &[u8]) -> Meaning {
+        let (Some(first), Some(last)) = (key.first(), key.last()) else {
+            return self.meaning(key, 0, u64::MAX);
+        };
+        // First, middle and last letter and the length tell most keys of a line from each other.
+        let middle = usize::from(key[key.len() / 2]);
+        let mixed = usize::from(*first) + usize::from(*last) * 3 + middle * 5 + key.len() * 7;
+        let slot = mixed % SLOTS;
+        let met = &self.met[slot];
+        let length = usize::from(met.length);
+        if length == key.len() && met.key.get(..length) == Some(key) {
+            return met.meaning;
+        }
+        let meaning = self.meaning(key, 0, self.by_first[usize::from(*first)]);
+        let met = &mut self.met[slot];
+        if let Some(place) = met.key.get_mut(..key.len()) {
+            place.copy_from_slice(key);
+            (met.length, met.meaning) = (key.len() as u8, meaning);
+        }
+        meaning
+    }
+}
+
+/// The search in one line.
+pub struct Search<'a> {
+    names: &'a mut Names,
+    found: &'a mut [Value],
+    present: u64,
+    blocked: u64,
+}
+
+impl Search<'_> {
+    /// Bits of the names that the line has, and of those below a plain value.
+    pub fn ended(&self) -> (u64, u64) {
+        (self.present, self.blocked)
+    }
+
+    /// A member of the line.
+    #[inline]
+    pub fn member(&mut self, text: &[u8], member: &json::Member) {
+        if member.escaped {
+            return self.escaped(text, member, 0, u64::MAX);
+        }
+        let key = &text[member.key.clone()];
+        let meaning = self.names.meaning_of(key);
+        if usize::from(meaning.is) < MOST || meaning.below != 0 {
+            self.note(text, member, meaning, key.len() + 1);
+        }
+    }
+
+    fn escaped(&mut self, text: &[u8], member: &json::Member, before: usize, wanted: u64) {
+        let quoted = &text[member.key.start - 1..=member.key.end];
+        let key = serde_json::from_slice::<String>(quoted).unwrap_or_default();
+        let meaning = self.names.meaning(key.as_bytes(), before, wanted);
+        self.note(text, member, meaning, before + key.len() + 1);
+    }
+
+    /// Notes a member, of which the names below begin with `before` bytes.
+    fn note(&mut self, text: &[u8], member: &json::Member, meaning: Meaning, before: usize) {
+        if let Some(value) = self.found.get_mut(usize::from(meaning.is)) {
+            self.present |= 1 << meaning.is;
+            *value = Value {
+                at: member.value.clone(),
+                kind: member.kind,
+            };
+        }
+        if meaning.below == 0 {
+            return;
+        }
+        match member.kind {
+            Kind::Object => {
+                // Checked already, and no deeper than the longest name has dots.
+                json::object(text, member.value.start, |inner| {
+                    self.inner(text, &inner, before, meaning.below);
+                });
+            }
+            Kind::String | Kind::Number | Kind::Bool => self.blocked |= meaning.below,
+            // An array may hold objects, null is no value: both go with a field below.
+            Kind::Array | Kind::Null => {}
+        }
+    }
+
+    /// A member of an object that stands below the first `before` bytes of the names `wanted`.
+    fn inner(&mut self, text: &[u8], member: &json::Member, before: usize, wanted: u64) {
+        if member.escaped {
+            return self.escaped(text, member, before, wanted);
+        }
+        let key = &text[member.key.clone()];
+        let meaning = self.names.meaning(key, before, wanted);
+        self.note(text, member, meaning, before + key.len() + 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_remembered_is_what_is_found_out(
+            keys in proptest::collection::vec(
+                r"(a|b|log|log\.level|log\.levex|service|service\.name|time|ts|[a-c.]{0,4}|[a-z]{30,50})", 1..60
+            )
+        ) {
+            let names = ["log.level", "service.name", "service.node.name", "time", "ts", "a.b"];
+            let mut names = Names::new(names.iter().map(|name| name.as_bytes().into()).collect());
+            for key in &keys {
+                let key = key.as_bytes();
+                prop_assert_eq!(names.meaning_of(key), names.meaning(key, 0, u64::MAX));
+            }
+        }
+    }
+}
