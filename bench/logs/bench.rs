@@ -1,174 +1,132 @@
-//! What the log lane costs: a file of JSON lines, the agent on one core, a sink that counts bulk
-//! documents and says yes on the other. Prints CPU seconds per million lines (the figure that moves
-//! least with a machine's noise), lines per second and the largest resident memory.
+//! What shipping a file of log lines costs: ours and two peers, in turns, each on one core with the
+//! same counting sink on the other. CPU seconds per million lines is the figure that moves least with
+//! a machine's noise.
 //!
 //! Needs nothing but the standard library, so that `bench/logs/run` builds it with rustc alone.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+mod lines;
+mod process;
+mod shippers;
+mod sink;
+
+use process::Process;
+use shippers::{Programs, ROWS, Shipper};
+use sink::Sink;
+
+/// What one run was.
+struct Run {
+    cpu: f64,
+    rate: f64,
+    megabytes: f64,
+}
+
 fn main() {
     let mut args = std::env::args().skip(1);
-    let agent = args.next().expect("usage: bench AGENT FOLDER [LINES] [json|plain|cri] [private]");
-    let folder = args.next().expect("a folder, best on tmpfs");
-    let lines: u64 = args.next().map_or(5_000_000, |text| text.parse().expect("a number"));
-    let kind = args.next().unwrap_or_else(|| "json".to_owned());
-    let private = args.next().is_some_and(|word| word == "private");
-    let folder = Path::new(&folder);
-    let log = folder.join(format!("{kind}-{lines}.log"));
-    if !log.is_file() {
-        generate(&log, lines, &kind);
-    }
-    let bytes = fs::metadata(&log).unwrap().len();
-    let _ = fs::remove_dir_all(folder.join("state"));
-    let counted = Arc::new(AtomicU64::new(0));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let sink = listener.local_addr().unwrap();
-    let shared = Arc::clone(&counted);
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let counted = Arc::clone(&shared);
-            thread::spawn(move || serve(stream, &counted));
-        }
-    });
-    let config = folder.join("agent.yaml");
-    fs::write(
-        &config,
-        format!(
-            "version: 2\nlisten: 127.0.0.1:0\nstate: {state}\nlogs:\n  elasticsearch: {{ endpoints: \
-             ['http://{sink}'] }}\n  sources:\n    bench:\n      paths: ['{log}']\n      dataStream: \
-             logs-kai.bench-local\n      fields: {{ service.name: bench }}\n{container}{privacy}",
-            state = folder.join("state").display(),
-            log = log.display(),
-            container = if kind == "cri" { "      container: cri\n" } else { "" },
-            privacy = if private {
-                "  privacy: { redact: [pan, nik, email, phone, token] }\n"
-            } else {
-                ""
+    let mut path = || PathBuf::from(args.next().expect("usage: bench AGENT PEERS FOLDER LINES ROUNDS"));
+    let programs = Programs { agent: path(), peers: path() };
+    let folder = path();
+    let mut number = || args.next().expect("LINES ROUNDS").parse().expect("a number");
+    let (lines, rounds): (u64, u64) = (number(), number());
+    let log = |kind: &str| folder.join(format!("{kind}.log"));
+    let mut rows: Vec<Vec<Run>> = ROWS.iter().map(|_| Vec::new()).collect();
+    for round in 0..rounds {
+        for (shipper, runs) in ROWS.iter().zip(&mut rows) {
+            let log = log(shipper.kind());
+            if !log.is_file() {
+                lines::file(&log, shipper.kind(), lines);
             }
-        ),
-    )
-    .unwrap();
+            match run(*shipper, &programs, &folder, &log, lines) {
+                Ok(run) => {
+                    eprintln!("round {round}: {}: {:.3} CPU s per million", shipper.name(), run.cpu);
+                    runs.push(run);
+                }
+                Err(reason) => eprintln!("round {round}: {}: not run: {reason}", shipper.name()),
+            }
+        }
+    }
+    table(&rows);
+}
+
+fn run(shipper: Shipper, programs: &Programs, folder: &Path, log: &Path, lines: u64) -> Result<Run, String> {
+    let sink = Sink::start();
+    let start = shipper.start(programs, folder, log, sink.address);
+    let (command, libraries) = start.ok_or("the program is not there")?;
+    let says = folder.join("says");
     let begun = Instant::now();
-    let mut child = Command::new("taskset")
-        .args(["-c", "0", &agent, "run", "--config"])
-        .arg(&config)
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    while counted.load(Ordering::Relaxed) < lines {
+    let mut process = Process::start("0", &command, libraries.as_deref(), &says).ok_or("it does not start")?;
+    let mut last = (0, Instant::now());
+    while sink.documents() < lines {
         thread::sleep(Duration::from_millis(5));
-        assert!(begun.elapsed() < Duration::from_secs(600), "it does not end");
+        let documents = sink.documents();
+        if documents > last.0 {
+            last = (documents, Instant::now());
+        }
+        if !process.is_running() || last.1.elapsed() > Duration::from_secs(60) {
+            let text = fs::read_to_string(&says).unwrap_or_default();
+            let text: Vec<&str> = text.lines().take(3).collect();
+            return Err(format!("{documents} of {lines} lines came: {}", text.join(" / ")));
+        }
     }
     let seconds = begun.elapsed().as_secs_f64();
     thread::sleep(Duration::from_millis(1200)); // the last checkpoint is part of the work
-    let cpu = cpu_seconds(child.id());
-    let memory = largest_memory(child.id());
-    let counted = counted.load(Ordering::Relaxed);
-    let _ = Command::new("kill").arg(child.id().to_string()).status();
-    let _ = child.wait();
-    println!(
-        "{kind}{}: {counted} lines of {:.0} bytes: {:.3} CPU s per million, {:.0} thousand lines/s, {:.1} \
-         MB resident at most",
-        if private { ", all kinds redacted" } else { "" },
-        bytes as f64 / lines as f64,
-        cpu / (lines as f64 / 1e6),
-        lines as f64 / seconds / 1e3,
-        memory / 1e6
-    );
-    assert_eq!(counted, lines, "lines sent twice");
-}
-
-fn generate(path: &Path, lines: u64, kind: &str) {
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(path).unwrap());
-    for number in 0..lines {
-        let (second, milli) = (number / 1000 % 60, number % 1000);
-        if kind == "cri" {
-            write!(out, "2026-11-24T02:06:{second:02}.{milli:03}000000Z stdout F ").unwrap();
-        }
-        if kind != "plain" {
-            writeln!(
-                out,
-                "{{\"@timestamp\":\"2026-11-24T02:06:{second:02}.{milli:03}Z\",\"log.level\":\"info\",\
-                 \"message\":\"seat held\",\"trace.id\":\"{:032x}\",\"span.id\":\"{:016x}\",\
-                 \"http.response.status_code\":200,\"url.path\":\"/bookings/{number}\",\"seq\":{number}}}",
-                u128::from(number) * 0x9e37_79b9_7f4a_7c15,
-                number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            )
-        } else {
-            writeln!(
-                out,
-                "2026-11-24T02:06:{second:02}.{milli:03}Z INFO booking::http request finished \
-                 method=POST path=/bookings/{number} status=200 duration_ms=12.5 trace={:032x} \
-                 span={:016x} user_agent=\"curl/8.5\"",
-                u128::from(number) * 0x9e37_79b9_7f4a_7c15,
-                number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            )
-        }
-        .unwrap();
+    let run = Run {
+        cpu: process.cpu_seconds() / (lines as f64 / 1e6),
+        rate: lines as f64 / seconds / 1e3,
+        megabytes: process.largest_megabytes(),
+    };
+    match sink.documents() {
+        documents if documents == lines => Ok(run),
+        documents => Err(format!("{documents} documents of {lines} lines")),
     }
-    out.flush().unwrap();
 }
 
-fn serve(stream: TcpStream, counted: &AtomicU64) {
-    let mut reader = BufReader::with_capacity(1 << 20, stream.try_clone().unwrap());
-    let mut writer = stream;
-    let mut body = Vec::new();
-    loop {
-        let (mut length, mut bulk, mut first) = (0_usize, false, true);
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            if std::mem::take(&mut first) {
-                bulk = line.contains("/_bulk");
-            }
-            let line = line.trim().to_ascii_lowercase();
-            if line.is_empty() {
-                break;
-            }
-            if let Some(text) = line.strip_prefix("content-length:") {
-                length = text.trim().parse().unwrap();
-            }
+fn median(runs: &[Run], of: fn(&Run) -> f64) -> f64 {
+    let mut all: Vec<f64> = runs.iter().map(of).collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn table(rows: &[Vec<Run>]) {
+    let ours = median(&rows[0], |run| run.cpu);
+    println!("| shipper | CPU s per million lines, least/median/most | of ours, json redacted | thousand lines/s | MB resident at most |");
+    println!("|---|---|---|---|---|");
+    for (shipper, runs) in ROWS.iter().zip(rows) {
+        let name = shipper.name();
+        if runs.is_empty() {
+            println!("| {name} | not run | | | |");
+            continue;
         }
-        body.resize(length, 0);
-        if reader.read_exact(&mut body).is_err() {
-            return;
-        }
-        let (status, text) = if bulk {
-            let ends = body.iter().filter(|byte| **byte == b'\n').count() as u64;
-            counted.fetch_add(ends / 2, Ordering::Relaxed);
-            ("200 OK", "{\"errors\":false}")
-        } else {
-            ("404 Not Found", "{}")
-        };
-        let reply = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
-            text.len()
+        let least = runs.iter().map(|run| run.cpu).fold(f64::INFINITY, f64::min);
+        let most = runs.iter().map(|run| run.cpu).fold(0.0, f64::max);
+        let middle = median(runs, |run| run.cpu);
+        let megabytes = runs.iter().map(|run| run.megabytes).fold(0.0, f64::max);
+        println!(
+            "| {name} | {least:.2} / {middle:.2} / {most:.2} | {:.1} | {:.0} | {megabytes:.0} |",
+            middle / ours,
+            median(runs, |run| run.rate),
         );
-        if writer.write_all(reply.as_bytes()).is_err() {
-            return;
+    }
+    let verdict = |what: &str, figure: f64, kept: bool| {
+        let said = match (figure.is_nan(), kept) {
+            (true, _) => "not measured",
+            (_, true) => "kept",
+            (_, false) => "missed",
+        };
+        println!("{what}: {figure:.2}, {said}");
+    };
+    println!();
+    verdict("at most 0.50 CPU s per million json lines with everything on", ours, ours <= 0.5);
+    let megabytes = rows[0].iter().map(|run| run.megabytes).fold(f64::NAN, f64::max);
+    verdict("at most 25 MB resident", megabytes, megabytes <= 25.0);
+    for (index, (shipper, goal)) in ROWS.iter().zip([0, 0, 0, 0, 0, 0, 3, 10]).enumerate() {
+        if goal > 0 {
+            let ratio = median(&rows[index], |run| run.cpu) / ours;
+            verdict(&format!("{}: at least {goal} times ours", shipper.name()), ratio, ratio >= f64::from(goal));
         }
     }
-}
-
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks = |index: usize| fields[index].parse::<f64>().unwrap();
-    (ticks(11) + ticks(12)) / 100.0
-}
-
-fn largest_memory(pid: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() * 1024.0
 }

@@ -341,6 +341,7 @@ impl Shaper {
             && redactor.plain(text, clean, &mut taken.redacted)
         {
             text = clean;
+            seen = None;
         }
         if !self.watched.is_empty() {
             tell(&Fields {
@@ -349,7 +350,7 @@ impl Shaper {
                 object: false,
             });
         }
-        self.wrap(out, text, line);
+        self.wrap(out, text, seen, line);
     }
 
     /// Texts of watched fields without their escapes, as far as they have any.
@@ -541,12 +542,12 @@ impl Shaper {
     }
 
     /// A line that is no object: its text, and of it the time and level that it begins with.
-    fn wrap(&self, out: &mut Vec<u8>, text: &[u8], line: &Line<'_>) {
+    fn wrap(&self, out: &mut Vec<u8>, text: &[u8], seen: Option<&Marks>, line: &Line<'_>) {
         let head = plain::head(text, self.form.zone.as_ref(), line.read_at);
         out.extend_from_slice(b"{\"@timestamp\":\"");
         time::write(out, head.millis.unwrap_or(line.read_at));
         out.extend_from_slice(b"\",\"message\":\"");
-        json::escape_into(out, text);
+        json::escape_with(seen, out, text);
         out.push(b'"');
         if let Some(level) = head.level {
             out.extend_from_slice(b",\"log.level\":\"");

@@ -314,6 +314,20 @@ fn escape(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
+/// Appends `text` as the content of a JSON string, with what was seen of it already, if that is enough.
+pub fn escape_with(marks: Option<&Marks>, out: &mut Vec<u8>, text: &[u8]) {
+    let Some(marks) = marks.filter(|marks| marks.is_simple()) else {
+        return escape_into(out, text);
+    };
+    let mut copied = 0;
+    for quote in marks.quotes(0) {
+        out.extend_from_slice(&text[copied..quote]);
+        out.push(b'\\');
+        copied = quote;
+    }
+    out.extend_from_slice(&text[copied..]);
+}
+
 /// Appends `text` as the content of a JSON string, without quotes.
 pub fn escape_into(out: &mut Vec<u8>, text: &[u8]) {
     let mut copied = 0;
@@ -491,6 +505,10 @@ mod tests {
             let mut out = vec![b'"'];
             escape_into(&mut out, text.as_bytes());
             out.push(b'"');
+            let (mut marks, mut by_marks) = (Marks::default(), vec![b'"']);
+            escape_with(marks.look(text.as_bytes()), &mut by_marks, text.as_bytes());
+            by_marks.push(b'"');
+            prop_assert_eq!(&by_marks, &out);
             prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
         }
     }

@@ -57,8 +57,18 @@ pub fn text(text: &[u8]) -> Option<Time> {
         })
     };
     let is = |at: usize, byte: u8| text.get(at) == Some(&byte);
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    if !is(4, b'-') || !is(7, b'-') || !(1..=12).contains(&month) {
+    // The part that all have, without a branch for each digit.
+    let head = text.first_chunk::<19>()?;
+    let mut digits = true;
+    let mut two = |at: usize| {
+        let (tens, ones) = (head[at].wrapping_sub(b'0'), head[at + 1].wrapping_sub(b'0'));
+        digits &= tens < 10 && ones < 10;
+        i64::from(tens) * 10 + i64::from(ones)
+    };
+    let (year, month, day) = (two(0) * 100 + two(2), two(5), two(8));
+    let (hour, minute, second) = (two(11), two(14), two(17));
+    let divided = head[4] == b'-' && head[7] == b'-' && head[13] == b':' && head[16] == b':';
+    if !digits || !divided || !(1..=12).contains(&month) {
         return None;
     }
     if !(1..=days_in(year, month)).contains(&day) {
@@ -68,8 +78,7 @@ pub fn text(text: &[u8]) -> Option<Time> {
     if !strict && !is(10, b' ') && !is(10, b't') {
         return None;
     }
-    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    if !is(13, b':') || !is(16, b':') || hour > 23 || minute > 59 || second > 60 {
+    if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     strict &= second < 60; // a leap second is none to Elasticsearch
@@ -182,19 +191,22 @@ pub fn write(out: &mut Vec<u8>, millis: i64) {
     let day = of_year - (153 * index + 2) / 5 + 1;
     let month = if index < 10 { index + 3 } else { index - 9 };
     let year = year + era * 400 + i64::from(month <= 2);
-    let mut digits = |value: i64, width: u32, after: u8| {
-        for place in (0..width).rev() {
-            out.push(b'0' + ((value / 10_i64.pow(place)) % 10) as u8);
-        }
-        out.push(after);
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let mut two = |at: usize, value: i64| {
+        text[at] = b'0' + (value / 10 % 10) as u8;
+        text[at + 1] = b'0' + (value % 10) as u8;
     };
-    digits(year, 4, b'-');
-    digits(month, 2, b'-');
-    digits(day, 2, b'T');
-    digits(rest / 3_600_000, 2, b':');
-    digits(rest / 60_000 % 60, 2, b':');
-    digits(rest / 1000 % 60, 2, b'.');
-    digits(rest % 1000, 3, b'Z');
+    let year = year.rem_euclid(10_000);
+    two(0, year / 100);
+    two(2, year % 100);
+    two(5, month);
+    two(8, day);
+    two(11, rest / 3_600_000);
+    two(14, rest / 60_000 % 60);
+    two(17, rest / 1000 % 60);
+    two(20, rest % 1000 / 10);
+    text[22] = b'0' + (rest % 10) as u8;
+    out.extend_from_slice(&text);
 }
 
 #[cfg(test)]
