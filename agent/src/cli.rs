@@ -93,6 +93,19 @@ pub enum Command {
         Exit codes: 0 done, 2 some were refused again, 1 operational error, 64 usage, 65 bad \
         configuration\nor document")]
     DeadLetters(DeadLettersArgs),
+    /// Takes over how far another shipper is in its files, so that nothing is sent again.
+    #[command(after_help = "Examples:\n  \
+        kai-agent import filebeat /var/lib/filebeat/registry/filebeat --dry-run\n  \
+        kai-agent import filebeat /var/lib/filebeat\n\n\
+        Stop Filebeat and the agent first. Each file's outcome is told: taken; left, where there is \
+        nothing to take\nor the agent has a place of its own; refused, where the registry and the \
+        file do not agree.\n\n\
+        Exit codes: 0 done, 2 some were refused, 1 operational error, 64 usage, 65 bad \
+        configuration\nor registry")]
+    Import {
+        #[command(subcommand)]
+        from: ImportFrom,
+    },
     /// Runs one configured probe now and tells step by step what happened: 0 success, 1 failure.
     #[command(after_help = "Example:\n  kai-agent probe booking-page --config agent.yaml")]
     Probe {
@@ -116,6 +129,34 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ImportFrom {
+    /// Filebeat 7.9 to 9, inputs log, container and filestream.
+    Filebeat(FilebeatArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct FilebeatArgs {
+    /// Its registry: the folder with meta.json and log.json, or path.data above it.
+    #[arg(value_name = "REGISTRY_DIR")]
+    pub registry: PathBuf,
+    /// Only say what would be taken.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The configuration file.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "KAI_AGENT_CONFIG",
+        hide_env_values = true,
+        default_value = "/etc/kai-agent/agent.yaml"
+    )]
+    pub config: PathBuf,
+    /// As text for a person or as JSON for a script.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
 }
 
 #[derive(Debug, Args)]

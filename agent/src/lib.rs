@@ -16,6 +16,7 @@ pub mod drills;
 pub mod durable;
 pub mod exposition;
 pub mod facts;
+pub mod filebeat;
 pub mod fuzz;
 pub mod gate;
 pub mod http;

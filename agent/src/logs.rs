@@ -24,6 +24,7 @@ pub mod feed;
 pub mod id;
 pub mod intake;
 pub mod join;
+pub mod journal;
 pub mod ledger;
 pub mod letters;
 pub mod places;

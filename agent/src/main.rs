@@ -8,9 +8,9 @@ use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use kai_agent::app::{self, RunError};
-use kai_agent::cli::{Cli, Command, GateCommand, Output};
+use kai_agent::cli::{Cli, Command, GateCommand, ImportFrom, Output};
 use kai_agent::security::baseline::command as baseline;
-use kai_agent::{check, command, dead_letters, gate, logging, probes};
+use kai_agent::{check, command, dead_letters, filebeat, gate, logging, probes};
 use kai_contract::exit;
 
 fn main() -> ExitCode {
@@ -37,6 +37,9 @@ fn main() -> ExitCode {
         }),
         Command::Baseline(args) => finish(baseline::run(&args)),
         Command::DeadLetters(args) => finish(dead_letters::run(&args)),
+        Command::Import {
+            from: ImportFrom::Filebeat(args),
+        } => finish(filebeat::run(&args)),
         Command::Probe {
             name,
             config,

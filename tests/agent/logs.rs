@@ -3,9 +3,12 @@
 mod elastic;
 pub mod fake;
 mod faults;
+mod filebeat;
 mod files;
 mod intake;
+mod journald;
 mod letters;
+mod many;
 mod promise;
 mod proxy;
 mod rotation;

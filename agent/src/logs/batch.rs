@@ -33,6 +33,9 @@ pub struct Run {
     pub source: Arc<str>,
     /// Lines below may have been sent before the agent's last start.
     pub suspect_below: u64,
+    /// Its ids tell of what its lines are, not of where they stand: one that is there already is the
+    /// same line, whoever sent it.
+    pub by_content: bool,
     /// The oldest write index that its lines may have reached; with the number of the observation,
     /// 0 for one from before the agent's start.
     pub since: Option<Since>,
@@ -290,6 +293,7 @@ mod tests {
             segment: 0,
             source: "s".into(),
             suspect_below: 2,
+            by_content: false,
             since: None,
             written: (0, 0),
         });

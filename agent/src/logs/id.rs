@@ -8,6 +8,8 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use sha2::Digest as _;
+
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// Characters of an epoch: 72 bits, of which 32 are the time.
@@ -32,6 +34,22 @@ impl Epoch {
         Self::from_bits(
             (u128::from(seconds as u32) << 40) | u128::from(rand::random::<u64>() >> 24),
         )
+    }
+
+    /// One that is always the same for the same bytes, of something that is numbered by itself.
+    pub fn of(bytes: &[u8]) -> Self {
+        let digest = sha2::Sha256::digest(bytes);
+        let mut bits = [0; 16];
+        bits[7..].copy_from_slice(&digest[..9]);
+        Self::from_bits(u128::from_be_bytes(bits))
+    }
+
+    /// Its last 60 bits.
+    pub fn number(self) -> u64 {
+        self.0[2..].iter().fold(0, |number, byte| {
+            let digit = ALPHABET.iter().position(|known| known == byte);
+            (number << 6) | digit.unwrap_or_default() as u64
+        })
     }
 
     fn from_bits(bits: u128) -> Self {
@@ -95,6 +113,9 @@ mod tests {
         let (a, b) = (Epoch::new(), Epoch::new());
         assert_ne!(a, b);
         assert_eq!(Epoch::parse(&a.to_string()), Some(a));
+        assert_eq!(Epoch::of(b"x"), Epoch::of(b"x"));
+        assert_ne!(Epoch::of(b"x"), Epoch::of(b"y"));
+        assert_ne!(Epoch::of(b"x").number(), Epoch::of(b"y").number());
         assert_eq!(Epoch::parse("short"), None);
         assert_eq!(Epoch::parse("AAAAAAAAAAA!"), None);
     }

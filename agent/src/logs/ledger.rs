@@ -48,6 +48,7 @@ struct Source {
     redacted: BTreeMap<&'static str, u64>,
     lost: BTreeMap<&'static str, u64>,
     unreadable: u64,
+    journal: BTreeMap<&'static str, u64>,
     latency: Histogram,
 }
 
@@ -182,6 +183,13 @@ impl Ledger {
         let mut inner = self.lock();
         let entry = inner.sources.entry(Arc::clone(source)).or_default();
         *entry.lost.entry(reason).or_default() += bytes;
+    }
+
+    /// Something happened to a journal that is followed.
+    pub fn journal(&self, source: &Arc<str>, event: &'static str) {
+        let mut inner = self.lock();
+        let entry = inner.sources.entry(Arc::clone(source)).or_default();
+        *entry.journal.entry(event).or_default() += 1;
     }
 
     pub fn unreadable(&self, source: &Arc<str>, files: u64) {
@@ -344,6 +352,18 @@ impl Inner {
             for (kind, findings) in &source.redacted {
                 let labels = [("kind", kind.as_bytes()), ("source", name.as_bytes())];
                 family.sample(&labels, *findings as f64);
+            }
+        }
+        drop(family);
+        let mut family = page.family(
+            "kai_agent_log_journal_events_total",
+            "What happened to journals that are followed: restarts of journalctl, cursors lost.",
+            Counter,
+        );
+        for (name, source) in &self.sources {
+            for (event, count) in &source.journal {
+                let labels = [("event", event.as_bytes()), ("source", name.as_bytes())];
+                family.sample(&labels, *count as f64);
             }
         }
         drop(family);

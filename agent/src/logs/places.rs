@@ -64,12 +64,15 @@ pub struct Resumed {
     pub offset: u64,
     pub suspect_below: u64,
     pub since: Since,
+    /// Of a journal.
+    pub cursor: Option<String>,
 }
 
 #[derive(Debug)]
 struct Segment {
     end: u64,
     tail: Print,
+    cursor: Option<String>,
     pending: usize,
     since: Option<Since>,
     read_at: Instant,
@@ -108,6 +111,9 @@ impl Tracked {
         {
             self.place.acked = front.end;
             self.place.tail = front.tail.clone();
+            if front.cursor.is_some() {
+                self.place.cursor.clone_from(&front.cursor);
+            }
             self.segments.pop_front();
             self.first += 1;
         }
@@ -163,6 +169,7 @@ impl Inner {
                 observation: 0,
                 index: place.since.as_str().into(),
             },
+            cursor: place.cursor.clone(),
         };
         self.files.insert(
             file,
@@ -392,6 +399,7 @@ impl Places {
                 size: start.size,
                 seen: unix_now(),
                 modified: 0,
+                cursor: None,
             },
             epoch,
             stream: start.stream,
@@ -525,6 +533,40 @@ impl Places {
         pending: usize,
         since: Option<Since>,
     ) -> u64 {
+        self.hand_out(file, end, tail, None, pending, since)
+    }
+
+    /// The same of a journal: entries up to the `end`th, the last of which is at the cursor.
+    pub fn begin_at(
+        &self,
+        file: FileId,
+        end: u64,
+        cursor: String,
+        pending: usize,
+        since: Option<Since>,
+    ) -> u64 {
+        self.hand_out(file, end, Print::default(), Some(cursor), pending, since)
+    }
+
+    /// A journal begins after this cursor.
+    pub fn at(&self, file: FileId, cursor: Option<String>) {
+        let mut inner = self.lock();
+        if let Some(tracked) = inner.files.get_mut(&file) {
+            tracked.place.cursor = cursor;
+            tracked.durable = None;
+            self.ask(inner);
+        }
+    }
+
+    fn hand_out(
+        &self,
+        file: FileId,
+        end: u64,
+        tail: Print,
+        cursor: Option<String>,
+        pending: usize,
+        since: Option<Since>,
+    ) -> u64 {
         let mut inner = self.lock();
         inner.dirty = true;
         let Some(tracked) = inner.files.get_mut(&file) else {
@@ -535,6 +577,7 @@ impl Places {
         tracked.segments.push_back(Segment {
             end,
             tail,
+            cursor,
             pending,
             since,
             read_at: Instant::now(),

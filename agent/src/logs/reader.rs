@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::batch::{Batch, Pool, Run};
 use super::id::Epoch;
+use super::journal::{self, Journal};
 use super::ledger::{Ledger, ReadCount};
 use super::places::{Place, Places, Start};
 use super::source::Source;
@@ -63,6 +64,7 @@ pub struct Reader {
     pub stop: Arc<AtomicBool>,
     pub max_line: usize,
     pub figures: Arc<Figures>,
+    journals: Vec<Journal>,
     files: Files,
 }
 
@@ -111,7 +113,12 @@ impl Reader {
         figures: Arc<Figures>,
         carried: Vec<Carried>,
     ) -> Self {
+        let journals = sources.iter().enumerate().filter_map(|(number, source)| {
+            let journald = source.journald.as_ref()?;
+            Some(Journal::new(number, journald, source.from_end, max_line))
+        });
         Self {
+            journals: journals.collect(),
             sources,
             places,
             ledger,
@@ -142,7 +149,10 @@ impl Reader {
                 self.discover(&mut hints, discovered.is_none());
                 (discovered, hinted) = (Some(Instant::now()), false);
             }
-            let (busy, blocked) = self.round(|_| true);
+            let (mut busy, mut blocked) = self.round(|_| true);
+            let (more, waits) = self.read_journals();
+            busy |= more;
+            blocked |= waits;
             if blocked && !busy {
                 self.seal(|_| true); // perhaps it is we who have all the batches
             } else {
@@ -175,10 +185,11 @@ impl Reader {
     /// Looks at each of the files that are wanted; whether there is more in one at once, and
     /// whether one waits for a batch.
     fn round(&mut self, wanted: impl Fn(&Tail) -> bool) -> (bool, bool) {
-        let (mut busy, mut blocked) = (false, false);
+        let (mut busy, mut waits, mut kept) = (false, None, 0);
         let mut tails = std::mem::take(&mut self.files.tails);
         tails.retain_mut(|tail| {
             if !wanted(tail) {
+                kept += 1;
                 return true;
             }
             let served = self.serve(tail).unwrap_or_else(|error| {
@@ -186,12 +197,62 @@ impl Reader {
                 Served::Idle
             });
             busy |= served == Served::Busy;
-            blocked |= served == Served::Blocked;
-            served != Served::Over
+            if served == Served::Blocked {
+                waits.get_or_insert(kept);
+            }
+            let over = served == Served::Over;
+            kept += usize::from(!over);
+            !over
         });
+        // The next free batch is for the file that has waited for it, not for the first one again.
+        tails.rotate_left(waits.unwrap_or_default());
         self.files.tails = tails;
         busy |= self.rescue();
+        (busy, waits.is_some())
+    }
+
+    /// The same of journals.
+    fn read_journals(&mut self) -> (bool, bool) {
+        let (mut busy, mut blocked) = (false, false);
+        let mut journals = std::mem::take(&mut self.journals);
+        for journal in &mut journals {
+            let source = &mut self.sources[journal.source];
+            let stream = source.stream;
+            let mut lane = journal::Lane {
+                source,
+                places: &self.places,
+                ledger: &self.ledger,
+                figures: &self.figures,
+                max_line: self.max_line,
+                batch_bytes: self.pool.batch_bytes,
+            };
+            if !journal.is_ready(&lane) {
+                continue;
+            }
+            let batch = self.files.open[stream]
+                .take()
+                .or_else(|| self.pool.take(stream));
+            let Some(mut batch) = batch else {
+                blocked = true;
+                continue;
+            };
+            journal.take(&mut lane, &mut batch);
+            busy = true;
+            self.keep(stream, batch);
+        }
+        self.journals = journals;
         (busy, blocked)
+    }
+
+    /// Hands a batch on if it is full, and keeps it open if not.
+    fn keep(&mut self, stream: usize, batch: Batch) {
+        if batch.body.len() >= self.pool.batch_bytes {
+            hand_on(&self.out, &self.pool, batch);
+        } else if batch.items.is_empty() {
+            self.pool.give(batch);
+        } else {
+            self.files.open[stream] = Some(batch);
+        }
     }
 
     /// Hands on batches that have something in them.
@@ -269,7 +330,8 @@ impl Reader {
                 }
             }
             self.ledger.unreadable(&name, unreadable);
-            if new_source {
+            // A journal says itself where it begins.
+            if new_source && self.sources[number].journald.is_none() {
                 self.places.add_source(&name);
             }
         }
@@ -327,7 +389,12 @@ impl Reader {
     // ---- one file
 
     fn serve(&mut self, tail: &mut Tail) -> io::Result<Served> {
+        let now = SystemTime::now();
         let look = tail.look()?;
+        tail.unchanged &= (look.size, look.modified) == (tail.size, tail.modified);
+        if tail.unchanged {
+            tail.sure = now;
+        }
         if look.size != tail.size {
             tail.grew = Instant::now();
         }
@@ -399,13 +466,7 @@ impl Reader {
             event: last_line || paused,
         };
         let took = self.read(tail, epoch, &mut batch, last);
-        if batch.body.len() >= self.pool.batch_bytes {
-            hand_on(&self.out, &self.pool, batch);
-        } else if batch.items.is_empty() {
-            self.pool.give(batch);
-        } else {
-            self.files.open[stream] = Some(batch);
-        }
+        self.keep(stream, batch);
         if took? {
             Ok(Served::Busy)
         } else {
@@ -467,8 +528,12 @@ impl Reader {
         let mut want = READ;
         let result = loop {
             buffer.resize(want + 64, 0);
+            let now = SystemTime::now();
             let (start, end) = match tail.read(&mut buffer) {
-                Ok(Some(part)) => part,
+                Ok(Some(part)) => {
+                    (tail.sure, tail.unchanged) = (now, true);
+                    part
+                }
                 Ok(None) => {
                     self.truncated(tail);
                     break Ok(true);
@@ -579,6 +644,7 @@ impl Reader {
                         segment,
                         source: Arc::clone(&source.name),
                         suspect_below: tail.suspect_below,
+                        by_content: false,
                         since,
                         written: tail.modified,
                     });

@@ -356,7 +356,7 @@ impl Sender {
         for (index, outcome) in outcomes.iter().enumerate() {
             match outcome {
                 Created => {}
-                Exists if batch.suspect(index) => {
+                Exists if batch.suspect(index) || batch.run_of(index).by_content => {
                     self.ledger.duplicates(&batch.run_of(index).source, 1);
                 }
                 Exists => {

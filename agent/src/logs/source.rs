@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use kai_contract::agent_config::{
-    LogContainer, LogSource, LogStart, Logs, Multiline, Privacy, Problem, TraceLanguage,
+    Journald, LogContainer, LogFormat, LogSource, LogStart, Logs, Multiline, Privacy, Problem,
+    TraceLanguage,
 };
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::document::{Form, Shaper};
 use super::join::traces::Language;
 use super::join::{self, Joiner, Rule, Wrapper};
+use super::journal::fields::Message;
 use super::reader::Globs;
 use crate::business::rules::RuleSet;
 use crate::privacy::{self, Redactor};
@@ -29,6 +31,10 @@ pub struct Source {
     pub shaper: Shaper,
     /// What its lines are counted by.
     pub rules: Option<Arc<RuleSet>>,
+    /// In place of files.
+    pub journald: Option<Journald>,
+    /// How the messages of a journal are read.
+    pub message: Message,
     /// Only where events can have several lines.
     pub joiner: Option<Joiner>,
     /// How long a file is quiet before its last event is taken as whole.
@@ -51,8 +57,17 @@ impl Source {
                 .entry("host.name".to_owned())
                 .or_insert_with(|| host.to_owned());
         }
-        let form = Form {
+        let message = Message {
             format: config.format,
+            pattern: config.pattern.as_deref().map(expression).transpose()?,
+            zone: config.time_zone.as_deref().map(zone).transpose()?,
+        };
+        let form = Form {
+            // A journal's entries are objects whatever their messages are.
+            format: match config.journald {
+                Some(_) => LogFormat::Json,
+                None => config.format,
+            },
             pattern: config.pattern.as_deref().map(expression).transpose()?,
             zone: config.time_zone.as_deref().map(zone).transpose()?,
             redactor,
@@ -71,6 +86,8 @@ impl Source {
             ),
             rules,
             pause: joiner.is_some().then_some(pause),
+            journald: config.journald.clone(),
+            message,
             joiner,
             from_end: config.start == LogStart::End,
         })

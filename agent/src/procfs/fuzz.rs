@@ -123,6 +123,30 @@ pub const ENTRIES: &[Entry] = &[
     ("kstat pool", |text| {
         drop(kstat::pool_io(text, |_, _| ()));
     }),
+    ("journal export", |text| {
+        let mut export = crate::logs::journal::export::Export::new(100);
+        let message = crate::logs::journal::fields::Message {
+            format: kai_contract::agent_config::LogFormat::Auto,
+            pattern: None,
+            zone: None,
+        };
+        let _ = export.push(text, |entry| {
+            crate::logs::journal::fields::compose(entry, &message, &mut Vec::new());
+            true
+        });
+    }),
+    ("filebeat registry", |text| {
+        let middle = text.len() / 2;
+        drop(crate::filebeat::registry::read(
+            Some((1, &text[..middle])),
+            &text[middle..],
+        ));
+        drop(crate::filebeat::registry::read(None, text));
+    }),
+    ("container lines", |text| {
+        use crate::logs::parse::container;
+        drop((container::cri(text), container::docker(text)));
+    }),
     ("loadavg", |text| {
         drop(loadavg::parse(text));
     }),

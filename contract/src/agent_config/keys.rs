@@ -165,6 +165,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "paths",
             "syslog",
             "otlp",
+            "journald",
             "exclude",
             "format",
             "pattern",
@@ -175,6 +176,10 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "fields",
             "start",
         ],
+    ),
+    (
+        "logs.sources.*.journald",
+        &["units", "matches", "directory", "journalctl"],
     ),
     (
         "logs.sources.*.multiline",
@@ -446,10 +451,10 @@ mod tests {
     use super::*;
     use crate::agent_config::{
         AgentConfig, Business, BusinessFigure, BusinessRule, COLLECTORS, Elasticsearch, Gate,
-        GateServer, GateService, HttpAuth, LogContainer, LogFormat, LogSource, LogStart, Logs,
-        Multiline, OtlpLogs, OtlpMetrics, Privacy, Probe, Pseudonymise, Redact, RemoteEndpoint,
-        RemoteWrite, RuleSource, Security, Spool, Syslog, SyslogTls, TraceLanguage, Traces,
-        VERSION,
+        GateServer, GateService, HttpAuth, Journald, LogContainer, LogFormat, LogSource, LogStart,
+        Logs, Multiline, OtlpLogs, OtlpMetrics, Privacy, Probe, Pseudonymise, Redact,
+        RemoteEndpoint, RemoteWrite, RuleSource, Security, Spool, Syslog, SyslogTls, TraceLanguage,
+        Traces, VERSION,
     };
 
     #[test]
@@ -605,6 +610,12 @@ mod tests {
                             ..Syslog::default()
                         }),
                         otlp: Some(OtlpLogs::default()),
+                        journald: Some(Journald {
+                            units: vec!["a.service".into()],
+                            matches: vec!["A=1".into()],
+                            directory: Some("/j".into()),
+                            journalctl: Some("/bin/journalctl".into()),
+                        }),
                         exclude: vec!["/l/x.log".into()],
                         format: LogFormat::Pattern,
                         pattern: Some("(?<a>.)".into()),
@@ -741,6 +752,7 @@ mod tests {
             &["discovery", "pods"],
             &["logs"],
             &["logs", "sources", "booking"],
+            &["logs", "sources", "booking", "journald"],
             &["logs", "sources", "booking", "multiline"],
             &["logs", "sources", "booking", "syslog"],
             &["logs", "sources", "booking", "syslog", "tls"],

@@ -35,13 +35,16 @@ pub struct Logs {
     pub spool: Option<super::Spool>,
 }
 
-/// Files of one service, or what comes over the network.
+/// Files of one service, the journal, or what comes over the network.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogSource {
     /// Absolute globs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
+    /// In place of `paths`: systemd's journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journald: Option<Journald>,
     /// In place of `paths`: messages from the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub syslog: Option<super::Syslog>,
@@ -79,6 +82,24 @@ impl LogSource {
     pub fn is_network(&self) -> bool {
         self.syslog.is_some() || self.otlp.is_some()
     }
+}
+
+/// Entries of systemd's journal; `journalctl` reads it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Journald {
+    /// Of these units only, as `journalctl --unit` takes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<String>,
+    /// `FIELD=value`; several of one field mean any of them, of several fields all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<String>,
+    /// Folder with journal files; the machine's own journal when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
+    /// The program; looked for in /usr/bin and /bin when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journalctl: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -32,7 +32,7 @@ const FACILITIES: [&str; 24] = [
     "local7",
 ];
 /// By severity, in the spelling of `log.level`.
-const LEVELS: [&str; 8] = [
+pub const LEVELS: [&str; 8] = [
     "emergency",
     "alert",
     "critical",

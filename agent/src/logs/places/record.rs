@@ -74,6 +74,9 @@ pub struct Place {
     /// Unix time in seconds of its last change, as last seen.
     #[serde(default)]
     pub modified: i64,
+    /// Of a journal: the cursor of the entry before `acked`, which counts entries then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 impl Place {
@@ -160,6 +163,7 @@ mod tests {
             size: n[4],
             seen: n[5],
             modified: n[6] as i64,
+            cursor: n[5].is_multiple_of(2).then(|| "s=1".into()),
         })
     }
 

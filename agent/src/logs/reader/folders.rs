@@ -58,6 +58,14 @@ impl Globs {
         !names::is_compressed(&name.to_string_lossy()) && !self.is_excluded(path)
     }
 
+    /// Whether a file would be read if it were at this path.
+    pub fn would_match(&self, path: &Path) -> bool {
+        self.is_wanted(path)
+            && self.paths.iter().any(|pattern| {
+                Pattern::new(pattern).is_ok_and(|known| known.matches_path_with(path, OPTIONS))
+            })
+    }
+
     /// Whether the configuration says that it is not to be read.
     pub fn is_excluded(&self, path: &Path) -> bool {
         self.exclude
@@ -191,6 +199,10 @@ mod tests {
             names(&globs(folder, &["**/*.log"], &[])),
             ["a.log", "b.log", "deep/c.log"]
         );
+        let found = globs(folder, &["*.log"], &["b*"]);
+        assert!(found.would_match(&folder.join("new.log")));
+        assert!(!found.would_match(&folder.join("b.log")));
+        assert!(!found.would_match(&folder.join("new.log.gz")));
         let roots: Vec<_> = globs(folder, &["*/x/*.log", "a.log"], &[])
             .roots()
             .collect();

@@ -48,7 +48,7 @@ pub fn carried(tails: Vec<Tail>) -> Vec<Carried> {
 }
 
 /// Where a file was, and is no more.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Left {
     source: usize,
     path: PathBuf,
@@ -74,6 +74,7 @@ pub struct Rescue {
     member: Vec<u8>,
     content: Content,
     modified: i64,
+    looked: SystemTime,
     unread: u64,
     suspect_below: u64,
     since: Option<Since>,
@@ -90,6 +91,7 @@ impl Rescue {
             member: tail.member.clone(),
             content: tail.content(),
             modified: tail.modified.0,
+            looked: tail.sure,
             unread: tail.size.saturating_sub(tail.offset),
             suspect_below: tail.suspect_below,
             since: tail.since.clone(),
@@ -255,7 +257,9 @@ impl Reader {
     pub(super) fn rescue(&mut self) -> bool {
         let rescues = std::mem::take(&mut self.files.rescues);
         let any = !rescues.is_empty();
+        let mut left = Vec::new();
         for rescue in rescues {
+            left.push((rescue.left.clone(), rescue.looked));
             let found =
                 self.find_content(&rescue.left, rescue.key, &rescue.content, rescue.modified);
             let went_on = found.map(|mut tail| {
@@ -288,6 +292,10 @@ impl Reader {
             tail.held = None;
             self.places.moved(rescue.id, tail.key, &tail.path);
             self.files.tails.push(tail);
+        }
+        // It may have been copied and truncated more than once since.
+        for (left, looked) in left {
+            self.find_missed(&left, looked);
         }
         any
     }
@@ -437,6 +445,9 @@ impl Reader {
                 file = %tail.path.display(),
                 "a log file was made and rotated away while nobody looked; it is read"
             );
+            let mut tail = tail;
+            // Or it is a copy that is just being made.
+            tail.held = self.may_be_a_copy(&tail).then(Instant::now);
             self.files.tails.push(tail);
         }
     }

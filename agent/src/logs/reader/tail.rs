@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use rustix::fs::OFlags;
 
@@ -56,6 +56,9 @@ pub struct Tail {
     pub counted: Option<FileKey>,
     /// Last change of its content, as last seen.
     pub modified: (i64, i64),
+    /// When it certainly was what it had been; and whether it has not changed since.
+    pub sure: SystemTime,
+    pub unchanged: bool,
     pub grew: Instant,
     /// Its path leads elsewhere since then.
     pub gone: Option<Instant>,
@@ -130,6 +133,8 @@ impl Tail {
             since: None,
             counted: None,
             modified: (metadata.mtime(), metadata.mtime_nsec()),
+            sure: SystemTime::now(),
+            unchanged: true,
             grew: Instant::now(),
             gone: None,
             held: None,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Problem, without_userinfo};
 use crate::agent_config::{
-    AgentConfig, Elasticsearch, HttpAuth, LogFormat, LogSource, Logs, RuleSource,
+    AgentConfig, Elasticsearch, HttpAuth, Journald, LogFormat, LogSource, Logs, RuleSource,
 };
 
 mod intake;
@@ -74,12 +74,15 @@ fn check_source(name: &str, source: &LogSource, found: &mut Vec<Problem>) {
     if name.is_empty() {
         found.push(Problem::new("logs.sources", "a source has an empty name"));
     }
-    if source.paths.is_empty() && !source.is_network() {
+    if source.paths.is_empty() && source.journald.is_none() && !source.is_network() {
         found.push(Problem::new(
             at("paths"),
-            "nothing to read; give at least one path such as /var/log/booking/*.log, or syslog or \
-             otlp in its place",
+            "nothing to read; give at least one path such as /var/log/booking/*.log, or journald, \
+             syslog or otlp in its place",
         ));
+    }
+    if let Some(journal) = &source.journald {
+        journald(name, source, journal, found);
     }
     for (key, globs) in [("paths", &source.paths), ("exclude", &source.exclude)] {
         for (index, glob) in globs.iter().enumerate() {
@@ -113,6 +116,52 @@ fn check_source(name: &str, source: &LogSource, found: &mut Vec<Problem>) {
                 at(&format!("fields.{field}")),
                 format!("\"{field}\" is no field name; write one like service.name"),
             ));
+        }
+    }
+}
+
+fn journald(name: &str, source: &LogSource, journal: &Journald, found: &mut Vec<Problem>) {
+    let at = |key: &str| format!("logs.sources.{name}.{key}");
+    for (key, given) in [
+        ("paths", !source.paths.is_empty()),
+        ("exclude", !source.exclude.is_empty()),
+        ("container", source.container.is_some()),
+        ("multiline", source.multiline.is_some()),
+    ] {
+        if given {
+            found.push(Problem::new(
+                at(key),
+                format!("{key} is for files; with journald it means nothing: leave it out"),
+            ));
+        }
+    }
+    for (index, unit) in journal.units.iter().enumerate() {
+        let odd = |c: char| c.is_whitespace() || c.is_control() || c == '/';
+        if unit.is_empty() || unit.contains(odd) {
+            found.push(Problem::new(
+                at(&format!("journald.units.{index}")),
+                format!("\"{unit}\" is no unit; write one like nginx.service"),
+            ));
+        }
+    }
+    for (index, text) in journal.matches.iter().enumerate() {
+        let named = text.split_once('=').is_some_and(|(field, _)| {
+            let known = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+            !field.is_empty() && field.len() <= 64 && field.chars().all(known)
+        });
+        if !named || text.contains('\0') {
+            found.push(Problem::new(
+                at(&format!("journald.matches.{index}")),
+                format!("\"{text}\" is no match; write one like _TRANSPORT=kernel"),
+            ));
+        }
+    }
+    for (key, path) in [
+        ("journald.directory", &journal.directory),
+        ("journald.journalctl", &journal.journalctl),
+    ] {
+        if let Some(path) = path {
+            absolute(&at(key), path, found);
         }
     }
 }
@@ -300,6 +349,31 @@ mod tests {
                  logs-kai.a-local}}\n"
             ),
             Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_journal_is_named() {
+        assert_eq!(
+            paths_of(
+                "version: 2\nlisten: 127.0.0.1:0\nstate: /s\nlogs:\n  elasticsearch: {endpoints: \
+                 ['http://h:9200']}\n  sources: {a: {journald: {units: [a.service], matches: \
+                 ['A_1=x=y']}, dataStream: logs-kai.a-local}, b: {journald: {units: ['', 'a b'], \
+                 matches: [a=b, X], directory: j, journalctl: j}, paths: ['/l'], container: cri, \
+                 multiline: {begins: x}, exclude: ['/x'], dataStream: logs-kai.b-local}}\n"
+            ),
+            [
+                "logs.sources.b.paths",
+                "logs.sources.b.exclude",
+                "logs.sources.b.container",
+                "logs.sources.b.multiline",
+                "logs.sources.b.journald.units.0",
+                "logs.sources.b.journald.units.1",
+                "logs.sources.b.journald.matches.0",
+                "logs.sources.b.journald.matches.1",
+                "logs.sources.b.journald.directory",
+                "logs.sources.b.journald.journalctl",
+            ]
         );
     }
 
