@@ -9,6 +9,7 @@ mod intake;
 mod journald;
 mod letters;
 mod many;
+mod parts;
 mod promise;
 mod proxy;
 mod rotation;

@@ -217,6 +217,7 @@ impl Feeder {
                     segment,
                     source: Arc::clone(&one.queue.source),
                     suspect_below: one.suspect_below,
+                    by_content: false,
                     since,
                     written: (
                         written.div_euclid(1000),

@@ -111,6 +111,11 @@ impl Joiner {
         }
     }
 
+    /// Whether nothing is joined but the parts that a runtime made of a line.
+    pub fn joins_parts_alone(&self) -> bool {
+        self.wrapper.is_some() && matches!(self.rule, Rule::Lines)
+    }
+
     /// Tells the events in `data`, which begins at the beginning of a line, and returns how many of
     /// its bytes they are. `upto` is where the last whole line ends; with `flush` nothing more is
     /// waited for. An event is at most `largest` bytes.

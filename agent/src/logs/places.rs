@@ -641,6 +641,13 @@ impl Places {
         }
     }
 
+    /// Whether every line that was handed out has its outcome.
+    pub fn is_settled(&self, file: FileId) -> bool {
+        let inner = self.lock();
+        let tracked = inner.files.get(&file);
+        tracked.is_none_or(|tracked| tracked.segments.is_empty())
+    }
+
     /// Nothing more will be read from it.
     pub fn finish(&self, file: FileId) {
         let mut inner = self.lock();

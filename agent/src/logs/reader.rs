@@ -26,6 +26,7 @@ use crate::business::Figures;
 mod folders;
 pub mod names;
 mod past;
+mod stitch;
 mod tail;
 mod take;
 mod unpack;
@@ -34,7 +35,7 @@ pub use folders::Globs;
 use folders::Hints;
 pub use past::Carried;
 use past::{Rescue, Resting};
-use tail::{Key, Tail};
+use tail::{After, Key, Tail};
 use take::{Last, Taking};
 
 /// Files are looked at this often when nothing happens.
@@ -207,7 +208,7 @@ impl Reader {
         // The next free batch is for the file that has waited for it, not for the first one again.
         tails.rotate_left(waits.unwrap_or_default());
         self.files.tails = tails;
-        busy |= self.rescue();
+        busy |= self.rescue() | self.stitch();
         (busy, waits.is_some())
     }
 
@@ -350,6 +351,7 @@ impl Reader {
             }
         }
         self.judge_copies();
+        self.order_after_rotation();
         self.look_at_resting(!left.is_empty());
         self.files.looked = Some(now);
     }
@@ -409,7 +411,8 @@ impl Reader {
         tail.modified = look.modified;
         tail.size = look.size;
         if tail.id.is_none() {
-            if tail.size == 0 || tail.held.is_some() {
+            let waits = tail.held.is_some() || matches!(tail.after, After::Waits(..));
+            if tail.size == 0 || waits {
                 return Ok(closes(tail, look.deleted));
             }
             if tail.offset == 0 && tail.looks_compressed()? {

@@ -532,7 +532,7 @@ fn moved(place: &Place, source: usize, key: Key) -> Option<Tail> {
 }
 
 /// Whether a rotation of what was at one place could have made this file.
-fn is_rotation_of(left: &Left, path: &Path) -> bool {
+pub fn is_rotation_of(left: &Left, path: &Path) -> bool {
     let Some(name) = path.file_name() else {
         return false;
     };

@@ -66,7 +66,20 @@ pub struct Tail {
     pub held: Option<Instant>,
     /// Its content is compressed; it is not read.
     pub packed: bool,
+    /// Which file must be read to its end before this one is begun.
+    pub after: After,
+    /// So many of its first bytes were taken with that file's last line.
+    pub taken: Option<u64>,
     file: File,
+}
+
+/// What a file waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// It was not asked yet.
+    Unknown,
+    Nothing,
+    Waits(Key, Instant),
 }
 
 /// What is known of a content, by which it is found again in another file.
@@ -139,6 +152,8 @@ impl Tail {
             gone: None,
             held: None,
             packed: false,
+            after: After::Unknown,
+            taken: None,
             file,
         }))
     }
@@ -146,6 +161,14 @@ impl Tail {
     /// The open file itself.
     pub fn into_file(self) -> File {
         self.file
+    }
+
+    /// Bytes from `at` on, as far as the file goes.
+    pub fn bytes(&self, at: u64, most: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; most];
+        let count = self.fill(&mut bytes, at)?;
+        bytes.truncate(count);
+        Ok(bytes)
     }
 
     pub fn looks_compressed(&self) -> io::Result<bool> {

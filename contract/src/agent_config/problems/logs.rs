@@ -135,6 +135,12 @@ fn journald(name: &str, source: &LogSource, journal: &Journald, found: &mut Vec<
             ));
         }
     }
+    if source.is_network() {
+        found.push(Problem::new(
+            at("journald"),
+            "a source reads one thing: give the journal a source of its own",
+        ));
+    }
     for (index, unit) in journal.units.iter().enumerate() {
         let odd = |c: char| c.is_whitespace() || c.is_control() || c == '/';
         if unit.is_empty() || unit.contains(odd) {
