@@ -461,6 +461,7 @@ impl Places {
             size: standing.end,
             seen: unix_now(),
             modified: 0,
+            cursor: None,
         };
         let file = inner.next;
         inner.next += 1;
@@ -492,6 +493,7 @@ impl Places {
                 observation: 0,
                 index: since.as_str().into(),
             },
+            cursor: None,
         }
     }
 

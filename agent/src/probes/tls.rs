@@ -47,7 +47,7 @@ struct Root {
 impl Roots {
     fn new(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
         let read = |der: CertificateDer<'static>| {
-            let (subject, _) = certificate::raw_names(&der)?;
+            let (subject, _) = raw_names(&der)?;
             let told = certificate::parse(&der).ok()?;
             Some(Root {
                 der,
