@@ -181,9 +181,10 @@ fn device(
         let value = if file == "bucket_size" {
             // Of this one file, having none and being empty are the same.
             let text = files.whole(&path).map(trim).unwrap_or_default();
-            match text.is_empty() {
-                true => None,
-                false => Some(files.value(&path, "a number of bytes", bcachefs::human)?),
+            if text.is_empty() {
+                None
+            } else {
+                Some(files.value(&path, "a number of bytes", bcachefs::human)?)
             }
         } else {
             if_there(files.value(&path, "a number", text::number))?

@@ -10,7 +10,7 @@ use crate::fuzz::Entry;
 const LIMITS: Limits = Limits {
     series: 100,
     services: 10,
-    stale: Duration::from_secs(60),
+    stale: Duration::from_mins(1),
 };
 
 pub(crate) const ENTRIES: &[Entry] = &[("otlp metrics", |bytes| {

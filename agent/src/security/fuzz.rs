@@ -78,5 +78,5 @@ pub(crate) const ENTRIES: &[Entry] = &[
 
 fn messages(program: &str, message: &str) {
     let (_, message) = line::repeated(message);
-    drop(event::parse(program, message));
+    let _ = event::parse(program, message); // that it answers is all
 }
