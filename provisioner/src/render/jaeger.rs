@@ -115,8 +115,8 @@ fn storage(stack: &Stack, settings: &Jaeger, secrets: &mut Secrets) -> (&'static
         // Templates, first indices and rollover are this stack's: see `render/elasticsearch/jaeger`.
         "use_aliases": true,
         "create_mappings": false,
-        // How far back a trace is looked for when nobody says.
-        "max_span_age": super::duration(super::elasticsearch::trace_retention(stack)),
+        // How far back a trace is looked for when nobody says. Go has no unit for days.
+        "max_span_age": format!("{}s", super::elasticsearch::trace_retention(stack).as_secs()),
         "bulk_processing": { "flush_interval": "200ms" },
     });
     if let Some(major) = managed_major(stack) {

@@ -30,7 +30,9 @@ pub(in crate::render) fn needed() -> impl Iterator<Item = Address> {
 pub(super) fn objects(stack: &Stack, settings: &Elasticsearch, maker: &Maker) -> Vec<Resource> {
     let kept = lifecycle::of_traces(stack, settings);
     let policy = maker.named(POLICY);
-    let mut out = vec![maker.object(LIFECYCLE, POLICY, kept.policy(&patterns()), Vec::new())];
+    let mut body = kept.policy(&patterns());
+    body["streams"] = json!(false);
+    let mut out = vec![maker.object(LIFECYCLE, POLICY, body, Vec::new())];
     for (kind, pattern) in KINDS.iter().zip(patterns()) {
         let slug = format!("jaeger-{kind}");
         let (read, write) = (format!("{slug}-read"), format!("{slug}-write"));

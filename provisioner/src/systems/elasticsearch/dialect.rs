@@ -63,33 +63,31 @@ pub async fn probe(rest: &Rest) -> Result<Server, RestError> {
     let asked: &[(&str, &str)] = if server.product == OPENSEARCH {
         &[
             (ISM, "/_plugins/_ism/policies"),
-            (SM, "/_plugins/_sm/policies"),
             (DATA_STREAM_API, "/_data_stream"),
         ]
     } else {
-        &[
-            (ILM, "/_ilm/policy"),
-            (SLM, "/_slm/policy"),
-            (DATA_STREAM_API, "/_data_stream"),
-        ]
+        &[(ILM, "/_ilm/policy"), (DATA_STREAM_API, "/_data_stream")]
     };
     for (feature, place) in asked {
         if is_there(rest, place).await? {
             server.features.insert((*feature).to_owned());
         }
     }
-    if server.product == ELASTICSEARCH && knows_users(rest).await? {
-        server.features.insert(SECURITY.to_owned());
+    // Only some specs ask for these.
+    let keys = format!("{}?name={NOBODYS}", super::access::KEYS);
+    let optional = if server.product == OPENSEARCH {
+        vec![(SM, format!("/_plugins/_sm/policies/{NOBODYS}"))]
+    } else {
+        vec![(SLM, format!("/_slm/policy/{NOBODYS}")), (SECURITY, keys)]
+    };
+    for (feature, path) in optional {
+        let request = rest.request(reqwest::Method::GET, &path)?;
+        // Who may not look is refused by a server that has it.
+        if matches!(rest.send(request).await?.0, 200 | 403 | 404) {
+            server.features.insert(feature.to_owned());
+        }
     }
     Ok(server)
-}
-
-/// Who may not look at keys is refused by a server that has some.
-async fn knows_users(rest: &Rest) -> Result<bool, RestError> {
-    let path = format!("{}?name={NOBODYS}", super::access::KEYS);
-    let request = rest.request(reqwest::Method::GET, &path)?;
-    let (status, _) = rest.send(request).await?;
-    Ok(matches!(status, 200 | 403))
 }
 
 /// Product and version. The build without the module for `/` says them where its nodes are.

@@ -4,6 +4,7 @@
 //! ```text
 //! { retention, rollover, size, patterns, warm: { after, forceMerge, shrink, replicas, allocate } }
 //! ```
+//! and `streams: false` where the patterns are those of plain indices behind an alias.
 
 use serde_json::{Map, Value, json};
 
@@ -19,7 +20,11 @@ pub fn policy(body: &Value, server: &Server) -> Result<Value, String> {
         return Ok(ism(body));
     }
     let what = format!("{} {}", server.product, server.version);
-    Err(if server.has(STREAM_LIFECYCLE) {
+    Err(if body["streams"] == false {
+        format!(
+            "{what} has neither ILM nor ISM here, so nothing begins new indices and deletes old ones"
+        )
+    } else if server.has(STREAM_LIFECYCLE) {
         let warm = match body.get("warm") {
             Some(_) => ", without its warm phase",
             None => "",

@@ -1,15 +1,14 @@
 //! Daily snapshots: SLM of Elasticsearch and snapshot management of OpenSearch, from
 //! `{ repository, hour, minute, keep, patterns }`.
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::dialect::{SLM, SM};
 use crate::object::Server;
 use crate::systems::rest::{Rest, RestError};
 
-/// Pages of OpenSearch; nobody has more policies.
-const MOST: u32 = 1_000;
+/// OpenSearch gives twenty unless it is asked for more; nobody has a thousand.
+const PAGE: &str = "?size=1000";
 
 pub fn can(server: &Server) -> bool {
     server.has(SLM) || server.has(SM)
@@ -97,35 +96,33 @@ pub fn project(desired: &Value, actual: &Value) -> Value {
 
 /// Every policy, by name.
 pub async fn all(rest: &Rest, server: &Server) -> Result<Vec<(String, Value)>, RestError> {
-    let path = place(server);
-    if server.has(SLM) {
-        let reply = match rest.json(Method::GET, path, None).await {
-            // Who may not look at them has made none.
-            Err(error) if error.status() == Some(403) => return Ok(Vec::new()),
-            other => other?,
-        };
-        let found = reply.as_object().cloned().unwrap_or_default();
-        return Ok(found
-            .into_iter()
-            .map(|(id, one)| (id, one["policy"].clone()))
-            .collect());
-    }
-    if !server.has(SM) {
+    if !can(server) {
         return Ok(Vec::new());
     }
-    let reply = rest
-        .get(&format!("{path}?size={MOST}"))
-        .await?
-        .unwrap_or_default();
-    let found = reply["policies"].as_array().cloned().unwrap_or_default();
+    let path = format!(
+        "{}{}",
+        place(server),
+        if server.has(SM) { PAGE } else { "" }
+    );
+    let reply = match rest.get(&path).await {
+        // Who may not look at them has made none.
+        Err(error) if error.status() == Some(403) => return Ok(Vec::new()),
+        other => other?.unwrap_or_default(),
+    };
+    if server.has(SM) {
+        let found = reply["policies"].as_array().into_iter().flatten();
+        return Ok(found
+            .map(|one| {
+                let policy = one["sm_policy"].clone();
+                (
+                    policy["name"].as_str().unwrap_or_default().to_owned(),
+                    policy,
+                )
+            })
+            .collect());
+    }
+    let found = reply.as_object().into_iter().flatten();
     Ok(found
-        .into_iter()
-        .map(|one| {
-            let policy = one["sm_policy"].clone();
-            (
-                policy["name"].as_str().unwrap_or_default().to_owned(),
-                policy,
-            )
-        })
+        .map(|(id, one)| (id.clone(), one["policy"].clone()))
         .collect())
 }

@@ -235,6 +235,11 @@ fn a_server_without_policies_says_what_becomes_of_the_warm_phase() {
     let few_modules = server("elasticsearch", "9.5.3", &[STREAM_LIFECYCLE]);
     let why = fit(&object(LIFECYCLE, with_warm()), &few_modules).unwrap_err();
     assert!(why.contains("without its warm phase"), "{why}");
+    // A template's lifecycle is one of data streams, and Jaeger has none.
+    let mut of_spans = with_warm();
+    of_spans["streams"] = json!(false);
+    let why = fit(&object(LIFECYCLE, of_spans), &few_modules).unwrap_err();
+    assert!(why.contains("begins new indices"), "{why}");
 }
 
 fn snapshots() -> Value {
