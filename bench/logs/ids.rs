@@ -49,8 +49,6 @@ fn main() {
             if round > 0 {
                 figures.push((cpu, bytes));
             }
-            // What has no modules has no data streams to delete either; the folder goes with the run.
-            server.try_ask("DELETE", &format!("/_data_stream/{name}"), "");
         }
     }
     println!("| ids | server's CPU s per million documents, least/median/most | bytes a document, merged |");
@@ -63,7 +61,7 @@ fn main() {
 }
 
 fn template() -> String {
-    r#"{"index_patterns":["logs-kai.bench-*"],"data_stream":{},"priority":500,"template":{"settings":{"number_of_replicas":0,"refresh_interval":"5s"},"mappings":{"properties":{"seq":{"type":"long"},"log.offset":{"type":"long"},"message":{"type":"match_only_text"}},"dynamic_templates":[{"words":{"match_mapping_type":"string","mapping":{"type":"keyword","ignore_above":1024}}}]}}}"#.to_owned()
+    r#"{"index_patterns":["logs-kai.bench-*"],"data_stream":{},"priority":500,"template":{"settings":{"number_of_replicas":0,"refresh_interval":"5s"},"mappings":{"properties":{"seq":{"type":"long"},"log.offset":{"type":"long"},"message":{"type":"text"}},"dynamic_templates":[{"words":{"match_mapping_type":"string","mapping":{"type":"keyword","ignore_above":1024}}}]}}}"#.to_owned()
 }
 
 fn number_of(text: &str, key: &str) -> u64 {
@@ -192,7 +190,13 @@ impl Server {
         reader.read_line(&mut status).ok()?;
         let mut rest = String::new();
         reader.read_to_string(&mut rest).ok()?;
-        status.split(' ').nth(1)?.starts_with('2').then_some(rest)
+        if !status.split(' ').nth(1)?.starts_with('2') {
+            if !path.contains("health") {
+                eprintln!("{method} {path}: {}{rest}", status.trim());
+            }
+            return None;
+        }
+        Some(rest)
     }
 }
 

@@ -87,7 +87,7 @@ pub struct Marks {
     blocks: Vec<Block>,
 }
 
-/// Bytes of memory that are kept from line to line.
+/// Blocks whose memory is kept from line to line.
 const KEPT: usize = 1024;
 
 impl Marks {
