@@ -198,6 +198,7 @@ fn trace_lane(
         ledger,
         figures,
         metrics,
+        Arc::clone(&state.otlp_logs),
         shutdown.clone(),
     )
     .map(Some)

@@ -27,6 +27,7 @@ pub mod join;
 pub mod journal;
 pub mod ledger;
 pub mod letters;
+pub mod otlp;
 pub mod places;
 pub mod reader;
 pub mod reply;
@@ -122,7 +123,7 @@ fn supervise(state: &State, stop: &AtomicBool) {
                 let figures = &state.business;
                 let started = figures
                     .configure(&in_force.config)
-                    .and_then(|()| intake.take_over(&logs.0, folder, &state.logs))
+                    .and_then(|()| intake.take_over(&logs.0, folder, &state.logs, &state.otlp_logs))
                     .and_then(|store| {
                         let (host, carried) = (host, &mut carried);
                         Lane::start(&logs.0, folder, host, &state.logs, figures, carried, store)
@@ -175,6 +176,7 @@ impl Kept {
         logs: &Logs,
         state: &Path,
         ledger: &Arc<Ledger>,
+        slot: &otlp::Slot,
     ) -> Result<Option<Arc<Store>>, String> {
         let wanted = Intake::wanted(logs, state);
         if !self.stays(Some((logs, state))) {
@@ -183,9 +185,13 @@ impl Kept {
             }
             match wanted {
                 Some(wanted) => {
-                    self.intake = Some(Intake::start(wanted, state, ledger, &self.sockets)?);
+                    let intake = Intake::start(wanted, state, ledger, &self.sockets, slot)?;
+                    self.intake = Some(intake);
                 }
-                None => self.sockets.keep(&[]),
+                None => {
+                    self.sockets.keep(&[]);
+                    slot.store(None);
+                }
             }
         }
         Ok(self.intake.as_ref().map(|intake| Arc::clone(&intake.store)))

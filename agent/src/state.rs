@@ -76,6 +76,8 @@ pub struct State {
     pub rounds: round::Ledger,
     /// What became of the lines that were read.
     pub logs: Arc<Ledger>,
+    /// Where OTLP log records go.
+    pub otlp_logs: crate::logs::otlp::Slot,
     /// What the security checks told last.
     pub security: Arc<Hub>,
     /// What business rules counted.
@@ -112,6 +114,7 @@ impl State {
             found_again: Notify::new(),
             rounds: round::Ledger::default(),
             logs: Arc::default(),
+            otlp_logs: Arc::default(),
             security: Arc::default(),
             business: Arc::default(),
             otlp_metrics,

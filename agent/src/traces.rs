@@ -35,9 +35,11 @@ use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 
+pub use intake::Refusal;
 pub use ledger::Ledger;
 
 use crate::business::Figures;
+use crate::logs::otlp::Slot;
 use crate::otlp_metrics::Store;
 use crate::shutdown::ended;
 use ledger::Loss;
@@ -45,6 +47,7 @@ use queue::{Limits, Queue};
 use send::Sender;
 
 const EXPORT_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const LOGS_EXPORT_PATH: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 const METRICS_EXPORT_PATH: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
 /// OTLP's recommended limit of a request.
@@ -65,6 +68,8 @@ struct Lane {
     figures: Arc<Figures>,
     /// Where metrics go that come to the same addresses; none are taken without it.
     metrics: Option<Arc<Store>>,
+    /// Where log records go, while some lane takes them.
+    logs: Slot,
     /// Bytes of requests that are being read.
     room: Arc<Semaphore>,
     request_limit: usize,
@@ -78,6 +83,7 @@ impl Lane {
         ledger: Ledger,
         figures: Arc<Figures>,
         metrics: Option<Arc<Store>>,
+        logs: Slot,
     ) -> Self {
         let memory = settings().memory_bytes;
         let reading = memory / 4;
@@ -90,6 +96,7 @@ impl Lane {
             settings,
             figures,
             metrics,
+            logs,
             room: Arc::new(Semaphore::new(reading as usize)),
             request_limit: reading.min(LARGEST_REQUEST) as usize,
         }
@@ -116,6 +123,7 @@ pub fn start(
     ledger: Ledger,
     figures: Arc<Figures>,
     metrics: Option<Arc<Store>>,
+    logs: Slot,
     shutdown: watch::Receiver<bool>,
 ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     for listener in &listeners {
@@ -126,7 +134,7 @@ pub fn start(
     std::thread::Builder::new()
         .name("traces".to_owned())
         .spawn(move || {
-            let lane = Arc::new(Lane::new(settings, ledger, figures, metrics));
+            let lane = Arc::new(Lane::new(settings, ledger, figures, metrics, logs));
             if let Err(error) = runtime.block_on(run(lane, listeners, shutdown)) {
                 tracing::error!(%error, "the trace lane ended");
             }
@@ -137,6 +145,24 @@ pub fn start(
             tracing::error!("the trace lane ended unexpectedly");
         }
     })
+}
+
+/// Whether a request (protobuf) is one of log records.
+pub fn check_logs(request: &[u8]) -> Result<(), Refusal> {
+    Ok(walk::check(request, &schema::LOGS_REQUEST)?)
+}
+
+/// The protobuf of a request of log records in JSON.
+#[cfg(test)]
+pub fn unpack_logs(json: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let (packing, encoding) = (intake::Packing::None, intake::Encoding::Json);
+    intake::unpack(
+        json.to_vec(),
+        packing,
+        encoding,
+        &schema::LOGS_REQUEST,
+        usize::MAX,
+    )
 }
 
 /// Tells of each change that only a restart takes into force: the listeners are opened once, the

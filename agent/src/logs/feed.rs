@@ -61,6 +61,8 @@ pub struct Feeder {
     queues: Vec<Attached>,
     open: HashMap<usize, Batch>,
     buffer: Vec<u8>,
+    /// The queue that is asked first.
+    turn: usize,
     said: bool,
 }
 
@@ -83,6 +85,7 @@ impl Feeder {
             queues: Vec::new(),
             open: HashMap::new(),
             buffer: Vec::new(),
+            turn: 0,
             said: false,
         }
     }
@@ -169,8 +172,11 @@ impl Feeder {
     /// Moves what there is; whether something waits for a batch.
     fn round(&mut self) -> bool {
         let mut waits = false;
-        for index in 0..self.queues.len() {
-            waits |= self.serve(index);
+        let count = self.queues.len();
+        // Another one each time, so that a queue which is never empty leaves batches to the others.
+        self.turn = self.turn.wrapping_add(1);
+        for offset in 0..count {
+            waits |= self.serve((self.turn + offset) % count);
         }
         waits
     }

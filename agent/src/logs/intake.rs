@@ -12,6 +12,7 @@ use kai_contract::agent_config::{LogSource, Logs};
 use tokio::sync::watch;
 
 use super::ledger::{Ledger, Outcome};
+use super::otlp::{self, OtlpLogs};
 use super::source;
 use super::spool::Store;
 use super::syslog::sockets::Sockets;
@@ -58,6 +59,7 @@ impl Intake {
         state: &Path,
         ledger: &Arc<Ledger>,
         sockets: &Arc<Sockets>,
+        slot: &otlp::Slot,
     ) -> Result<Self, String> {
         let redactor = source::redactor(&wanted.privacy)?;
         let names: Vec<&str> = wanted.sources.keys().map(String::as_str).collect();
@@ -82,10 +84,16 @@ impl Intake {
         let store = Arc::new(store);
         let max_line = usize::try_from(wanted.max_line_bytes).unwrap_or(usize::MAX);
         let mut takers = Vec::new();
+        let mut records = None;
         for (name, config) in &wanted.sources {
             let shown: Arc<str> = name.as_str().into();
             ledger.add_source(&shown);
             ledger.intake.add_source(&shown);
+            if config.otlp.is_some() {
+                let redactor = redactor.clone();
+                let taker = OtlpLogs::new(name, config, &wanted, redactor, &store, ledger);
+                records = Some(Arc::new(taker));
+            }
             if config.syslog.is_some() {
                 let redactor = redactor.clone();
                 let taker = Taker::new(name, config, redactor, max_line, &store, ledger)
@@ -93,6 +101,8 @@ impl Intake {
                 takers.push(Arc::new(taker));
             }
         }
+        // Before, the one that is replaced told its senders to come again.
+        slot.store(records);
         sockets.keep(&syslog::addresses(&wanted.sources));
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -129,6 +139,7 @@ impl Intake {
         while !self.thread.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
         }
+        self.store.close();
         if let Err(error) = self.store.sync_all() {
             tracing::error!(%error, "what came in last could not be made durable");
         }
@@ -184,7 +195,8 @@ async fn keep(store: Arc<Store>, mut stop: watch::Receiver<bool>) {
 /// Data streams that network sources may need at once.
 pub fn streams_of(source: &LogSource) -> usize {
     match &source.otlp {
-        Some(otlp) => otlp.max_data_streams as usize,
+        // And that of all further services.
+        Some(otlp) => otlp.max_data_streams as usize + 1,
         None => 1,
     }
 }

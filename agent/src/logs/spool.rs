@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub enum Refused {
     Full(&'static str),
     #[error("the spool cannot be written: {0}; try again later")]
     Disk(#[from] io::Error),
+    #[error("the agent is ending, or its configuration changes; try again later")]
+    Closed,
     #[error("the events are larger than all the room that their source has ({0} bytes)")]
     TooLarge(u64),
 }
@@ -37,6 +40,7 @@ impl Refused {
         match self {
             Self::Full(_) => "spool_full",
             Self::Disk(_) => "spool_unwritable",
+            Self::Closed => "shutdown",
             Self::TooLarge(_) => "too_large",
         }
     }
@@ -64,6 +68,7 @@ pub struct Store {
     /// Grows when something arrives.
     arrived: Mutex<u64>,
     bell: Condvar,
+    closed: AtomicBool,
 }
 
 impl Store {
@@ -87,6 +92,7 @@ impl Store {
             queues: Mutex::default(),
             arrived: Mutex::new(0),
             bell: Condvar::new(),
+            closed: AtomicBool::new(false),
         };
         for (source, stream) in store.left()? {
             store.queue(&source, &stream)?;
@@ -154,6 +160,9 @@ impl Store {
             return Ok(());
         };
         let _one = share.commit.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Refused::Closed);
+        }
         let bytes: u64 = parts.iter().map(|part| part.records.len() as u64).sum();
         if bytes + segment::HEAD as u64 * 2 > share.limit {
             return Err(Refused::TooLarge(share.limit));
@@ -181,6 +190,14 @@ impl Store {
         *self.arrived.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.bell.notify_all();
         Ok(())
+    }
+
+    /// Takes no more from now on: when it returns, whatever was taken can be read.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        for share in self.shares.values() {
+            drop(share.commit.lock().unwrap_or_else(PoisonError::into_inner));
+        }
     }
 
     /// Makes what was taken of these durable.

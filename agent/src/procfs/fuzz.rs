@@ -15,7 +15,8 @@ use crate::discovery::{annotations, wanted, yaml};
 use crate::kubernetes::event::{Event, ListEnd};
 use crate::kubernetes::pod::Pod;
 use crate::kubernetes::split;
-use crate::logs::{spool, syslog};
+use crate::logs::{otlp, spool, syslog};
+use crate::traces;
 use kai_contract::agent_config::DiscoverPods;
 
 /// A parser: its module and what of it, and the call. Nothing is made of what it returns.
@@ -233,6 +234,19 @@ pub const ENTRIES: &[Entry] = &[
     }),
     ("spool segment", |bytes| {
         let _ = spool::segment::read_head(bytes);
+    }),
+    ("otlp logs", |bytes| {
+        if traces::check_logs(bytes).is_ok() {
+            let _ = otlp::decode::each(bytes, &mut |scope, record| {
+                drop(otlp::document::shape(
+                    scope,
+                    record,
+                    0,
+                    100,
+                    &std::collections::BTreeMap::new(),
+                ));
+            });
+        }
     }),
     ("syslog frames", |bytes| {
         let mut framer = syslog::frame::Framer::new(100);

@@ -34,22 +34,27 @@ impl Transport {
     }
 }
 
-/// Why a request is refused. The first three are worth another attempt.
+/// Why a request is refused. The first four are worth another attempt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("the agent holds as many spans as it may (traces.memoryBytes); try again later")]
     Full,
     #[error(
-        "the agent is reading as many requests as it may (traces.memoryBytes); try again later"
+        "the agent is reading as many requests as it may (memoryBytes of traces, or of logs for log \
+         records); try again later"
     )]
     Busy,
+    /// Log records; with what to do.
+    #[error("{0}")]
+    Held(String),
     #[error("the agent is ending; try again")]
     Ending,
     #[error("the request did not arrive within {} s", .0.as_secs())]
     Slow(Duration),
     #[error(
         "the request has more than {0} bytes, unpacked; send smaller ones or raise \
-         traces.memoryBytes, of which a request may have a quarter"
+         traces.memoryBytes, of which a request may have a quarter (log records: half of \
+         logs.memoryBytes)"
     )]
     TooLarge(usize),
     #[error("not an OTLP request: {0}")]
@@ -78,7 +83,7 @@ impl Refusal {
     /// The label of the series.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Full => "full",
+            Self::Full | Self::Held(_) => "full",
             Self::Busy => "busy",
             Self::Ending => "shutdown",
             Self::Slow(_) => "timeout",

@@ -23,8 +23,9 @@ use tokio::sync::{Semaphore, watch};
 
 use super::Lane;
 use super::intake::{Encoding, Intake, Packing, Refusal, Transport, unpack};
-use super::schema::METRICS_REQUEST;
+use super::schema::{LOGS_REQUEST, METRICS_REQUEST};
 use super::wire::{put_bytes, put_key, put_varint};
+use crate::logs::otlp::OtlpLogs;
 use crate::otlp_metrics::{Rejected, Store};
 use crate::shutdown::ended;
 
@@ -50,6 +51,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 enum Signal {
     Spans,
     Metrics,
+    Logs,
 }
 
 type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
@@ -146,6 +148,11 @@ fn take(
 /// Says why a request is refused that has no whole body to judge.
 fn refuse(lane: &Lane, signal: Signal, transport: Transport, refusal: Refusal) -> Refusal {
     match (signal, &lane.metrics) {
+        (Signal::Logs, _) => {
+            if let Some(logs) = &*lane.logs.load() {
+                logs.ended(refusal.reason());
+            }
+        }
         (Signal::Metrics, Some(metrics)) => metrics
             .ledger
             .request_refused(transport.word(), refusal.reason()),
@@ -174,7 +181,51 @@ fn take_metrics(
     .map_err(|refusal| refuse(lane, Signal::Metrics, transport, refusal))
 }
 
-/// `ExportMetricsServiceResponse`: empty where all was taken.
+/// Hands log records to their lane, on a thread that may wait for the disk: spans do not.
+async fn take_logs(
+    logs: Arc<OtlpLogs>,
+    held: body::Held,
+    packing: Packing,
+    encoding: Encoding,
+) -> Result<Rejected, Refusal> {
+    let teller = Arc::clone(&logs);
+    let work = move || {
+        let mut held = held;
+        let bytes = std::mem::take(&mut held.bytes);
+        let request = unpack(bytes, packing, encoding, &LOGS_REQUEST, logs.limit)?;
+        logs.take(&request)
+    };
+    let taken = tokio::task::spawn_blocking(work).await;
+    let taken = taken.unwrap_or(Err(Refusal::Ending));
+    teller.ended(match &taken {
+        Ok(rejected) if *rejected == Rejected::default() => "ok",
+        Ok(_) => "partial",
+        Err(refusal) => refusal.reason(),
+    });
+    taken
+}
+
+/// What reading a request of log records needs: it has memory of its own.
+fn reading_logs(logs: &OtlpLogs) -> body::Reading<'_> {
+    body::Reading {
+        room: &logs.room,
+        limit: logs.limit,
+    }
+}
+
+/// What is taken here beside spans, and where, for whom asks for something else.
+fn also(lane: &Lane, metrics: &str, logs: &str) -> String {
+    let mut also = String::new();
+    if lane.metrics.is_some() {
+        also.push_str(&format!(", metrics at {metrics}"));
+    }
+    if lane.logs.load().is_some() {
+        also.push_str(&format!(", log records at {logs}"));
+    }
+    also
+}
+
+/// `ExportMetricsServiceResponse`, and that of logs: empty where all was taken.
 fn metrics_response(rejected: &Rejected) -> Vec<u8> {
     let mut out = Vec::new();
     if *rejected != Rejected::default() {

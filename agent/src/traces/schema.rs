@@ -1,8 +1,10 @@
 //! The messages of an OTLP trace request as data: what checks the bytes and what reads JSON follow
 //! one table. From opentelemetry-proto 1.9, `collector/trace/v1` and what it uses.
 
+mod logs;
 mod metrics;
 
+pub use logs::LOGS_REQUEST;
 pub use metrics::METRICS_REQUEST;
 
 /// What a field holds.

@@ -15,6 +15,11 @@ pub fn spans(request: &[u8]) -> Result<u64, Malformed> {
     Ok(spans)
 }
 
+/// Whether a request is what its table says.
+pub fn check(request: &[u8], what: &'static Message) -> Result<(), Malformed> {
+    message(Reader::new(request), what, MAX_DEPTH, &mut 0)
+}
+
 fn message(
     mut reader: Reader<'_>,
     what: &'static Message,

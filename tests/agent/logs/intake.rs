@@ -14,6 +14,7 @@ use super::fake::{Do, Fake};
 use super::runner::Runner;
 use crate::support::{free_address, wait_for};
 
+mod otlp;
 mod tls;
 
 /// An agent with a source `net` that takes syslog at an address over UDP and TCP.

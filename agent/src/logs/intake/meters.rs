@@ -15,6 +15,8 @@ const SAY_AGAIN: Duration = Duration::from_mins(1);
 struct Source {
     connections: u64,
     kernel_drops: u64,
+    overflow: u64,
+    requests: BTreeMap<&'static str, u64>,
     closed: BTreeMap<&'static str, u64>,
     waits: BTreeMap<&'static str, u64>,
     said: BTreeMap<&'static str, Instant>,
@@ -75,6 +77,30 @@ impl Meters {
         }
     }
 
+    /// An OTLP request, by how it ended.
+    pub fn request(&self, source: &Arc<str>, result: &'static str) {
+        self.with(source, |entry| {
+            *entry.requests.entry(result).or_default() += 1
+        });
+    }
+
+    /// Records of a service that has no data stream of its own.
+    pub fn overflow(&self, source: &Arc<str>, events: u64) {
+        let mut due = false;
+        self.with(source, |entry| {
+            entry.overflow += events;
+            due = entry.is_due("overflow");
+        });
+        if due {
+            tracing::warn!(
+                %source,
+                events,
+                "there are as many data streams as there may be (otlp.maxDataStreams); records of \
+                 further services go to the one of \"other\""
+            );
+        }
+    }
+
     /// A connection was closed by us.
     pub fn refused(&self, source: &Arc<str>, reason: &'static str, peer: Option<SocketAddr>) {
         let mut due = false;
@@ -128,12 +154,30 @@ impl Meters {
                 Kind::Counter,
                 |source: &Source| source.kernel_drops,
             ),
+            (
+                "kai_agent_log_overflow_events_total",
+                "OTLP records of services beyond maxDataStreams, which share a data stream.",
+                Kind::Counter,
+                |source: &Source| source.overflow,
+            ),
         ] {
             let mut family = page.family(name, help, kind);
             for (name, source) in &inner.sources {
                 family.sample(&[("source", name.as_bytes())], of(source) as f64);
             }
         }
+        let mut family = page.family(
+            "kai_agent_log_otlp_requests_total",
+            "OTLP requests of log records, by how they ended.",
+            Kind::Counter,
+        );
+        for (name, source) in &inner.sources {
+            for (result, count) in &source.requests {
+                let labels = [("result", result.as_bytes()), ("source", name.as_bytes())];
+                family.sample(&labels, *count as f64);
+            }
+        }
+        drop(family);
         for (name, help, of) in [
             (
                 "kai_agent_log_closed_connections_total",

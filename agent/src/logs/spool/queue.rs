@@ -548,11 +548,14 @@ impl Queue {
         let idle = inner.written.elapsed() >= IDLE || self.share.is_tight();
         while let Some(front) = inner.segments.front() {
             let last = inner.segments.len() == 1;
+            let empty = front.len == 0;
             let done = front.end() <= upto && (!last || !inner.open || (all && idle));
-            if !done || front.len == 0 {
+            if !done || (empty && last) {
                 break;
             }
+            // The name of an empty one is its follower's as well.
             if let Content::File(_, path) = &front.content
+                && !empty
                 && let Err(error) = fs::remove_file(path)
                 && error.kind() != io::ErrorKind::NotFound
             {

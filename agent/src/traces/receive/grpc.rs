@@ -5,6 +5,7 @@
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty, Full};
@@ -13,10 +14,13 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response};
 
 use super::body::Reading;
-use super::{Reply, Signal, metrics_response, refuse, take, take_metrics};
+use super::{
+    Reply, Signal, also, metrics_response, reading_logs, refuse, take, take_logs, take_metrics,
+};
+use crate::logs::otlp::OtlpLogs;
 use crate::traces::intake::{Encoding, Packing, RETRY_AFTER, Refusal, Transport};
 use crate::traces::status::{self, Code};
-use crate::traces::{EXPORT_PATH, Lane, METRICS_EXPORT_PATH, base64};
+use crate::traces::{EXPORT_PATH, LOGS_EXPORT_PATH, Lane, METRICS_EXPORT_PATH, base64};
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -25,23 +29,19 @@ const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 pub async fn handle(lane: &Lane, request: Request<Incoming>) -> Reply {
+    let logs = lane.logs.load_full();
     let signal = match (request.uri().path(), &lane.metrics) {
         (EXPORT_PATH, _) => Signal::Spans,
         (METRICS_EXPORT_PATH, Some(_)) => Signal::Metrics,
-        (other, metrics) => {
-            let message = match metrics {
-                Some(_) => format!(
-                    "kai-agent takes spans and metrics only, at {EXPORT_PATH} and \
-                     {METRICS_EXPORT_PATH}; there is no {other}"
-                ),
-                None => {
-                    format!("kai-agent takes spans only, at {EXPORT_PATH}; there is no {other}")
-                }
-            };
+        (LOGS_EXPORT_PATH, _) if logs.is_some() => Signal::Logs,
+        (other, _) => {
+            let also = also(lane, METRICS_EXPORT_PATH, LOGS_EXPORT_PATH);
+            let message =
+                format!("kai-agent takes spans only, at {EXPORT_PATH}{also}; there is no {other}");
             return failed(Code::UNIMPLEMENTED, &message, None);
         }
     };
-    match export(lane, signal, request).await {
+    match export(lane, signal, logs, request).await {
         Ok(answer) => succeeded(&answer),
         Err(refusal) => {
             let (code, retry_after) = code_of(&refusal);
@@ -54,6 +54,7 @@ pub async fn handle(lane: &Lane, request: Request<Incoming>) -> Reply {
 async fn export(
     lane: &Lane,
     signal: Signal,
+    logs: Option<Arc<OtlpLogs>>,
     request: Request<Incoming>,
 ) -> Result<Vec<u8>, Refusal> {
     let transport = Transport::Grpc;
@@ -69,15 +70,23 @@ async fn export(
             return Err(refuse(lane, signal, transport, Refusal::NotSupported(text)));
         }
     };
-    let reading = Reading {
-        room: &lane.room,
-        limit: lane.request_limit,
+    let of_logs = logs.filter(|_| signal == Signal::Logs);
+    let reading = match &of_logs {
+        Some(logs) => reading_logs(logs),
+        None => Reading {
+            room: &lane.room,
+            limit: lane.request_limit,
+        },
     };
     let (held, packed) = reading
         .message(request.into_body())
         .await
         .map_err(|refusal| refuse(lane, signal, transport, refusal))?;
     let packing = if packed { packing } else { Packing::None };
+    if let Some(logs) = of_logs {
+        let rejected = take_logs(logs, held, packing, Encoding::Protobuf).await?;
+        return Ok(metrics_response(&rejected));
+    }
     match (signal, &lane.metrics) {
         (Signal::Metrics, Some(metrics)) => {
             let encoding = Encoding::Protobuf;
@@ -95,6 +104,8 @@ async fn export(
 fn code_of(refusal: &Refusal) -> (Code, Option<Duration>) {
     match refusal {
         Refusal::Full | Refusal::Busy | Refusal::Ending => (Code::UNAVAILABLE, Some(RETRY_AFTER)),
+        // With RetryInfo it is worth another attempt.
+        Refusal::Held(_) => (Code::RESOURCE_EXHAUSTED, Some(RETRY_AFTER)),
         Refusal::Slow(_) => (Code::DEADLINE_EXCEEDED, None),
         // Without RetryInfo: the same request will not get smaller.
         Refusal::TooLarge(_) => (Code::RESOURCE_EXHAUSTED, None),

@@ -1,5 +1,7 @@
-//! OTLP/HTTP: `POST /v1/traces` and `/v1/metrics`, protobuf or JSON, plain or gzip; answers in the encoding of the
-//! request. <https://opentelemetry.io/docs/specs/otlp/#otlphttp>
+//! OTLP/HTTP: `POST /v1/traces`, `/v1/metrics` and `/v1/logs`, protobuf or JSON, plain or gzip;
+//! answers in the encoding of the request. <https://opentelemetry.io/docs/specs/otlp/#otlphttp>
+
+use std::sync::Arc;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -9,7 +11,10 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::body::Reading;
-use super::{Reply, Signal, metrics_response, refuse, take, take_metrics};
+use super::{
+    Reply, Signal, also, metrics_response, reading_logs, refuse, take, take_logs, take_metrics,
+};
+use crate::logs::otlp::OtlpLogs;
 use crate::otlp_metrics::Rejected;
 use crate::traces::Lane;
 use crate::traces::intake::{Encoding, Packing, RETRY_AFTER, Refusal, Transport};
@@ -17,23 +22,21 @@ use crate::traces::status::{self, Code};
 
 const PATH: &str = "/v1/traces";
 const METRICS_PATH: &str = "/v1/metrics";
+const LOGS_PATH: &str = "/v1/logs";
 const TRANSPORT: Transport = Transport::Http;
 
 pub async fn handle(lane: &Lane, request: Request<Incoming>) -> Reply {
     let encoding = encoding(request.headers());
     // Where the request's encoding is none of ours, JSON is the one that a person can read.
     let answer_in = encoding.unwrap_or(Encoding::Json);
+    let logs = lane.logs.load_full();
     let signal = match (request.uri().path(), &lane.metrics) {
         (PATH, _) => Signal::Spans,
         (METRICS_PATH, Some(_)) => Signal::Metrics,
-        (other, metrics) => {
-            let text = match metrics {
-                Some(_) => format!(
-                    "kai-agent takes spans at {PATH} and metrics at {METRICS_PATH}; there is no \
-                     {other}"
-                ),
-                None => format!("kai-agent takes spans only, at {PATH}; there is no {other}"),
-            };
+        (LOGS_PATH, _) if logs.is_some() => Signal::Logs,
+        (other, _) => {
+            let also = also(lane, METRICS_PATH, LOGS_PATH);
+            let text = format!("kai-agent takes spans only, at {PATH}{also}; there is no {other}");
             return failed(StatusCode::NOT_FOUND, &text, answer_in);
         }
     };
@@ -49,12 +52,20 @@ pub async fn handle(lane: &Lane, request: Request<Incoming>) -> Reply {
             .insert(ALLOW, HeaderValue::from_static("POST"));
         return reply;
     }
-    match export(lane, signal, encoding, request).await {
-        Ok(rejected) => reply(StatusCode::OK, success(&rejected, answer_in), answer_in),
+    match export(lane, signal, logs, encoding, request).await {
+        Ok(rejected) => {
+            let body = success(&rejected, signal, answer_in);
+            reply(StatusCode::OK, body, answer_in)
+        }
         Err(refusal) => {
             let status = status_of(&refusal);
             let mut reply = failed(status, &refusal.to_string(), answer_in);
-            if status == StatusCode::SERVICE_UNAVAILABLE {
+            if [
+                StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::TOO_MANY_REQUESTS,
+            ]
+            .contains(&status)
+            {
                 let seconds = HeaderValue::from(RETRY_AFTER.as_secs());
                 reply.headers_mut().insert(RETRY_AFTER_NAME, seconds);
             }
@@ -64,13 +75,17 @@ pub async fn handle(lane: &Lane, request: Request<Incoming>) -> Reply {
 }
 
 /// The answer's message; empty where all was taken.
-fn success(rejected: &Rejected, encoding: Encoding) -> Bytes {
+fn success(rejected: &Rejected, signal: Signal, encoding: Encoding) -> Bytes {
+    let counted = match signal {
+        Signal::Logs => "rejectedLogRecords",
+        _ => "rejectedDataPoints",
+    };
     match encoding {
         Encoding::Protobuf => metrics_response(rejected).into(),
         Encoding::Json if *rejected == Rejected::default() => Bytes::from_static(b"{}"),
         Encoding::Json => serde_json::json!({ "partialSuccess": {
             // proto3's JSON has 64-bit numbers as text.
-            "rejectedDataPoints": rejected.points.to_string(),
+            counted: rejected.points.to_string(),
             "errorMessage": rejected.message,
         } })
         .to_string()
@@ -81,6 +96,7 @@ fn success(rejected: &Rejected, encoding: Encoding) -> Bytes {
 async fn export(
     lane: &Lane,
     signal: Signal,
+    logs: Option<Arc<OtlpLogs>>,
     encoding: Option<Encoding>,
     request: Request<Incoming>,
 ) -> Result<Rejected, Refusal> {
@@ -105,14 +121,21 @@ async fn export(
             ));
         }
     };
-    let reading = Reading {
-        room: &lane.room,
-        limit: lane.request_limit,
+    let of_logs = logs.filter(|_| signal == Signal::Logs);
+    let reading = match &of_logs {
+        Some(logs) => reading_logs(logs),
+        None => Reading {
+            room: &lane.room,
+            limit: lane.request_limit,
+        },
     };
     let held = reading
         .whole(request.into_body())
         .await
         .map_err(|refusal| refuse(lane, signal, TRANSPORT, refusal))?;
+    if let Some(logs) = of_logs {
+        return take_logs(logs, held, packing, encoding).await;
+    }
     match (signal, &lane.metrics) {
         (Signal::Metrics, Some(metrics)) => {
             take_metrics(lane, metrics, TRANSPORT, held.bytes, packing, encoding)
@@ -140,6 +163,7 @@ fn encoding(headers: &HeaderMap) -> Option<Encoding> {
 fn status_of(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::Full | Refusal::Busy | Refusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Held(_) => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Slow(_) => StatusCode::REQUEST_TIMEOUT,
         Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::Malformed(_) | Refusal::BrokeOff => StatusCode::BAD_REQUEST,

@@ -42,10 +42,6 @@ pub(super) fn check(config: &AgentConfig, logs: &Logs, found: &mut Vec<Problem>)
                 ));
             }
             otlp = Some(name);
-            found.push(Problem::new(
-                at("otlp"),
-                "this agent takes no log records by OTLP yet",
-            ));
             if config.traces.is_none() {
                 found.push(Problem::new(
                     at("otlp"),
@@ -253,7 +249,7 @@ mod tests {
                      '0.0.0.0:6514', certFile: /c, keyFile: /k}}}\n    services: {dataStream: \
                      'logs-kai.{service}-{environment}', otlp: {}}\ntraces: {grpc: '127.0.0.1:4317', \
                      endpoint: 'http://h:4317'}\n";
-        assert_eq!(problems_of(sound), ["logs.sources.services.otlp"]);
+        assert_eq!(problems_of(sound), Vec::<String>::new());
     }
 
     #[test]

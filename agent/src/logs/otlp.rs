@@ -1,0 +1,215 @@
+//! OTLP log records: a request becomes documents, these go into the queues of their services' data
+//! streams, and only what is durable there is acknowledged. The receivers are the trace lane's; the
+//! memory, the queues and the account are the log lane's.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use kai_contract::agent_config::{LogSource, Logs};
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+
+use super::ledger::{Ledger, Outcome, ReadCount};
+use super::spool::{Part, Queue, Refused, Store, record};
+use crate::otlp_metrics::Rejected;
+use crate::privacy::Redactor;
+use crate::traces::{self, Refusal};
+
+pub mod decode;
+pub mod document;
+pub mod stream;
+
+/// The one that takes log records now.
+pub type Slot = Arc<ArcSwapOption<OtlpLogs>>;
+
+/// What all further services share.
+const OTHER: &str = "other";
+
+/// A document may be larger than its text by so much.
+const BESIDE_TEXT: usize = 64 << 10;
+
+pub struct OtlpLogs {
+    name: Arc<str>,
+    config: LogSource,
+    redactor: Option<Arc<Redactor>>,
+    longest: usize,
+    store: Arc<Store>,
+    ledger: Arc<Ledger>,
+    /// Held while a data stream is added.
+    adding: Mutex<()>,
+    /// Bytes of requests that are being read.
+    pub room: Arc<Semaphore>,
+    /// Bytes of one at most.
+    pub limit: usize,
+}
+
+/// Records of one service and environment.
+#[derive(Default)]
+struct Group {
+    records: Vec<u8>,
+    count: ReadCount,
+}
+
+impl OtlpLogs {
+    pub fn new(
+        name: &str,
+        config: &LogSource,
+        logs: &Logs,
+        redactor: Option<Arc<Redactor>>,
+        store: &Arc<Store>,
+        ledger: &Arc<Ledger>,
+    ) -> Self {
+        let limit = usize::try_from(logs.memory_bytes / 2).unwrap_or(usize::MAX);
+        let limit = limit.min(64 << 20);
+        Self {
+            name: name.into(),
+            config: config.clone(),
+            redactor,
+            longest: usize::try_from(logs.max_line_bytes).unwrap_or(usize::MAX),
+            store: Arc::clone(store),
+            ledger: Arc::clone(ledger),
+            adding: Mutex::new(()),
+            room: Arc::new(Semaphore::new(limit)),
+            limit,
+        }
+    }
+
+    /// Counts a request by how it ended.
+    pub fn ended(&self, result: &'static str) {
+        self.ledger.intake.request(&self.name, result);
+    }
+
+    /// Takes all records of a request (protobuf) over, but those that nobody could take. It is
+    /// slow: the disk is waited for.
+    pub fn take(&self, request: &[u8]) -> Result<Rejected, Refusal> {
+        traces::check_logs(request)?;
+        let now = super::reader::now_millis();
+        let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
+        let mut rejected = ReadCount::default();
+        let mut body = Vec::new();
+        decode::each(request, &mut |scope, record| {
+            let shaped = document::shape(scope, record, now, self.longest, &self.config.fields);
+            body.clear();
+            let taken = self.write(&shaped.members, &mut body);
+            let mut one = ReadCount {
+                lines: 1,
+                bytes: body.len() as u64,
+                cut: u64::from(shaped.cut),
+                ..ReadCount::default()
+            };
+            one.redacted = taken;
+            if body.len() > self.longest * 2 + BESIDE_TEXT {
+                rejected.lines += 1;
+                rejected.bytes += one.bytes;
+                return;
+            }
+            let group = groups
+                .entry((shaped.service, shaped.environment))
+                .or_default();
+            record::append(&mut group.records, now, &body);
+            let count = &mut group.count;
+            count.lines += 1;
+            count.bytes += one.bytes;
+            count.cut += one.cut;
+            count.redacted.merge(one.redacted);
+        })?;
+        let parts = self.parts(groups).map_err(Refused::from)?;
+        let stored = self.store.commit(&parts);
+        stored
+            .and_then(|()| self.store.sync(&parts))
+            .map_err(|refused| {
+                self.ledger.intake.waits(&self.name, &refused);
+                refused
+            })?;
+        if rejected.lines == 0 {
+            return Ok(Rejected::default());
+        }
+        let reason = Outcome::Dropped("too_large");
+        self.ledger.read(&self.name, &rejected);
+        self.ledger.end(&self.name, reason, rejected.lines);
+        Ok(Rejected {
+            points: rejected.lines,
+            message: format!(
+                "{} records are larger than the agent takes ({} bytes; logs.maxLineBytes is {})",
+                rejected.lines,
+                self.longest * 2 + BESIDE_TEXT,
+                self.longest
+            ),
+        })
+    }
+
+    /// Writes a document without what must not be in it.
+    fn write(&self, members: &Map<String, Value>, out: &mut Vec<u8>) -> crate::privacy::Counts {
+        let mut counts = crate::privacy::Counts::default();
+        // A map of plain values is always JSON.
+        let _ = serde_json::to_writer(&mut *out, members);
+        if let Some(redactor) = &self.redactor
+            && redactor.suspects(out)
+        {
+            let mut clean = Vec::new();
+            if redactor.json(out, &mut clean, &mut counts) == Some(true) {
+                *out = clean;
+            }
+        }
+        counts
+    }
+
+    fn parts(&self, groups: BTreeMap<(String, String), Group>) -> std::io::Result<Vec<Part>> {
+        let mut by_stream: BTreeMap<Arc<str>, Part> = BTreeMap::new();
+        for ((service, environment), group) in groups {
+            let queue = self.queue(&service, &environment, group.count.lines)?;
+            match by_stream.get_mut(&queue.stream) {
+                Some(part) => {
+                    part.records.extend_from_slice(&group.records);
+                    part.count.lines += group.count.lines;
+                    part.count.bytes += group.count.bytes;
+                    part.count.cut += group.count.cut;
+                    part.count.redacted.merge(group.count.redacted);
+                }
+                None => {
+                    let part = Part {
+                        queue: Arc::clone(&queue),
+                        records: group.records,
+                        count: group.count,
+                    };
+                    by_stream.insert(Arc::clone(&queue.stream), part);
+                }
+            }
+        }
+        Ok(by_stream.into_values().collect())
+    }
+
+    /// The queue of a service's data stream, as long as there may be another one.
+    fn queue(&self, service: &str, environment: &str, events: u64) -> std::io::Result<Arc<Queue>> {
+        let own = stream::name(&self.config.data_stream, service, environment);
+        let _one = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = self.store.streams_of(&self.name);
+        let most = self
+            .config
+            .otlp
+            .as_ref()
+            .map_or(1, |otlp| otlp.max_data_streams);
+        if there.iter().any(|name| **name == *own) || there.len() < most as usize {
+            return self.store.queue(&self.name, &own);
+        }
+        self.ledger.intake.overflow(&self.name, events);
+        let environment = self.config.fields.get("service.environment");
+        let environment = environment.map_or("", String::as_str);
+        let other = stream::name(&self.config.data_stream, OTHER, environment);
+        self.store.queue(&self.name, &other)
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Closed => Self::Ending,
+            Refused::TooLarge(limit) => Self::TooLarge(limit as usize),
+            other => Self::Held(other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
