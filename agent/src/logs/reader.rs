@@ -395,7 +395,7 @@ impl Reader {
         let look = tail.look()?;
         tail.unchanged &= (look.size, look.modified) == (tail.size, tail.modified);
         if tail.unchanged {
-            tail.sure = now;
+            (tail.sure, tail.sure_modified) = (now, look.modified.0);
         }
         if look.size != tail.size {
             tail.grew = Instant::now();
@@ -431,7 +431,7 @@ impl Reader {
             .then(|| tail.first_bytes())
             .transpose()?;
         self.places
-            .look(id, tail.size, tail.modified.0, grown.clone());
+            .look(id, tail.size, tail.sure_modified, grown.clone());
         if let Some(prefix) = grown {
             tail.prefix = prefix;
         }
@@ -535,6 +535,7 @@ impl Reader {
             let (start, end) = match tail.read(&mut buffer) {
                 Ok(Some(part)) => {
                     (tail.sure, tail.unchanged) = (now, true);
+                    tail.sure_modified = tail.modified.0;
                     part
                 }
                 Ok(None) => {

@@ -24,6 +24,8 @@ use crate::logs::places::{FileId, Place, Resumed};
 const HELD: Duration = Duration::from_secs(30);
 /// Files that rest, at most.
 const RESTING: usize = 1024;
+/// Seconds that a copy may be older than its original: cp ends before the truncation.
+const SLACK: i64 = 2;
 /// Clocks of file systems tick coarsely.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -90,7 +92,7 @@ impl Rescue {
             key: tail.key,
             member: tail.member.clone(),
             content: tail.content(),
-            modified: tail.modified.0,
+            modified: tail.sure_modified,
             looked: tail.sure,
             unread: tail.size.saturating_sub(tail.offset),
             suspect_below: tail.suspect_below,
@@ -186,7 +188,7 @@ impl Reader {
 
     fn go_on(&self, tail: &mut Tail, resumed: Resumed) -> io::Result<()> {
         tail.prefix = tail.first_bytes()?;
-        tail.seek(resumed.offset)?;
+        tail.seek(resumed.offset.min(tail.size))?;
         tail.suspect_below = resumed.suspect_below;
         tail.since = Some(resumed.since);
         tail.id = Some(resumed.file);
@@ -265,7 +267,7 @@ impl Reader {
             let went_on = found.map(|mut tail| {
                 let begun = tail.first_bytes().and_then(|prefix| {
                     tail.prefix = prefix;
-                    tail.seek(rescue.content.offset)
+                    tail.seek(rescue.content.offset.min(tail.size))
                 });
                 (begun.is_ok(), tail)
             });
@@ -309,14 +311,16 @@ impl Reader {
         content: &Content,
         modified: i64,
     ) -> Option<Tail> {
-        let fits = |tail: &Tail| tail.key != key && tail.modified.0 >= modified;
+        // Its last lines may have come after the copy's.
+        let fits = |tail: &Tail| tail.key != key && tail.modified.0 + SLACK >= modified;
+        let has = |tail: &Tail| tail.holds(content) || tail.is_beginning_of(content);
         // One that a glob found, and that nobody has begun.
         let found = self.files.tails.iter().position(|tail| {
             tail.id.is_none()
                 && tail.source == left.source
                 && fits(tail)
                 && is_rotation_of(left, &tail.path)
-                && tail.holds(content)
+                && has(tail)
         });
         if let Some(index) = found {
             return Some(self.files.tails.swap_remove(index));
@@ -344,7 +348,7 @@ impl Reader {
                     Ok(None) => {}
                     Err(error) => self.trouble(&path, &error),
                 }
-            } else if tail.holds(content) {
+            } else if has(&tail) {
                 return Some(tail);
             }
         }

@@ -58,6 +58,8 @@ pub struct Tail {
     pub modified: (i64, i64),
     /// When it certainly was what it had been; and whether it has not changed since.
     pub sure: SystemTime,
+    /// Its last change, as seen then, in seconds.
+    pub sure_modified: i64,
     pub unchanged: bool,
     pub grew: Instant,
     /// Its path leads elsewhere since then.
@@ -147,6 +149,7 @@ impl Tail {
             counted: None,
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             sure: SystemTime::now(),
+            sure_modified: metadata.mtime(),
             unchanged: true,
             grew: Instant::now(),
             gone: None,
@@ -200,6 +203,17 @@ impl Tail {
                 &content.tail,
                 content.offset.saturating_sub(content.tail.len),
             )
+    }
+
+    /// Whether it is a copy of a content that ends before the place that was reached: what came after
+    /// it was read from the original.
+    pub fn is_beginning_of(&self, content: &Content) -> bool {
+        let mut bytes = vec![0; (content.prefix.len as usize).min(PREFIX)];
+        let count = self.fill(&mut bytes, 0).unwrap_or_default();
+        content.prefix.len > 0
+            && self.size >= content.prefix.len
+            && self.size < content.offset
+            && Print::of(&bytes[..count]) == content.prefix
     }
 
     /// Whether all of it, as far as its two ends tell, is the beginning of another; `None` while
