@@ -24,7 +24,7 @@ mod traces;
 
 pub use business::{Business, Figure as BusinessFigure, Rule as BusinessRule, RuleSource};
 pub use databases::{DATABASE_COLLECTORS, DATABASE_OPT_IN, Database};
-pub use discovery::{DiscoverPods, Discovery, Kubernetes};
+pub use discovery::{DiscoverPods, Discovery, Kubernetes, bad_target_files};
 pub use gate::{
     Gate, GateServer, GateService, fill_in as fill_in_query,
     unknown_placeholder as unknown_in_query,

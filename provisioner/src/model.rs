@@ -487,9 +487,32 @@ pub struct Agent {
     pub remote_write: BTreeMap<String, RemoteWrite>,
     /// Series that one service may push by OTLP; `None`: none are taken.
     pub otlp_series: Option<u32>,
+    /// `None`: only what the spec names is scraped.
+    pub discovery: Option<Discovery>,
     /// `None`: no security check runs.
     pub security: Option<kai_contract::agent_config::Security>,
     pub resources: Resources,
+}
+
+/// Applications that the agent finds by itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Discovery {
+    pub files: Vec<String>,
+    /// `None`: pods are not looked at.
+    pub pods: Option<DiscoverPods>,
+    pub applications: u32,
+    /// Timeout, budget and rules of each.
+    pub scrape: Scrape,
+    /// What all applications of one service have together.
+    pub service_series: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiscoverPods {
+    /// Empty: all.
+    pub namespaces: Vec<String>,
+    /// By namespace.
+    pub teams: BTreeMap<String, String>,
 }
 
 /// How a metrics page is read, and how much of it is handed on.

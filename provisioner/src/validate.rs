@@ -3,6 +3,7 @@
 //! quiet. Pure: whether secrets are present is an input.
 
 mod databases;
+mod discovery;
 mod elasticsearch;
 mod gate;
 mod kubernetes;
@@ -100,6 +101,11 @@ pub const CHECKS: &[Check] = &[
         name: "scrape",
         what: "`services.*.scrape` is of a page, in time, with rules that Prometheus would take",
         run: scrape::pages_can_be_read_so,
+    },
+    Check {
+        name: "discovery",
+        what: "`agent.discovery` has something to look through that is there, for teams that exist",
+        run: discovery::can_be_found,
     },
     Check {
         name: "probe",

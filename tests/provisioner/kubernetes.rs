@@ -92,7 +92,7 @@ fn program(name: &str) -> PathBuf {
 
 #[test]
 fn manifests_are_rendered_as_they_were_read() {
-    for name in ["cluster", "small"] {
+    for name in ["cluster", "found", "small"] {
         let ran = kai_observe(&["render"], &spec(name)).expect(0);
         let golden = folder().join(format!("{name}.rendered"));
         if std::env::var_os("KAI_BLESS").is_some() {
@@ -200,6 +200,35 @@ fn no_pod_may_do_more_than_it_needs() {
         objects.iter().all(|o| o["kind"] != "Secret"),
         "no secret is rendered"
     );
+}
+
+/// Discovery adds one right, to read pods, and the account's token where it is used.
+#[test]
+fn agents_that_look_for_pods_may_read_pods() {
+    let objects = objects("found");
+    let pod = &find(&objects, "DaemonSet", "kai-agent")["spec"]["template"]["spec"];
+    assert_eq!(pod["automountServiceAccountToken"], true);
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    let role = find(&objects, "ClusterRole", "seek-kai-agent");
+    assert_eq!(
+        role["rules"],
+        serde_json::json!([
+            { "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"] },
+        ])
+    );
+    // With namespaces nothing is cluster-wide.
+    let folder = tempfile::tempdir().unwrap();
+    let some = folder.path().join("some.yaml");
+    let text = std::fs::read_to_string(spec("found")).unwrap();
+    let text = text.replace("pods: {", "pods: { namespaces: [kai, pay],");
+    std::fs::write(&some, text).unwrap();
+    let ran = kai_observe(&["render", "--output", "json"], &some).expect(0);
+    let objects = ran.json()["objects"].as_array().unwrap().clone();
+    assert!(objects.iter().all(|o| o["kind"] != "ClusterRole"));
+    let roles = objects
+        .iter()
+        .filter(|o| o["kind"] == "Role" && o["metadata"]["name"] == "seek-kai-agent");
+    assert_eq!(roles.count(), 2);
 }
 
 #[test]
@@ -324,7 +353,7 @@ fn programs_accept_their_configuration() {
         component("prometheus").programs["promtool"].clone(),
         program("alertmanager"),
     );
-    for name in ["cluster", "small"] {
+    for name in ["cluster", "found", "small"] {
         let objects = objects(name);
         let dir = tempfile::tempdir().unwrap();
         let put = |map: &str, below: &str| {

@@ -122,7 +122,7 @@ pub(super) fn check(config: &AgentConfig, found: &mut Vec<Problem>) {
         );
     }
     for (index, glob) in discovery.files.iter().enumerate() {
-        if let Some(message) = bad_glob(glob) {
+        if let Some(message) = bad_target_files(glob) {
             wrong(&format!("files.{index}"), message);
         }
     }
@@ -288,7 +288,7 @@ fn cluster(kubernetes: &Kubernetes, found: &mut Vec<Problem>) {
 const MOST_NAMESPACES: usize = 32;
 
 /// Prometheus takes only files whose names say what is in them, with stars in the last part.
-fn bad_glob(glob: &str) -> Option<String> {
+pub fn bad_target_files(glob: &str) -> Option<String> {
     let (folder, name) = glob.rsplit_once('/').unwrap_or(("", glob));
     if !glob.starts_with('/') {
         return Some(format!(

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kai_contract::agent_config::{
-    Admin, AgentConfig, Application, Budgets, Business, Database, HttpAuth, OtlpMetrics, Probe,
-    RemoteEndpoint, RemoteWrite, Roots, Rotate, RuleSource, TeamBudget, Traces, VERSION,
+    Admin, AgentConfig, Application, Budgets, Business, Database, DiscoverPods, Discovery,
+    HttpAuth, OtlpMetrics, Probe, RemoteEndpoint, RemoteWrite, Roots, Rotate, RuleSource,
+    TeamBudget, Traces, VERSION,
 };
 use kai_contract::signals;
 
@@ -97,7 +98,7 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         collectors: stack.agent.collectors.clone(),
         applications: stack.services.values().filter_map(application).collect(),
         kubernetes: None,
-        discovery: None,
+        discovery: discovery(stack, None),
         budgets: stack.team_series.map(|series| Budgets {
             per_team: TeamBudget {
                 series: Some(series),
@@ -127,6 +128,26 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         probes,
         databases,
     }
+}
+
+/// `peers` is the name behind which all agents are, where there are several.
+pub(super) fn discovery(stack: &Stack, peers: Option<String>) -> Option<Discovery> {
+    let given = stack.agent.discovery.as_ref()?;
+    let usual = scrape_timeout(stack.defaults.scrape_interval).mul_f64(0.8);
+    let timeout = given.scrape.timeout.unwrap_or(usual).as_millis();
+    Some(Discovery {
+        files: given.files.clone(),
+        pods: given.pods.as_ref().map(|pods| DiscoverPods {
+            teams: pods.teams.clone(),
+        }),
+        max_applications: given.applications,
+        timeout_ms: u64::try_from(timeout).unwrap_or(u64::MAX),
+        series_limit: given.scrape.series,
+        service_series: given.service_series,
+        label_limits: given.scrape.labels.clone(),
+        relabel: given.scrape.relabel.clone(),
+        peers,
+    })
 }
 
 fn application(service: &Service) -> Option<(String, Application)> {

@@ -17,6 +17,9 @@ pub(super) const AGENT_JOB: &str = "kai-agent";
 /// The platform's own figures, which the agent counts.
 const BUSINESS_JOB: &str = "kai-business";
 
+/// Applications that agents found; each brings a `job` of its own.
+const FOUND_JOB: &str = "applications";
+
 /// One endpoint that Prometheus scrapes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
@@ -209,6 +212,12 @@ fn document(stack: &Stack) -> Value {
     if stack.agent.otlp_series.is_some() {
         scrape.push(pushed(stack));
     }
+    if stack.agent.discovery.is_some() {
+        scrape.push(found(
+            stack,
+            &local(stack.ports.agent(), "/sd/applications"),
+        ));
+    }
     let alertmanagers = vec![format!("127.0.0.1:{}", stack.ports.alertmanager())];
     configuration(stack, scrape, alertmanagers)
 }
@@ -267,6 +276,24 @@ fn pushed(stack: &Stack) -> Value {
         }],
         "relabel_configs": [
             { "source_labels": ["job"], "regex": "(?:.*/)?(.+)", "target_label": "service" },
+            { "target_label": "environment", "replacement": stack.environment },
+        ],
+    })
+}
+
+/// What agents found: each is a target that they name. A page says nothing of whose it is, so that
+/// job, service and team are the target's.
+pub(super) fn found(stack: &Stack, url: &str) -> Value {
+    let interval = stack.defaults.scrape_interval;
+    json!({
+        "job_name": FOUND_JOB,
+        "scrape_interval": duration(interval),
+        "scrape_timeout": duration(scrape_timeout(interval)),
+        "http_sd_configs": [{ "url": url, "refresh_interval": duration(interval) }],
+        "relabel_configs": [
+            // An application without a team is somebody's all the same.
+            { "source_labels": ["team"], "regex": "", "target_label": "team",
+              "replacement": stack.routing.fallback_team },
             { "target_label": "environment", "replacement": stack.environment },
         ],
     })

@@ -21,11 +21,11 @@ use super::tree::Node;
 use super::view::View;
 use crate::model::{
     Agent, Alertmanager, Alerts, Auth, Channel, ComponentPolicy, Connection, Defaults,
-    Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana, KubeState, KubeStatePlacement,
-    Kubernetes, LeftOut, LogContainer, LogFormat, LogKind, Multiline, Owner, Placement, Ports,
-    Privacy, Prometheus, Pseudonymise, RemoteWrite, Resources, Routing, RuleOverride, Run, RunsOn,
-    Scrape, SecretRef, SecretSource, Service, ServiceGate, ServiceLogs, Severity, Smtp, SourceKind,
-    Stack, Systems, Team, TraceStorage,
+    DiscoverPods, Discovery, Distribution, Elasticsearch, Grafana, Inbox, Jaeger, Kibana,
+    KubeState, KubeStatePlacement, Kubernetes, LeftOut, LogContainer, LogFormat, LogKind,
+    Multiline, Owner, Placement, Ports, Privacy, Prometheus, Pseudonymise, RemoteWrite, Resources,
+    Routing, RuleOverride, Run, RunsOn, Scrape, SecretRef, SecretSource, Service, ServiceGate,
+    ServiceLogs, Severity, Smtp, SourceKind, Stack, Systems, Team, TraceStorage,
 };
 
 /// What the tree cannot say.
@@ -112,6 +112,7 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
                 otlp.boolean("accept")
                     .then(|| otlp.integer("seriesPerService"))
             },
+            discovery: discovery(spec.child("agent")),
             security: security(spec.child("agent")),
             resources: resources(spec.child("agent"), "50m", "128Mi"),
         },
@@ -451,6 +452,24 @@ fn services(spec: View<'_>, defaults: &Defaults, base_dir: &Path) -> BTreeMap<St
         services.insert(name.to_owned(), service);
     }
     services
+}
+
+fn discovery(agent: View<'_>) -> Option<Discovery> {
+    agent.given("discovery")?;
+    let view = agent.child("discovery");
+    let pods = view.child("pods");
+    Some(Discovery {
+        files: view.texts("files"),
+        pods: view.given("pods").map(|_| DiscoverPods {
+            namespaces: pods.texts("namespaces"),
+            teams: pods.text_map("teams"),
+        }),
+        applications: view.integer("applications"),
+        scrape: scrape(view),
+        service_series: view
+            .given("serviceSeries")
+            .map(|_| u64::from(view.integer("serviceSeries"))),
+    })
 }
 
 fn scrape(view: View<'_>) -> Scrape {

@@ -1,4 +1,4 @@
-//! What Prometheus may ask the API: pods of the two namespaces of the stack, and the pods behind
+//! What Prometheus and the agents may ask the API. Prometheus: pods of the two namespaces of the stack, and the pods behind
 //! the services that it observes, in their namespaces. No role is cluster-wide, none can write.
 
 use std::collections::BTreeMap;
@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::discovery;
 use super::names::Names;
 use crate::model::Stack;
+
+const RBAC: &str = "rbac.authorization.k8s.io";
 
 pub fn render(stack: &Stack, names: &Names) -> Vec<Value> {
     let mut wanted: BTreeMap<&str, bool> = BTreeMap::new();
@@ -33,8 +35,7 @@ pub fn render(stack: &Stack, names: &Names) -> Vec<Value> {
                 "verbs": read,
             }));
         }
-        let rbac = "rbac.authorization.k8s.io";
-        let api = format!("{rbac}/v1");
+        let api = format!("{RBAC}/v1");
         out.push(names.object(
             &api,
             "Role",
@@ -50,7 +51,7 @@ pub fn render(stack: &Stack, names: &Names) -> Vec<Value> {
             namespace,
             &name,
             json!({
-                "roleRef": { "apiGroup": rbac, "kind": "Role", "name": name },
+                "roleRef": { "apiGroup": RBAC, "kind": "Role", "name": name },
                 "subjects": [{
                     "kind": "ServiceAccount",
                     "name": "prometheus",
@@ -58,6 +59,46 @@ pub fn render(stack: &Stack, names: &Names) -> Vec<Value> {
                 }],
             }),
         ));
+    }
+    out
+}
+
+/// For the account of the agents: pods, read in these namespaces, or in all where none is named.
+pub fn pods(names: &Names, part: &str, namespaces: &[String]) -> Vec<Value> {
+    let api = format!("{RBAC}/v1");
+    let name = format!("{}-{part}", names.namespace);
+    let rules = json!({ "rules": [
+        { "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"] },
+    ] });
+    let binding = |kind: &str| {
+        json!({
+            "roleRef": { "apiGroup": RBAC, "kind": kind, "name": name },
+            "subjects": [{
+                "kind": "ServiceAccount",
+                "name": part,
+                "namespace": names.agent_namespace,
+            }],
+        })
+    };
+    if namespaces.is_empty() {
+        let wide = |kind: &str, rest: Value| {
+            let mut out = names.object(&api, kind, part, "", &name, rest);
+            if let Some(meta) = out["metadata"].as_object_mut() {
+                meta.remove("namespace");
+            }
+            out
+        };
+        return vec![
+            wide("ClusterRole", rules),
+            wide("ClusterRoleBinding", binding("ClusterRole")),
+        ];
+    }
+    let mut out = Vec::new();
+    for namespace in namespaces {
+        let object =
+            |kind: &str, rest: Value| names.object(&api, kind, part, namespace, &name, rest);
+        out.push(object("Role", rules.clone()));
+        out.push(object("RoleBinding", binding("Role")));
     }
     out
 }

@@ -2,9 +2,13 @@
 //! `/proc`, `/sys` and `/` read-only, and neither root nor any capability; the node's network,
 //! process and host namespaces are not joined.
 
-use kai_contract::agent_config::{Admin, AgentConfig, Collectors, Roots, VERSION};
+use kai_contract::agent_config::{
+    Admin, AgentConfig, Budgets, Collectors, Kubernetes as AgentKubernetes, Roots, TeamBudget,
+    VERSION,
+};
 use serde_json::{Value, json};
 
+use super::access;
 use super::names::Names;
 use super::parts::{self, NOBODY};
 use crate::model::{Kubernetes, Resources, Stack};
@@ -22,12 +26,12 @@ const MOUNT_POINTS: &str = "^/(dev|proc|sys|run/credentials/.+|run/containerd/.+
 const DEVICES: &str = "^(veth|cali|lxc|azv|gke|eni[0-9a-f]{5}).*$";
 
 pub fn render(stack: &Stack, cluster: &Kubernetes, names: &Names) -> Vec<Value> {
-    let config = config(&stack.agent.collectors);
+    let config = config(stack, names);
     let text = yaml::to_text(&config);
     let namespace = &names.agent_namespace;
     let object =
         |api: &str, kind: &str, rest: Value| names.object(api, kind, PART, namespace, PART, rest);
-    vec![
+    let mut out = vec![
         object("v1", "ResourceQuota", quota()),
         parts::account(names, PART, namespace),
         object("v1", "ConfigMap", json!({ "data": { "agent.yaml": text } })),
@@ -43,10 +47,38 @@ pub fn render(stack: &Stack, cluster: &Kubernetes, names: &Names) -> Vec<Value> 
         ),
         network(&config, names),
         daemon_set(stack, cluster, names, &config),
-    ]
+    ];
+    if let Some(kubernetes) = &config.kubernetes {
+        out.extend(access::pods(names, PART, &kubernetes.namespaces));
+    }
+    out
 }
 
-fn config(collectors: &Collectors) -> AgentConfig {
+/// Where all agents are, by the headless Service.
+pub(super) fn everybody(names: &Names) -> String {
+    format!("{PART}.{}.svc:{PORT}", names.agent_namespace)
+}
+
+fn config(stack: &Stack, names: &Names) -> AgentConfig {
+    let pods = stack.agent.discovery.as_ref().and_then(|d| d.pods.as_ref());
+    AgentConfig {
+        kubernetes: pods.map(|pods| AgentKubernetes {
+            namespaces: pods.namespaces.clone(),
+            ..AgentKubernetes::default()
+        }),
+        discovery: pods
+            .and_then(|_| crate::render::agent::discovery(stack, Some(everybody(names)))),
+        budgets: stack.team_series.map(|series| Budgets {
+            per_team: TeamBudget {
+                series: Some(series),
+            },
+        }),
+        ..node(&stack.agent.collectors)
+    }
+}
+
+/// What every node's agent does.
+fn node(collectors: &Collectors) -> AgentConfig {
     AgentConfig {
         version: VERSION,
         listen: format!("0.0.0.0:{PORT}"),
@@ -116,16 +148,20 @@ fn quota() -> Value {
     } })
 }
 
-/// Prometheus may ask. The metrics lane asks nobody; the other lanes send.
+/// Prometheus may ask. The metrics lane asks nobody; discovery asks the API server, pods and the other
+/// agents, and the other lanes send.
 fn network(config: &AgentConfig, names: &Names) -> Value {
-    let from = parts::peer(names, "prometheus", &names.namespace);
+    let mut from = vec![parts::peer(names, "prometheus", &names.namespace)];
+    if config.discovery.is_some() {
+        from.push(parts::peer(names, PART, &names.agent_namespace));
+    }
     let mut out = parts::ingress(
         names,
         PART,
         &names.agent_namespace,
-        json!([{ "from": [from], "ports": [{ "protocol": "TCP", "port": PORT }] }]),
+        json!([{ "from": from, "ports": [{ "protocol": "TCP", "port": PORT }] }]),
     );
-    if config.logs.is_none() && config.traces.is_none() {
+    if config.logs.is_none() && config.traces.is_none() && config.kubernetes.is_none() {
         // No rule allows any. (An empty list would say the same, and differ from what the server
         // keeps, so that each apply would be a change.)
         out["spec"]["policyTypes"] = json!(["Ingress", "Egress"]);
@@ -188,7 +224,7 @@ fn pod(resources: &Resources, cluster: &Kubernetes, config: &AgentConfig) -> Val
     let pull = parts::pull_secrets(cluster);
     let mut out = json!({
         "serviceAccountName": PART,
-        "automountServiceAccountToken": false,
+        "automountServiceAccountToken": config.kubernetes.is_some(),
         "enableServiceLinks": false,
         // On every node, whatever it is kept free for, and the last to be evicted: a full node is
         // the one to be seen.
@@ -211,6 +247,11 @@ fn pod(resources: &Resources, cluster: &Kubernetes, config: &AgentConfig) -> Val
         }],
         "volumes": volumes,
     });
+    if config.kubernetes.is_some() {
+        let field = json!({ "apiVersion": "v1", "fieldPath": "spec.nodeName" });
+        out["containers"][0]["env"] =
+            json!([{ "name": "NODE_NAME", "valueFrom": { "fieldRef": field } }]);
+    }
     if !pull.is_empty() {
         out["imagePullSecrets"] = json!(pull);
     }
@@ -271,7 +312,7 @@ mod tests {
 
     #[test]
     fn each_lane_adds_what_it_needs_and_no_more() {
-        let mut config = config(&Collectors::default());
+        let mut config = node(&Collectors::default());
         let metrics = rendered(&config);
         assert_eq!(metrics["securityContext"]["runAsUser"], NOBODY);
         assert!(metrics["containers"][0]["securityContext"]["capabilities"]["add"].is_null());

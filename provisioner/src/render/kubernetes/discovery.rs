@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::kube_state;
 use super::names::Names;
 use crate::model::{Service, Stack};
-use crate::render::prometheus::AGENT_JOB;
+use crate::render::prometheus::{self, AGENT_JOB};
 use crate::render::{duration, scrape_timeout};
 use crate::spec::address::Address;
 
@@ -79,6 +79,18 @@ pub fn jobs(stack: &Stack, names: &Names) -> Vec<Value> {
     out.push(own("prometheus", "prometheus", &names.namespace, "web"));
     out.extend(kube_state::jobs(stack, names));
     out.extend(pages(stack).map(|page| service(stack, &page)));
+    if stack
+        .agent
+        .discovery
+        .as_ref()
+        .is_some_and(|d| d.pods.is_some())
+    {
+        let url = format!(
+            "http://{}/sd/applications/all",
+            super::agent::everybody(names)
+        );
+        out.push(prometheus::found(stack, &url));
+    }
     out
 }
 

@@ -6,6 +6,7 @@ mod alerts;
 pub(in crate::spec) mod collectors;
 mod components;
 mod databases;
+mod discovery;
 mod elasticsearch;
 mod kubernetes;
 mod logs;

@@ -31,6 +31,12 @@ pub(super) static AGENT: Object = Object {
             "Metrics that services push by OTLP, at the addresses that take spans.",
         ),
         Field::new(
+            "discovery",
+            Kind::Object(&super::discovery::DISCOVERY),
+            "{ files: [/etc/kai/targets/*.yaml] }",
+            "Applications that the agent finds by itself.",
+        ),
+        Field::new(
             "security",
             Kind::Object(&super::security::SECURITY),
             "{}",

@@ -5,7 +5,7 @@ use super::{DURATION, TEXT};
 use crate::spec::format::Format;
 
 /// A count, as `20000`.
-const SERIES: Kind = Kind::Integer {
+pub(super) const SERIES: Kind = Kind::Integer {
     min: 1,
     max: 1_048_576,
 };
@@ -49,7 +49,7 @@ pub(super) static SCRAPE: Object = Object {
     reserved: &[],
 };
 
-static RELABEL: Object = Object {
+pub(super) static RELABEL: Object = Object {
     name: "relabel",
     doc: "One rule, in Prometheus' own words.",
     fields: &[
