@@ -90,8 +90,9 @@ fn measure(rate: u64, rotations: u64, every: Duration, rotate: fn(&Path, u64) ->
     let size = fs::metadata(&path).unwrap().len();
     wait_for("the file's end", || {
         let lag = agent.value("lag_bytes{source=\"app\"}");
-        let last = fake.sequence().last() == Some(&(places.len() as u64 - 1));
-        (size > 0 && lag == 0.0 && last).then_some(())
+        // Looking at each of them is for when there are no more to come.
+        let last = || fake.sequence().last() == Some(&(places.len() as u64 - 1));
+        (size > 0 && lag == 0.0 && last()).then_some(())
     });
     // What is read of copies.
     thread::sleep(Duration::from_millis(500));
