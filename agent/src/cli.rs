@@ -106,6 +106,16 @@ pub enum Command {
         #[command(subcommand)]
         from: ImportFrom,
     },
+    /// Shows live log events after parsing and redaction, as a running agent sends them.
+    #[command(after_help = "Examples:\n  kai-agent tap\n  \
+        kai-agent tap --source booking --level warn\n  \
+        kai-agent tap --field http.response.status_code=500 --count 10 --output json\n  \
+        kai-agent tap --sample 0.01\n\n\
+        Over the admin socket, as the agent's own user. It changes nothing of what is sent; lines that a \
+        slow\nreader missed are counted.\n\n\
+        Exit codes: 0 done, 4 nothing was shown with --count or --for, 1 operational error, 64 usage, 65 \
+        bad\nconfiguration")]
+    Tap(TapArgs),
     /// Runs one configured probe now and tells step by step what happened: 0 success, 1 failure.
     #[command(after_help = "Example:\n  kai-agent probe booking-page --config agent.yaml")]
     Probe {
@@ -155,6 +165,46 @@ pub struct FilebeatArgs {
     )]
     pub config: PathBuf,
     /// As text for a person or as JSON for a script.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+#[derive(Debug, Args)]
+pub struct TapArgs {
+    /// The configuration file, for the admin socket's place.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "KAI_AGENT_CONFIG",
+        hide_env_values = true,
+        default_value = "/etc/kai-agent/agent.yaml"
+    )]
+    pub config: PathBuf,
+    /// The admin socket itself.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub socket: Option<PathBuf>,
+    /// Only of this source; may be given several times.
+    #[arg(long = "source", value_name = "NAME")]
+    pub sources: Vec<String>,
+    /// This level and those above.
+    #[arg(long)]
+    pub level: Option<String>,
+    /// A part of the document, capitals or not.
+    #[arg(long, value_name = "TEXT")]
+    pub grep: Option<String>,
+    /// A field and its value; may be given several times, and all must be so.
+    #[arg(long = "field", value_name = "NAME=VALUE")]
+    pub fields: Vec<String>,
+    /// Only this share of the events, 0 to 1.
+    #[arg(long, value_name = "SHARE")]
+    pub sample: Option<f64>,
+    /// End after so many.
+    #[arg(long, short = 'n', value_name = "N")]
+    pub count: Option<u64>,
+    /// End after this time.
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    pub within: Option<Duration>,
+    /// As text for a person, or one JSON object a line.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
 }

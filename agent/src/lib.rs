@@ -43,4 +43,5 @@ pub mod settings;
 pub mod settle;
 pub mod shutdown;
 pub mod state;
+pub mod tap;
 pub mod traces;

@@ -18,9 +18,11 @@ use crate::business::Figures;
 use crate::shutdown::ended;
 use crate::state::State;
 
+pub mod auth;
 pub mod batch;
 pub mod cluster;
 pub mod feed;
+pub mod filter;
 pub mod id;
 pub mod intake;
 pub mod join;
@@ -255,7 +257,7 @@ impl Lane {
             let rules = figures.rules().logs.get(name).cloned();
             let source = Source::new(name, source, stream, host, redactor.clone(), rules)
                 .map_err(|error| format!("logs.sources.{name}: {error}"))?;
-            ledger.add_source(&source.name);
+            ledger.add_source(&source.name, &source.service, &source.team);
             sources.push(source);
         }
         // Those of what comes over the network, some of which have no name yet.

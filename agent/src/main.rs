@@ -10,7 +10,7 @@ use clap::{CommandFactory, Parser};
 use kai_agent::app::{self, RunError};
 use kai_agent::cli::{Cli, Command, GateCommand, ImportFrom, Output};
 use kai_agent::security::baseline::command as baseline;
-use kai_agent::{check, command, dead_letters, filebeat, gate, logging, probes};
+use kai_agent::{check, command, dead_letters, filebeat, gate, logging, probes, tap};
 use kai_contract::exit;
 
 fn main() -> ExitCode {
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Import {
             from: ImportFrom::Filebeat(args),
         } => finish(filebeat::run(&args)),
+        Command::Tap(args) => finish(tap::command::run(&args)),
         Command::Probe {
             name,
             config,

@@ -18,6 +18,7 @@ mod privacy;
 mod probes;
 mod problems;
 mod remote_write;
+mod sampling;
 mod scrape;
 mod security;
 mod traces;
@@ -41,6 +42,7 @@ pub use probes::{
     IpProtocol, Probe, ProbeTls, QueryResponse, RecordRules, TcpProbe,
 };
 pub use remote_write::{RemoteEndpoint, RemoteWrite};
+pub use sampling::{LEVELS, Share};
 pub use scrape::{
     Budgets, MOST_SERIES, MOST_TEAM_SERIES, Relabel, RelabelAction, SERIES_LIMIT,
     TEAM_SERIES_LIMIT, TeamBudget, unlimited_label,

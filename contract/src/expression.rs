@@ -137,6 +137,17 @@ impl Expression {
         holds(&self.root, get)
     }
 
+    /// What must be so for it to hold, as far as that can be said of single fields: the field is
+    /// there, and with a text, is that. For whoever looks for documents before it is asked of each.
+    pub fn required(&self) -> Vec<(&str, Option<&str>)> {
+        let mut found = Vec::new();
+        required(&self.root, &mut found);
+        found
+            .into_iter()
+            .filter_map(|(field, text)| Some((self.fields.get(field)?.as_str(), text)))
+            .collect()
+    }
+
     /// Gives its fields other numbers: `to` says which for each place in [`Self::fields`].
     #[must_use]
     pub fn renumbered(mut self, to: impl Fn(usize) -> usize) -> Self {
@@ -168,6 +179,29 @@ fn holds<'a>(node: &Node, get: &impl Fn(usize) -> Option<Scalar<'a>>) -> bool {
         Node::Fits(field, pattern, wanted) => get(*field)
             .and_then(Scalar::text)
             .is_some_and(|text| pattern.is_match(text) == *wanted),
+    }
+}
+
+fn required<'a>(node: &'a Node, found: &mut Vec<(usize, Option<&'a str>)>) {
+    match node {
+        Node::And(a, b) => {
+            required(a, found);
+            required(b, found);
+        }
+        // One of two, or its contrary: nothing can be said.
+        Node::Or(..) | Node::Not(_) => {}
+        Node::OneOf(field, wanted) => {
+            let text = match wanted.as_slice() {
+                [Literal::Text(text)] => std::str::from_utf8(text).ok(),
+                _ => None,
+            };
+            // An analysed text has no words in an empty one.
+            found.push((*field, text.filter(|text| !text.trim().is_empty())));
+        }
+        Node::Exists(field)
+        | Node::Differs(field, _)
+        | Node::Order(field, _, _)
+        | Node::Fits(field, _, _) => found.push((*field, None)),
     }
 }
 

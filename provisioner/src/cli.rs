@@ -1,6 +1,7 @@
 //! The command line of kai-observe.
 
 mod args;
+mod bill;
 mod context;
 mod destroy;
 mod drift;
@@ -8,6 +9,7 @@ mod drill;
 mod event;
 mod inbox;
 mod init;
+mod logs;
 mod plan;
 mod provision;
 mod render;
@@ -113,6 +115,8 @@ async fn run(cli: &Cli, ui: &ui::Ui) -> Result<u8, Stop> {
         Command::Render(args) => render::run(args, common, ui),
         Command::Drill(args) => Box::pin(drill::run(args, common, ui)).await,
         Command::Event(args) => Box::pin(event::run(args, common, ui)).await,
+        Command::Logs(args) => Box::pin(logs::run(args, common, ui)).await,
+        Command::Bill(args) => Box::pin(bill::run(args, common, ui)).await,
         Command::Inbox(args) => Box::pin(inbox::run(args, common, ui)).await,
         Command::Schema(args) => show::schema(args),
         Command::Completions { shell } => {

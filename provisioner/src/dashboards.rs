@@ -6,7 +6,8 @@ pub mod kibana;
 pub mod query;
 pub mod source;
 
-use source::{Dashboard, KibanaDashboard, SourceError};
+use kibana::source::KibanaDashboard;
+use source::{Dashboard, SourceError};
 
 /// Name and text of each of Grafana's, in the order in which they link to each other.
 const SOURCES: [(&str, &str); 4] = [
@@ -19,8 +20,21 @@ const SOURCES: [(&str, &str); 4] = [
     ("security", include_str!("../../dashboards/security.yaml")),
 ];
 
-const KIBANA_SOURCES: [(&str, &str); 1] =
-    [("logs", include_str!("../../dashboards/logs.kibana.yaml"))];
+const KIBANA_SOURCES: [(&str, &str); 4] = [
+    ("logs", include_str!("../../dashboards/logs.kibana.yaml")),
+    (
+        "errors",
+        include_str!("../../dashboards/errors.kibana.yaml"),
+    ),
+    (
+        "performance",
+        include_str!("../../dashboards/performance.kibana.yaml"),
+    ),
+    (
+        "security",
+        include_str!("../../dashboards/security.kibana.yaml"),
+    ),
+];
 
 /// Grafana's, with their names.
 pub fn sources() -> Vec<(&'static str, Result<Dashboard, SourceError>)> {
@@ -34,7 +48,7 @@ pub fn sources() -> Vec<(&'static str, Result<Dashboard, SourceError>)> {
 pub fn kibana_sources() -> Vec<(&'static str, Result<KibanaDashboard, SourceError>)> {
     KIBANA_SOURCES
         .iter()
-        .map(|(name, text)| (*name, source::read_kibana(name, text)))
+        .map(|(name, text)| (*name, kibana::source::read(name, text)))
         .collect()
 }
 

@@ -9,7 +9,7 @@
 mod ledger;
 mod letters;
 mod recipients;
-mod send;
+pub mod send;
 
 use serde::Serialize;
 

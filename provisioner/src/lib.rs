@@ -13,6 +13,7 @@ pub mod http;
 pub mod inbox;
 pub mod layout;
 pub mod lease;
+pub mod lines;
 pub mod model;
 pub mod object;
 pub mod plan;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kai_contract::agent_config::RuleSource;
 pub use kai_contract::agent_config::{
-    BusinessFigure, LogContainer, LogFormat, Multiline, Redacted,
+    BusinessFigure, LogContainer, LogFormat, Multiline, Redacted, Share,
 };
 
 /// One stack in one environment.
@@ -68,6 +68,11 @@ impl Stack {
         let jaeger = self.systems.jaeger.as_ref();
         jaeger.is_some_and(|jaeger| jaeger.storage == TraceStorage::Elasticsearch)
             && self.systems.elasticsearch.is_some()
+    }
+
+    /// Whether authentication logs and findings go to an Elasticsearch.
+    pub fn ships_security(&self) -> bool {
+        self.agent.ships_security && self.systems.elasticsearch.is_some()
     }
 
     /// Whether one of `metrics` is counted in this service's lines.
@@ -377,6 +382,8 @@ pub struct Grafana {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kibana {
     pub placement: Placement,
+    /// OpenSearch Dashboards, which has other objects.
+    pub opensearch: bool,
     /// `None`: the default space.
     pub space: Option<String>,
 }
@@ -489,6 +496,8 @@ pub struct Agent {
     pub otlp_series: Option<u32>,
     /// `None`: only what the spec names is scraped.
     pub discovery: Option<Discovery>,
+    /// Authentication logs and findings go to Elasticsearch.
+    pub ships_security: bool,
     /// `None`: no security check runs.
     pub security: Option<kai_contract::agent_config::Security>,
     pub resources: Resources,
@@ -616,6 +625,10 @@ pub struct ServiceLogs {
     pub multiline: Option<Multiline>,
     pub time_zone: Option<String>,
     pub kind: LogKind,
+    /// Conditions; a line that one fits is not sent.
+    pub drop: Vec<String>,
+    /// Level or condition → the share that is sent.
+    pub sample: BTreeMap<String, Share>,
 }
 
 /// What lines are about, which decides how long they are kept.

@@ -24,7 +24,7 @@ mod merge;
 mod parse;
 pub mod promql;
 mod resolve;
-mod suggest;
+pub mod suggest;
 mod template;
 mod view;
 

@@ -88,6 +88,11 @@ pub const CHECKS: &[Check] = &[
         run: logs::one_rule_joins,
     },
     Check {
+        name: "log-filter",
+        what: "`logs.drop` and `logs.sample` have conditions that can be read",
+        run: logs::filters_are_conditions,
+    },
+    Check {
         name: "metric-name",
         what: "`metrics` have names and labels of counters that do not clash",
         run: metrics::names_are_counters,
@@ -201,6 +206,11 @@ pub const CHECKS: &[Check] = &[
         name: "placements",
         what: "an external system has an address and one way to say who asks",
         run: systems::placements_are_whole,
+    },
+    Check {
+        name: "dashboards",
+        what: "OpenSearch Dashboards is external and has no space",
+        run: systems::dashboards_can_be_had,
     },
     Check {
         name: "spans",

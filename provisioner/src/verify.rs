@@ -5,6 +5,7 @@ mod alerting;
 mod dashboards;
 mod databases;
 mod logs;
+mod panels;
 mod processes;
 mod request;
 mod rules;
@@ -135,6 +136,7 @@ pub async fn verify(subject: &Subject<'_>) -> Verdict {
         databases,
         logs,
         dashboards,
+        panels,
         traces,
         request,
     ) = tokio::join!(
@@ -146,6 +148,7 @@ pub async fn verify(subject: &Subject<'_>) -> Verdict {
         Box::pin(databases::prove(subject)),
         Box::pin(logs::prove(subject)),
         Box::pin(dashboards::prove(subject)),
+        Box::pin(panels::prove(subject)),
         Box::pin(traces::prove(subject)),
         Box::pin(request::prove(subject)),
     );
@@ -157,6 +160,7 @@ pub async fn verify(subject: &Subject<'_>) -> Verdict {
     proofs.extend(databases);
     proofs.extend(logs);
     proofs.extend(dashboards);
+    proofs.extend(panels);
     proofs.extend(traces);
     proofs.extend(request);
     proofs.extend(absent(subject));

@@ -12,6 +12,7 @@ mod many;
 mod parts;
 mod promise;
 mod proxy;
+mod readers;
 mod rotation;
 pub mod runner;
 mod shape;

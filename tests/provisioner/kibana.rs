@@ -64,7 +64,13 @@ fn ours_is_made_found_again_and_mended_and_theirs_stays_to_the_byte() {
         let keys = server.with(|state| state.keys());
         let ours =
             ["dashboard", "index-pattern", "search"].map(|kind| format!("{kind}/{prefix}logs"));
-        for key in &ours {
+        let more = [
+            "dashboard/errors",
+            "dashboard/security",
+            "index-pattern/deploys",
+        ];
+        let more = more.map(|key| key.replace('/', &format!("/{prefix}")));
+        for key in ours.iter().chain(&more) {
             assert!(keys.contains(key), "{key}: {keys:?}");
         }
         let refused = server.with(|state| state.refused.clone());
@@ -110,6 +116,60 @@ fn ours_is_made_found_again_and_mended_and_theirs_stays_to_the_byte() {
             "all that is ours is gone"
         );
     }
+}
+
+/// Not run against the real OpenSearch Dashboards here; the stand-in has its mappings.
+#[test]
+fn opensearch_dashboards_gets_objects_of_its_own() {
+    let Some((stack, server)) = open("OpenSearch Dashboards", "") else {
+        return;
+    };
+    server.with(|state| {
+        state.opensearch = true;
+        state.version = "2.19.1".into();
+    });
+    // As Kibana it is not written to, and the word that is missing is said.
+    let refused = stack.run(&["plan"]);
+    let said = "answers as OpenSearch Dashboards 2.19.1; write `distribution: opensearch`";
+    assert!(refused.out.contains(said), "{refused:?}");
+    let spec = std::fs::read_to_string(stack.spec()).unwrap();
+    stack.write_spec(&spec.replace(
+        "kibana: { mode: external,",
+        "kibana: { mode: external, distribution: opensearch,",
+    ));
+    let prefix = prefix(&stack);
+    let theirs = server.with(|state| state.foreign(&prefix));
+    stack.run(&NO_VERIFY).expect(0);
+    let keys = server.with(|state| state.keys());
+    for key in [
+        "index-pattern/logs",
+        "index-pattern/deploys",
+        "dashboard/errors",
+        "visualization/errors-chart-1",
+        "search/security-2",
+    ] {
+        let key = key.replace('/', &format!("/{prefix}"));
+        assert!(keys.contains(&key), "{key}: {keys:?}");
+    }
+    let refused = server.with(|state| state.refused.clone());
+    assert!(
+        refused.iter().all(|text| text.contains("_export: 400")),
+        "{refused:?}"
+    );
+    let again = stack.run(&NO_VERIFY).expect(0);
+    assert!(again.out.contains("no changes"), "{}", again.out);
+    server.with(|state| {
+        let key = format!("visualization/{prefix}errors-chart-1");
+        let state = state.object(&key);
+        let text = state["attributes"]["visState"].as_str().unwrap().to_owned();
+        state["attributes"]["visState"] = json!(text.replace("histogram", "line"));
+    });
+    let drift = stack.run(&["drift"]).expect(2);
+    let said = "kibana/visualization/errors-chart-1: changed by hand";
+    assert!(drift.out.contains(said), "{}", drift.out);
+    stack.run(&NO_VERIFY).expect(0);
+    stack.run(&["destroy", "--yes", "--purge"]).expect(0);
+    assert_eq!(server.with(|state| state.foreign("-")), theirs);
 }
 
 #[test]

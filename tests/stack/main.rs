@@ -11,5 +11,6 @@ mod life;
 mod lifecycle;
 mod neighbours;
 mod ports;
+mod readers;
 mod traces;
 mod traces_store;

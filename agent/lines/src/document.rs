@@ -18,7 +18,7 @@ use kai_contract::expression::Scalar;
 use regex::bytes::Regex;
 
 use super::json::{self, Kind};
-use super::{level, parse, time};
+use super::{fingerprint, level, parse, time};
 use crate::marks::Marks;
 use crate::privacy::{Counts, Redactor};
 
@@ -74,6 +74,8 @@ pub struct Taken {
     pub bad_timestamp: bool,
     /// What was taken out of it.
     pub redacted: Counts,
+    /// Whoever was told of it did not want it; nothing was written.
+    pub dropped: bool,
 }
 
 /// Of a message that is in no file.
@@ -105,7 +107,13 @@ pub struct Form {
     /// Of times that name none.
     pub zone: Option<TimeZone>,
     pub redactor: Option<Arc<Redactor>>,
+    /// With [`LogFormat::Auth`]: whoever knows what authentication logs say.
+    pub auth: Option<Parser>,
 }
+
+/// Appends a line as an object, given the zone of times that name none and the time of reading; false,
+/// and nothing appended, if it is none.
+pub type Parser = fn(&[u8], Option<&TimeZone>, i64, &mut Vec<u8>) -> bool;
 
 impl Form {
     pub fn new(format: LogFormat) -> Self {
@@ -114,6 +122,7 @@ impl Form {
             pattern: None,
             zone: None,
             redactor: None,
+            auth: None,
         }
     }
 }
@@ -148,6 +157,8 @@ pub struct Shaper {
     /// Bits of the names below a plain value.
     blocked: u64,
     edits: Vec<(Range<usize>, Vec<u8>)>,
+    /// The line at hand is of level error or above.
+    severe: bool,
 }
 
 impl Shaper {
@@ -210,22 +221,25 @@ impl Shaper {
             present: 0,
             blocked: 0,
             edits: Vec::new(),
+            severe: false,
         }
     }
 
     /// Appends the line's document, without an end of line.
     pub fn shape(&mut self, out: &mut Vec<u8>, line: &Line<'_>) -> Taken {
-        self.shape_and_tell(out, line, |_| {})
+        self.shape_and_tell(out, line, |_| true)
     }
 
-    /// The same, and shows the line's watched fields.
+    /// The same, and shows the line's watched fields; `tell` says whether the document is wanted.
     pub fn shape_and_tell(
         &mut self,
         out: &mut Vec<u8>,
         line: &Line<'_>,
-        tell: impl FnOnce(&Fields<'_>),
+        tell: impl FnOnce(&Fields<'_>) -> bool,
     ) -> Taken {
         let mut taken = Taken::default();
+        let begun = out.len();
+        self.severe = false;
         let mut marks = std::mem::take(&mut self.marks);
         let seen = marks.look(line.text);
         let ascii = seen.is_some_and(Marks::is_ascii);
@@ -253,11 +267,7 @@ impl Shaper {
         parsed.clear();
         clean.clear();
         let mut tell = Some(tell);
-        let mut once = |fields: &Fields<'_>| {
-            if let Some(tell) = tell.take() {
-                tell(fields);
-            }
-        };
+        let mut once = |fields: &Fields<'_>| tell.take().is_none_or(|tell| tell(fields));
         self.shape_text(
             out,
             line,
@@ -272,6 +282,9 @@ impl Shaper {
         parsed.shrink_to(KEPT);
         clean.shrink_to(KEPT);
         (self.parsed, self.clean, self.marks) = (parsed, clean, marks);
+        if self.severe && !taken.dropped {
+            fingerprint::append(out, begun);
+        }
         taken
     }
 
@@ -288,7 +301,7 @@ impl Shaper {
         parsed: &mut Vec<u8>,
         clean: &mut Vec<u8>,
         taken: &mut Taken,
-        tell: &mut dyn FnMut(&Fields<'_>),
+        tell: &mut dyn FnMut(&Fields<'_>) -> bool,
     ) {
         let zone = self.form.zone.as_ref();
         let is_object = match (line.cut, self.form.format) {
@@ -299,6 +312,10 @@ impl Shaper {
             (_, LogFormat::Logfmt) => parse::logfmt::object(text, parsed),
             (_, LogFormat::Access) => parse::access::object(text, parsed),
             (_, LogFormat::Syslog) => parse::syslog::object(text, zone, line.read_at, parsed),
+            (_, LogFormat::Auth) => self
+                .form
+                .auth
+                .is_some_and(|read| read(text, zone, line.read_at, parsed)),
             (_, LogFormat::Pattern) => self
                 .form
                 .pattern
@@ -325,11 +342,14 @@ impl Shaper {
             if let Some(place) = self.find(seen, object) {
                 if !self.watched.is_empty() {
                     self.unescape(object);
-                    tell(&Fields {
+                    taken.dropped = !tell(&Fields {
                         shaper: self,
                         text: object,
                         object: true,
                     });
+                    if taken.dropped {
+                        return;
+                    }
                 }
                 taken.bad_timestamp = self.splice(out, object, place, line);
                 return;
@@ -344,11 +364,14 @@ impl Shaper {
             seen = None;
         }
         if !self.watched.is_empty() {
-            tell(&Fields {
+            taken.dropped = !tell(&Fields {
                 shaper: self,
                 text,
                 object: false,
             });
+            if taken.dropped {
+                return;
+            }
         }
         self.wrap(out, text, seen, line);
     }
@@ -517,7 +540,9 @@ impl Shaper {
             if value.kind == Kind::String {
                 let given = &text[value.at.start + 1..value.at.end - 1];
                 let at = value.at.start + 1..value.at.end - 1;
-                match level::text(given) {
+                let name = level::text(given);
+                self.severe = name.is_some_and(level::is_error);
+                match name {
                     Some(name) if name.as_bytes() == given => {}
                     Some(name) => self.edits.push((at, name.as_bytes().to_vec())),
                     // Letters of an escape sequence must not be changed.
@@ -532,6 +557,12 @@ impl Shaper {
         if !self.lacks(LEVEL) {
             return None;
         }
+        let name = self.other_level(text);
+        self.severe = name.is_some_and(level::is_error);
+        name
+    }
+
+    fn other_level(&self, text: &[u8]) -> Option<&'static str> {
         OTHER_LEVELS
             .filter_map(|name| self.has(name))
             .find_map(|value| match value.kind {
@@ -542,7 +573,7 @@ impl Shaper {
     }
 
     /// A line that is no object: its text, and of it the time and level that it begins with.
-    fn wrap(&self, out: &mut Vec<u8>, text: &[u8], seen: Option<&Marks>, line: &Line<'_>) {
+    fn wrap(&mut self, out: &mut Vec<u8>, text: &[u8], seen: Option<&Marks>, line: &Line<'_>) {
         let head = plain::head(text, self.form.zone.as_ref(), line.read_at);
         out.extend_from_slice(b"{\"@timestamp\":\"");
         time::write(out, head.millis.unwrap_or(line.read_at));
@@ -550,6 +581,7 @@ impl Shaper {
         json::escape_with(seen, out, text);
         out.push(b'"');
         if let Some(level) = head.level {
+            self.severe = level::is_error(level);
             out.extend_from_slice(b",\"log.level\":\"");
             out.extend_from_slice(level.as_bytes());
             out.push(b'"');
@@ -575,10 +607,31 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// The level as the document will have it.
+    pub fn level(&self) -> Option<&'a [u8]> {
+        let shaper = self.shaper;
+        if !self.object {
+            let zone = shaper.form.zone.as_ref();
+            let head = plain::head(self.text, zone, shaper.read_at);
+            return head.level.map(str::as_bytes);
+        }
+        if let Some(value) = shaper.has(LEVEL) {
+            let given = (value.kind == Kind::String)
+                .then(|| &self.text[value.at.start + 1..value.at.end - 1])?;
+            return Some(level::text(given).map_or(given, str::as_bytes));
+        }
+        shaper.other_level(self.text).map(str::as_bytes)
+    }
+
     /// What a field holds, by its place among the watched ones.
     pub fn get(&self, index: usize) -> Option<Scalar<'a>> {
         let shaper = self.shaper;
         let bit = *shaper.watched.get(index)?;
+        if bit == LEVEL
+            && let Some(level) = self.level()
+        {
+            return Some(Scalar::Text(level));
+        }
         if !self.object {
             let is_message = shaper.names.name(bit) == b"message";
             return is_message.then_some(Scalar::Text(self.text));

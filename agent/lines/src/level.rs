@@ -32,6 +32,11 @@ pub fn text(given: &[u8]) -> Option<&'static str> {
         .map(|(name, _)| *name)
 }
 
+/// Whether one of our spellings is that of an error or worse.
+pub fn is_error(name: &str) -> bool {
+    matches!(name, "error" | "critical" | "fatal" | "alert" | "emergency")
+}
+
 /// A level given as a number: bunyan's and pino's tens. Other scales (syslog's 0 to 7,
 /// OpenTelemetry's 1 to 24) contradict each other, so they are left alone.
 pub fn number(given: &[u8]) -> Option<&'static str> {

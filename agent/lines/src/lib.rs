@@ -6,6 +6,7 @@
 //! speed, where the rest of the agent is compiled for size.
 
 pub mod document;
+pub mod fingerprint;
 pub mod json;
 pub mod level;
 pub mod marks;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use crate::config::Located;
 use crate::drills;
 use crate::reload::{Reloader, Trigger};
 use crate::state::State;
+use crate::tap::{self, TapError};
 
 /// A request's body is a few short fields.
 const LARGEST_BODY: usize = 64 << 10;
@@ -41,6 +42,10 @@ pub async fn handle(
             Method::POST => reload(reloader).await,
             _ => not_allowed("POST"),
         },
+        "/tap" => match method {
+            Method::POST => tap(&state, request).await,
+            _ => not_allowed("POST"),
+        },
         "/status" => match method {
             Method::GET | Method::HEAD => json(StatusCode::OK, &status(&state)),
             _ => not_allowed("GET, HEAD"),
@@ -50,28 +55,55 @@ pub async fn handle(
             Some(_) => not_allowed("DELETE"),
             None => failed(
                 StatusCode::NOT_FOUND,
-                &format!("there is no {path}; there are /drill, /drill/<id>, /reload, /status"),
+                &format!(
+                    "there is no {path}; there are /drill, /drill/<id>, /reload, /status, /tap"
+                ),
             ),
         },
     }
 }
 
-async fn raise(state: &State, request: Request<Incoming>) -> Reply {
+/// The body, or what to answer where there is none.
+async fn body(request: Request<Incoming>) -> Result<Bytes, Box<Reply>> {
     let body = Limited::new(request.into_body(), LARGEST_BODY).collect();
-    let body = match tokio::time::timeout(BODY_TIMEOUT, body).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) => {
-            return failed(
-                StatusCode::BAD_REQUEST,
-                &format!("cannot read the body: {error}"),
-            );
+    match tokio::time::timeout(BODY_TIMEOUT, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) => Err(Box::new(failed(
+            StatusCode::BAD_REQUEST,
+            &format!("cannot read the body: {error}"),
+        ))),
+        Err(_) => Err(Box::new(failed(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not arrive in time",
+        ))),
+    }
+}
+
+/// What somebody who looks has not seen yet.
+async fn tap(state: &State, request: Request<Incoming>) -> Reply {
+    let body = match body(request).await {
+        Ok(body) => body,
+        Err(reply) => return *reply,
+    };
+    let request: tap::Request = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(error) => {
+            let message =
+                format!("the body is no tap: {error}; send {{\"id\": …, \"filter\": {{}}}}");
+            return failed(StatusCode::BAD_REQUEST, &message);
         }
-        Err(_) => {
-            return failed(
-                StatusCode::REQUEST_TIMEOUT,
-                "the body did not arrive in time",
-            );
-        }
+    };
+    match state.logs.taps.next(request).await {
+        Ok(events) => json(StatusCode::OK, &events),
+        Err(error @ TapError::TooMany) => failed(StatusCode::TOO_MANY_REQUESTS, &error.to_string()),
+        Err(error @ TapError::Bad(_)) => failed(StatusCode::BAD_REQUEST, &error.to_string()),
+    }
+}
+
+async fn raise(state: &State, request: Request<Incoming>) -> Reply {
+    let body = match body(request).await {
+        Ok(body) => body,
+        Err(reply) => return *reply,
     };
     let request: drills::Request = match serde_json::from_slice(&body) {
         Ok(request) => request,

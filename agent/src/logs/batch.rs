@@ -100,6 +100,13 @@ impl Batch {
         self.body.push(b'\n');
     }
 
+    /// Takes back what was begun.
+    pub fn cancel(&mut self) {
+        if let Some(item) = self.items.pop() {
+            self.body.truncate(item.start);
+        }
+    }
+
     /// The bytes of an item: action, document and their line ends.
     pub fn bytes(&self, index: usize) -> &[u8] {
         let end = self

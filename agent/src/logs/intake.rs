@@ -87,7 +87,10 @@ impl Intake {
         let mut records = None;
         for (name, config) in &wanted.sources {
             let shown: Arc<str> = name.as_str().into();
-            ledger.add_source(&shown);
+            let of = |field: &str| -> Arc<str> {
+                config.fields.get(field).map_or("", String::as_str).into()
+            };
+            ledger.add_source(&shown, &of("service.name"), &of("kai.team"));
             ledger.intake.add_source(&shown);
             if config.otlp.is_some() {
                 let redactor = redactor.clone();

@@ -212,6 +212,7 @@ impl Journal {
                     if let Some(counting) = &mut counting {
                         counting.line(taken, fields);
                     }
+                    true
                 });
             batch.end();
             taken += 1;

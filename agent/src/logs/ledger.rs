@@ -11,6 +11,7 @@ use super::places::Places;
 use crate::exposition::{Kind, Page};
 use crate::latency::{self, Histogram};
 use crate::privacy::Counts;
+use crate::tap;
 
 /// What a line ended as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +39,13 @@ impl Outcome {
 
 #[derive(Debug, Default)]
 struct Source {
+    /// Whose lines they are.
+    service: Arc<str>,
+    team: Arc<str>,
+    /// Of documents that were handed on.
+    document_bytes: u64,
+    /// Lines and bytes that the source's own rules left out, by reason.
+    filtered: BTreeMap<Arc<str>, (u64, u64)>,
     read: u64,
     bytes: u64,
     in_flight: u64,
@@ -72,6 +80,8 @@ struct Inner {
 pub struct ReadCount {
     pub lines: u64,
     pub bytes: u64,
+    /// Of the documents that were made.
+    pub document_bytes: u64,
     pub invalid_json: u64,
     pub repaired: u64,
     pub bad_timestamps: u64,
@@ -88,6 +98,8 @@ pub struct ReadCount {
 
 #[derive(Debug, Default)]
 pub struct Ledger {
+    /// Who looks at the lines as they pass.
+    pub taps: tap::Hub,
     inner: Mutex<Inner>,
     /// Of sources that come over the network.
     pub intake: Meters,
@@ -99,9 +111,10 @@ impl Ledger {
     }
 
     /// Shows a source, with zeros, before its first line.
-    pub fn add_source(&self, source: &Arc<str>) {
+    pub fn add_source(&self, source: &Arc<str>, service: &Arc<str>, team: &Arc<str>) {
         let mut inner = self.lock();
         let entry = inner.sources.entry(Arc::clone(source)).or_default();
+        (entry.service, entry.team) = (Arc::clone(service), Arc::clone(team));
         for outcome in [Outcome::Acked, Outcome::DeadLettered, Outcome::Returned] {
             entry.outcomes.entry(outcome).or_default();
         }
@@ -118,6 +131,7 @@ impl Ledger {
         entry.read += count.lines;
         entry.in_flight += count.lines;
         entry.bytes += count.bytes;
+        entry.document_bytes += count.document_bytes;
         for (flaw, lines) in [
             ("invalid_json", count.invalid_json),
             ("invalid_utf8", count.repaired),
@@ -136,6 +150,21 @@ impl Ledger {
             if findings > 0 {
                 *entry.redacted.entry(kind).or_default() += u64::from(findings);
             }
+        }
+    }
+
+    /// Lines that were read and that the source's rules leave out: reason, lines, bytes.
+    pub fn filtered<'a>(
+        &self,
+        source: &Arc<str>,
+        what: impl Iterator<Item = (&'a Arc<str>, u64, u64)>,
+    ) {
+        let mut inner = self.lock();
+        let entry = inner.sources.entry(Arc::clone(source)).or_default();
+        for (reason, lines, bytes) in what {
+            entry.read += lines;
+            let all = entry.filtered.entry(Arc::clone(reason)).or_default();
+            *all = (all.0 + lines, all.1 + bytes);
         }
     }
 
@@ -329,8 +358,19 @@ impl Inner {
                     *lines as f64,
                 );
             }
+            for (reason, (lines, _)) in &source.filtered {
+                family.sample(
+                    &[
+                        ("outcome", b"dropped"),
+                        ("reason", reason.as_bytes()),
+                        ("source", name.as_bytes()),
+                    ],
+                    *lines as f64,
+                );
+            }
         }
         drop(family);
+        self.write_bill(page);
         let mut family = page.family(
             "kai_agent_log_flaws_total",
             "Lines (nul_bytes: bytes) that were not as they should be and were sent all the same.",
@@ -376,6 +416,48 @@ impl Inner {
             for (reason, bytes) in &source.lost {
                 let labels = [("reason", reason.as_bytes()), ("source", name.as_bytes())];
                 family.sample(&labels, *bytes as f64);
+            }
+        }
+    }
+
+    /// Lines and bytes by whose they are: what a bill is made of. Sources of one service are one.
+    fn write_bill(&self, page: &mut Page) {
+        let mut all: BTreeMap<(&str, &str, &str), (u64, u64)> = BTreeMap::new();
+        for source in self.sources.values() {
+            if source.service.is_empty() && source.team.is_empty() {
+                continue;
+            }
+            let dropped = source.filtered.values();
+            let dropped =
+                dropped.fold((0, 0), |sum, (lines, bytes)| (sum.0 + lines, sum.1 + bytes));
+            let kept = (source.read - dropped.0, source.document_bytes);
+            for (outcome, (lines, bytes)) in [("dropped", dropped), ("kept", kept)] {
+                let sum = all
+                    .entry((outcome, &source.service, &source.team))
+                    .or_default();
+                *sum = (sum.0 + lines, sum.1 + bytes);
+            }
+        }
+        for (name, help, of) in [
+            (
+                "kai_agent_log_service_lines_total",
+                "Lines by service and team: kept for Elasticsearch, or left out by the source's own rules.",
+                (|sum| sum.0) as fn(&(u64, u64)) -> u64,
+            ),
+            (
+                "kai_agent_log_service_bytes_total",
+                "Bytes of documents kept, or of lines left out, by service and team.",
+                |sum| sum.1,
+            ),
+        ] {
+            let mut family = page.family(name, help, Kind::Counter);
+            for ((outcome, service, team), sum) in &all {
+                let labels = [
+                    ("outcome", outcome.as_bytes()),
+                    ("service", service.as_bytes()),
+                    ("team", team.as_bytes()),
+                ];
+                family.sample(&labels, of(sum) as f64);
             }
         }
     }

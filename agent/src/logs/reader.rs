@@ -582,10 +582,16 @@ impl Reader {
             .as_deref()
             .zip(tail.counted)
             .map(|(rules, file)| self.figures.counting(rules, &source.name, file));
+        let tapped = self.ledger.taps.listeners();
         let mut taking = Taking {
+            tapped: tapped.as_ref().map(|tapped| (tapped, &source.name)),
             batch,
             shaper: &mut source.shaper,
             counting,
+            filter: source.filter.as_mut().map(|filter| {
+                let first = rules.as_deref().map_or(0, |rules| rules.fields.len());
+                (filter, first)
+            }),
             epoch,
             base: tail.offset,
             path: &tail.member,
@@ -638,6 +644,9 @@ impl Reader {
                 .flatten();
             if let Some(file) = tail.id {
                 self.ledger.read(&source.name, &count);
+                if let Some(filter) = &mut source.filter {
+                    self.ledger.filtered(&source.name, filter.drain());
+                }
                 let lines = count.lines as usize;
                 let segment = self
                     .places

@@ -13,6 +13,7 @@ use kai_contract::agent_config::{
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::document::{Form, Shaper};
+use super::filter::Filter;
 use super::join::traces::Language;
 use super::join::{self, Joiner, Rule, Wrapper};
 use super::journal::fields::Message;
@@ -35,6 +36,11 @@ pub struct Source {
     pub journald: Option<Journald>,
     /// How the messages of a journal are read.
     pub message: Message,
+    /// Which of them are not sent.
+    pub filter: Option<Filter>,
+    /// Of `service.name` and `kai.team`, by which lines are reckoned up.
+    pub service: Arc<str>,
+    pub team: Arc<str>,
     /// Only where events can have several lines.
     pub joiner: Option<Joiner>,
     /// How long a file is quiet before its last event is taken as whole.
@@ -71,20 +77,31 @@ impl Source {
             pattern: config.pattern.as_deref().map(expression).transpose()?,
             zone: config.time_zone.as_deref().map(zone).transpose()?,
             redactor,
+            auth: Some(super::auth::object),
         };
         let joiner = joiner(config)?;
+        let filter = Filter::new(config);
+        let mut watched: Vec<String> = rules
+            .as_ref()
+            .map_or(Vec::new(), |rules| rules.fields.clone());
+        match &filter {
+            // A line is shown only where a field is watched.
+            Some(filter) if filter.fields().is_empty() => watched.push("log.level".to_owned()),
+            Some(filter) => watched.extend_from_slice(filter.fields()),
+            None => {}
+        }
+        let of = |field: &str| config.fields.get(field).map_or("", String::as_str).into();
         let multiline = config.multiline.as_ref();
         let pause = multiline.map_or(PART_PAUSE, |lines| Duration::from_millis(lines.pause_ms));
         Ok(Self {
             name: name.into(),
             stream,
             globs: Globs::new(config)?,
-            shaper: Shaper::new(
-                form,
-                &fields,
-                rules.as_ref().map_or(&[], |rules| &rules.fields),
-            ),
+            shaper: Shaper::new(form, &fields, &watched),
             rules,
+            filter,
+            service: of("service.name"),
+            team: of("kai.team"),
             pause: joiner.is_some().then_some(pause),
             journald: config.journald.clone(),
             message,

@@ -71,6 +71,7 @@ impl Taker {
             pattern: None,
             zone: config.time_zone.as_deref().map(source::zone).transpose()?,
             redactor,
+            auth: None,
         };
         let watched = ["host.hostname".to_owned()];
         let queue = store.queue(name, &config.data_stream);
@@ -122,6 +123,7 @@ impl Taker {
             if let Some(Scalar::Text(name)) = fields.get(0) {
                 host.extend_from_slice(name);
             }
+            true
         });
         drop(shaper);
         let document = &mut into.document;

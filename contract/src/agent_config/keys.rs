@@ -174,6 +174,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "timeZone",
             "dataStream",
             "fields",
+            "drop",
+            "sample",
             "start",
         ],
     ),
@@ -630,6 +632,8 @@ mod tests {
                         time_zone: Some("UTC".into()),
                         data_stream: "logs-kai.booking-local".into(),
                         fields: [("service.name".to_owned(), "booking".to_owned())].into(),
+                        drop: vec!["exists(a)".into()],
+                        sample: [("debug".to_owned(), crate::agent_config::Share::ALL)].into(),
                         start: LogStart::Beginning,
                     },
                 )]

@@ -72,6 +72,12 @@ pub struct LogSource {
     /// line has itself stays.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
+    /// Conditions on fields; a line that one fits is not sent, and counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
+    /// Level or condition → the share of such lines that is sent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sample: BTreeMap<String, super::Share>,
     /// Where reading starts in a file that was there before the agent first saw it.
     #[serde(default)]
     pub start: LogStart,
@@ -116,6 +122,8 @@ pub enum LogFormat {
     Access,
     /// RFC 5424 or RFC 3164.
     Syslog,
+    /// The authentication log: syslog, and who logged in, became root or changed an account.
+    Auth,
     /// By the source's own `pattern`.
     Pattern,
 }

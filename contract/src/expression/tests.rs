@@ -267,6 +267,22 @@ fn plain() -> impl Strategy<Value = Plain> {
     })
 }
 
+#[test]
+fn what_must_be_so_is_told() {
+    let of = |text: &str| {
+        let expression = parse(text).unwrap();
+        let found = expression.required();
+        let shown: Vec<String> = found.iter().map(|one| format!("{one:?}")).collect();
+        shown.join(" ")
+    };
+    assert_eq!(
+        of(r#"a == "x" && (b > 3 && c =~ "y") && !exists(d)"#),
+        r#"("a", Some("x")) ("b", None) ("c", None)"#
+    );
+    assert_eq!(of(r#"a == "x" || b == "y""#), "");
+    assert_eq!(of(r#"a in ["x", "y"]"#), r#"("a", None)"#);
+}
+
 proptest! {
     #[test]
     fn conditions_mean_what_they_say(

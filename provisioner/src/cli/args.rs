@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use super::logs::Moment;
+
 #[derive(Debug, Parser)]
 #[command(
     name = "kai-observe",
@@ -16,6 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
   kai-observe provision                 make it so, then prove that it works
   kai-observe drill --severity all      does an alert still reach its receiver?
   kai-observe inbox --follow            watch notices arrive on this machine
+  kai-observe logs --level error        what do the services say?
   kai-observe destroy                   say what would go; --yes does it
 
 Exit codes: 0 done, in step · 1 operational error · 2 changes pending
@@ -123,6 +126,26 @@ pub enum Command {
     /// Tell everybody concerned what happened: a deploy
     #[command(subcommand)]
     Event(EventCommand),
+    /// Show log lines of the services: search them in a range of time, or follow them
+    #[command(after_help = "Examples:
+  kai-observe logs                                    the newest lines of all services
+  kai-observe logs booking payment --level error --since 2h
+  kai-observe logs --grep \"no seat\" --follow
+  kai-observe logs --trace 4bf92f3577b34da6a3ce929d0e0e4736 --all
+  kai-observe logs booking --where 'http.response.status_code >= 500' --output json
+
+Times are UTC. --grep finds words that follow each other, the last may be only its beginning.
+Exit codes: 0 lines were shown · 4 there are none · 1 Elasticsearch does not answer")]
+    Logs(LogsArgs),
+    /// Show what each team's log lines were in a week, against the week before
+    #[command(after_help = "Examples:
+  kai-observe bill
+  kai-observe bill --days 1 --team booking --output json
+  kai-observe bill --mail                  each team its own part, for a weekly job
+
+Lines and bytes are those that the agents kept for Elasticsearch, before compression; what their
+rules left out is beside them. Exit code 4: no agent counted a line.")]
+    Bill(BillArgs),
     /// Show what arrived at this machine's stand-in for PagerDuty, Slack and mail
     #[command(after_help = "Examples:
   kai-observe inbox --follow
@@ -302,6 +325,56 @@ pub struct DeployArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Services, as the spec names them [default: all]
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// From when on: 15m (back from now), or a moment (RFC 3339)
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = when)]
+    pub since: Moment,
+    /// Until when
+    #[arg(long, value_name = "TIME", value_parser = when, conflicts_with = "follow")]
+    pub until: Option<Moment>,
+    /// This level and those above
+    #[arg(long)]
+    pub level: Option<String>,
+    /// Words in the message
+    #[arg(long, value_name = "TEXT")]
+    pub grep: Option<String>,
+    /// Lines of one trace
+    #[arg(long, value_name = "ID")]
+    pub trace: Option<String>,
+    /// A condition on fields, as in the spec's `where`
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub condition: Option<String>,
+    /// The newest so many
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 100)]
+    pub lines: usize,
+    /// All lines of the range, oldest first
+    #[arg(long, conflicts_with_all = ["lines", "follow"])]
+    pub all: bool,
+    /// Keep showing lines as they arrive
+    #[arg(long)]
+    pub follow: bool,
+    /// With --follow: how late a line may arrive
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = time)]
+    pub late: Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct BillArgs {
+    /// Days that are reckoned up, and compared with as many before
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=366))]
+    pub days: u32,
+    /// Only this team
+    #[arg(long, value_name = "NAME")]
+    pub team: Option<String>,
+    /// Also send each team with an address its part
+    #[arg(long)]
+    pub mail: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct InboxArgs {
     #[command(subcommand)]
     pub command: Option<InboxCommand>,
@@ -369,6 +442,21 @@ fn time(text: &str) -> Result<Duration, String> {
         .checked_mul(millis)
         .map(Duration::from_millis)
         .ok_or_else(wrong)
+}
+
+/// `15m` before now, `2d` before now, or a moment.
+fn when(text: &str) -> Result<Moment, String> {
+    if let Some(days) = text.strip_suffix('d').and_then(|n| n.parse::<u64>().ok())
+        && days <= 36_500
+    {
+        return Ok(Moment::Back(Duration::from_hours(24 * days)));
+    }
+    if let Some(instant) = crate::inbox::time::Instant::parse(text) {
+        return Ok(Moment::At(instant));
+    }
+    time(text).map(Moment::Back).map_err(|_| {
+        format!("`{text}` is no time; write for example 15m, 2h, 3d or 2026-11-24T02:00:00Z")
+    })
 }
 
 fn one_line(text: &str) -> Result<String, String> {

@@ -1,38 +1,99 @@
 //! From a source to Kibana's saved objects: a dashboard of Lens panels by value, and the saved
-//! search behind a panel that shows documents. Pure.
+//! searches behind its panels that show documents; or to those of OpenSearch Dashboards
+//! ([`classic`]). Pure.
 //!
 //! What Kibana stores as text inside JSON (`panelsJSON`, `searchSourceJSON`) is an object here, so
 //! that it can be compared; `systems/kibana.rs` folds it.
 
 use serde_json::{Value, json};
 
-use super::source::{KibanaDashboard, KibanaKind, KibanaPanel};
+pub mod classic;
+pub mod kql;
+mod lens;
+pub mod request;
+pub mod source;
+
+use source::{KibanaDashboard, KibanaKind, KibanaPanel, Of};
 
 const COLUMNS: u32 = 48;
-const LAYER: &str = "logs";
 
-pub struct Compiled {
-    pub dashboard: Value,
-    /// The one that all panels of documents share; the first panel says what it searches.
-    pub search: Option<Value>,
+/// Ids of the data views.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataViews {
+    pub logs: String,
+    pub deploys: String,
 }
 
-/// `data_view` and `search` are the ids that the objects refer to.
-pub fn compile(source: &KibanaDashboard, stack: &str, data_view: &str, search: &str) -> Compiled {
+impl DataViews {
+    fn of(&self, of: Of) -> &str {
+        match of {
+            Of::Logs => &self.logs,
+            Of::Deploys => &self.deploys,
+        }
+    }
+}
+
+/// One saved object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compiled {
+    /// `search`, `visualization` or `dashboard`.
+    pub kind: &'static str,
+    /// What it is called among those of its kind.
+    pub slug: String,
+    pub body: Value,
+}
+
+pub const SEARCH: &str = "search";
+pub const VISUALIZATION: &str = "visualization";
+pub const DASHBOARD: &str = "dashboard";
+
+/// Each panel with what is its own object: nothing, or a search; the first has its dashboard's name.
+fn searches<'a>(
+    slug: &'a str,
+    source: &'a KibanaDashboard,
+) -> impl Iterator<Item = (&'a KibanaPanel, Option<String>)> {
+    let mut number = 0;
+    source.panels.iter().map(move |panel| {
+        if panel.kind != KibanaKind::Documents {
+            return (panel, None);
+        }
+        number += 1;
+        let name = match number {
+            1 => slug.to_owned(),
+            n => format!("{slug}-{n}"),
+        };
+        (panel, Some(name))
+    })
+}
+
+/// Kind and slug of all that a source becomes, by which it is found again.
+pub fn names(slug: &str, source: &KibanaDashboard) -> Vec<(&'static str, String)> {
+    let searches = searches(slug, source).filter_map(|(_, name)| Some((SEARCH, name?)));
+    let charts = classic::names(slug, source).map(|name| (VISUALIZATION, name));
+    std::iter::once((DASHBOARD, slug.to_owned()))
+        .chain(searches)
+        .chain(charts)
+        .collect()
+}
+
+/// In an order in which each refers to earlier ones only. `id` gives an object's id from its slug.
+pub fn compile(
+    slug: &str,
+    source: &KibanaDashboard,
+    stack: &str,
+    views: &DataViews,
+    id: &dyn Fn(&str) -> String,
+) -> Vec<Compiled> {
+    let mut out = Vec::new();
     let mut panels = Vec::new();
     let mut references = Vec::new();
-    let (mut left, mut top, mut deepest) = (0, 0, 0);
-    for (n, panel) in source.panels.iter().enumerate() {
-        if left + panel.width > COLUMNS {
-            (left, top, deepest) = (0, top + deepest, 0);
-        }
+    let mut place = Flow::default();
+    for (n, (panel, search)) in searches(slug, source).enumerate() {
         let index = format!("p{}", n + 1);
-        let grid = json!({ "x": left, "y": top, "w": panel.width, "h": panel.height, "i": index });
-        left += panel.width;
-        deepest = deepest.max(panel.height);
-        if panel.kind == KibanaKind::Documents {
-            let name = format!("{index}:panel_{index}");
-            references.push(json!({ "name": name, "type": "search", "id": search }));
+        let grid = place.put(panel, &index);
+        if let Some(name) = search {
+            let reference = format!("{index}:panel_{index}");
+            references.push(json!({ "name": reference, "type": "search", "id": id(&name) }));
             panels.push(json!({
                 "type": "search",
                 "panelIndex": index,
@@ -41,38 +102,74 @@ pub fn compile(source: &KibanaDashboard, stack: &str, data_view: &str, search: &
                 "embeddableConfig": { "enhancements": {} },
                 "title": panel.title,
             }));
+            out.push(Compiled {
+                kind: SEARCH,
+                slug: name,
+                body: saved_search(panel, stack, views.of(panel.of)),
+            });
             continue;
         }
-        let name = format!("{index}:indexpattern-datasource-layer-{LAYER}");
-        references.push(json!({ "name": name, "type": "index-pattern", "id": data_view }));
+        let (attributes, refers) = lens::attributes(panel, views);
+        for (name, id) in refers {
+            let name = format!("{index}:{name}");
+            references.push(json!({ "name": name, "type": "index-pattern", "id": id }));
+        }
         panels.push(json!({
             "type": "lens",
             "panelIndex": index,
             "gridData": grid,
-            "embeddableConfig": { "enhancements": {}, "attributes": lens(panel, data_view) },
+            "embeddableConfig": { "enhancements": {}, "attributes": attributes },
             "title": panel.title,
         }));
     }
-    let documents = source
-        .panels
-        .iter()
-        .find(|panel| panel.kind == KibanaKind::Documents);
-    Compiled {
-        dashboard: json!({
-            "attributes": {
-                "title": format!("{} · {stack}", source.title),
-                "description": source.about,
-                "panels": panels,
-                "options": { "useMargins": true, "syncColors": true, "syncCursor": true, "syncTooltips": false, "hidePanelTitles": false },
-                "searchSource": { "query": { "query": "", "language": "kuery" }, "filter": [] },
-                "timeRestore": true,
-                "timeFrom": "now-1h",
-                "timeTo": "now",
-                "refreshInterval": { "pause": false, "value": 30000 },
-            },
-            "references": references,
-        }),
-        search: documents.map(|panel| saved_search(panel, stack, data_view)),
+    let mut dashboard = dashboard(source, stack, panels, references);
+    dashboard["attributes"]["options"] = json!({ "useMargins": true, "syncColors": true, "syncCursor": true, "syncTooltips": false, "hidePanelTitles": false });
+    out.push(Compiled {
+        kind: DASHBOARD,
+        slug: slug.to_owned(),
+        body: dashboard,
+    });
+    out
+}
+
+fn dashboard(
+    source: &KibanaDashboard,
+    stack: &str,
+    panels: Vec<Value>,
+    references: Vec<Value>,
+) -> Value {
+    json!({
+        "attributes": {
+            "title": format!("{} · {stack}", source.title),
+            "description": source.about,
+            "panels": panels,
+            "searchSource": { "query": { "query": "", "language": "kuery" }, "filter": [] },
+            "timeRestore": true,
+            "timeFrom": format!("now-{}", source.time),
+            "timeTo": "now",
+            "refreshInterval": { "pause": false, "value": 30000 },
+        },
+        "references": references,
+    })
+}
+
+/// Left to right, then down.
+#[derive(Default)]
+struct Flow {
+    left: u32,
+    top: u32,
+    deepest: u32,
+}
+
+impl Flow {
+    fn put(&mut self, panel: &KibanaPanel, index: &str) -> Value {
+        if self.left + panel.width > COLUMNS {
+            (self.left, self.top, self.deepest) = (0, self.top + self.deepest, 0);
+        }
+        let grid = json!({ "x": self.left, "y": self.top, "w": panel.width, "h": panel.height, "i": index });
+        self.left += panel.width;
+        self.deepest = self.deepest.max(panel.height);
+        grid
     }
 }
 
@@ -80,8 +177,9 @@ fn query(panel: &KibanaPanel) -> Value {
     json!({ "query": panel.search, "language": "kuery" })
 }
 
+const INDEX: &str = "kibanaSavedObjectMeta.searchSourceJSON.index";
+
 fn saved_search(panel: &KibanaPanel, stack: &str, data_view: &str) -> Value {
-    let index = "kibanaSavedObjectMeta.searchSourceJSON.index";
     json!({
         "attributes": {
             "title": format!("{} · {stack}", panel.title),
@@ -91,115 +189,48 @@ fn saved_search(panel: &KibanaPanel, stack: &str, data_view: &str) -> Value {
             "grid": {},
             "hideChart": false,
             "isTextBasedQuery": false,
-            "searchSource": { "query": query(panel), "filter": [], "indexRefName": index },
+            "searchSource": { "query": query(panel), "filter": [], "indexRefName": INDEX },
         },
-        "references": [{ "name": index, "type": "index-pattern", "id": data_view }],
+        "references": [{ "name": INDEX, "type": "index-pattern", "id": data_view }],
     })
 }
 
-fn lens(panel: &KibanaPanel, data_view: &str) -> Value {
-    let (kind, visualization) = match panel.kind {
-        KibanaKind::Count => (
-            "lnsMetric",
-            json!({ "layerId": LAYER, "layerType": "data", "metricAccessor": "count" }),
-        ),
-        _ => ("lnsXY", bars()),
-    };
-    json!({
-        "title": panel.title,
-        "type": "lens",
-        "visualizationType": kind,
-        "state": {
-            "visualization": visualization,
-            "query": query(panel),
-            "filters": [],
-            "datasourceStates": { "formBased": { "layers": { LAYER: layer(panel) } } },
-            "internalReferences": [],
-            "adHocDataViews": {},
-        },
-        "references": [{
-            "name": format!("indexpattern-datasource-layer-{LAYER}"),
-            "type": "index-pattern",
-            "id": data_view,
-        }],
-    })
+/// References of `objects` (id, type and body of each) that lead to none of them.
+pub fn dangling<'a>(objects: impl Iterator<Item = (&'a str, &'a str, &'a Value)>) -> Vec<String> {
+    let all: Vec<(&str, &str, &Value)> = objects.collect();
+    let mut out = Vec::new();
+    for (kind, id, body) in &all {
+        let mut wanted = Vec::new();
+        collect(body, &mut wanted);
+        for (kind_wanted, id_wanted) in wanted {
+            let found = all
+                .iter()
+                .any(|(kind, id, _)| *kind == kind_wanted && *id == id_wanted);
+            if !found {
+                out.push(format!("{kind} {id} refers to {kind_wanted} {id_wanted}"));
+            }
+        }
+    }
+    out
 }
 
-fn bars() -> Value {
-    json!({
-        "legend": { "isVisible": true, "position": "right" },
-        "valueLabels": "hide",
-        "preferredSeriesType": "bar_stacked",
-        "layers": [{
-            "layerId": LAYER,
-            "layerType": "data",
-            "seriesType": "bar_stacked",
-            "position": "top",
-            "showGridlines": false,
-            "xAccessor": "time",
-            "splitAccessor": "split",
-            "accessors": ["count"],
-        }],
-    })
-}
-
-fn layer(panel: &KibanaPanel) -> Value {
-    let count = json!({
-        "label": panel.title,
-        "customLabel": true,
-        "dataType": "number",
-        "operationType": "count",
-        "sourceField": "___records___",
-        "isBucketed": false,
-        "scale": "ratio",
-        "params": { "emptyAsNull": false },
-    });
-    let Some(field) = panel
-        .split
-        .as_ref()
-        .filter(|_| panel.kind == KibanaKind::Bars)
-    else {
-        return json!({
-            "columns": { "count": count },
-            "columnOrder": ["count"],
-            "incompleteColumns": {},
-            "sampling": 1,
-        });
-    };
-    json!({
-        "columns": {
-            "split": {
-                "label": field,
-                "customLabel": true,
-                "dataType": "string",
-                "operationType": "terms",
-                "sourceField": field,
-                "isBucketed": true,
-                "scale": "ordinal",
-                "params": {
-                    "size": 10,
-                    "orderBy": { "type": "column", "columnId": "count" },
-                    "orderDirection": "desc",
-                    "otherBucket": true,
-                    "missingBucket": false,
-                    "parentFormat": { "id": "terms" },
-                },
-            },
-            "time": {
-                "label": "@timestamp",
-                "dataType": "date",
-                "operationType": "date_histogram",
-                "sourceField": "@timestamp",
-                "isBucketed": true,
-                "scale": "interval",
-                "params": { "interval": "auto", "includeEmptyRows": true, "dropPartials": false },
-            },
-            "count": count,
-        },
-        "columnOrder": ["split", "time", "count"],
-        "incompleteColumns": {},
-        "sampling": 1,
-    })
+/// Every object with a type and an id inside a list called `references`, wherever it stands.
+fn collect(value: &Value, out: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(map) => {
+            for (key, inner) in map {
+                if key == "references" {
+                    for one in inner.as_array().into_iter().flatten() {
+                        let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+                        out.push((text("type"), text("id")));
+                    }
+                }
+                collect(inner, out);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|inner| collect(inner, out)),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
@@ -207,27 +238,82 @@ mod tests {
     use super::*;
     use crate::dashboards::kibana_sources;
 
+    fn views() -> DataViews {
+        DataViews {
+            logs: "v-logs".into(),
+            deploys: "v-deploys".into(),
+        }
+    }
+
+    /// All objects of a source, with the data views.
+    fn all(classic: bool) -> Vec<(String, String, Value)> {
+        let mut out: Vec<(String, String, Value)> = ["v-logs", "v-deploys"]
+            .map(|id| ("index-pattern".to_owned(), id.to_owned(), json!({})))
+            .into();
+        for (slug, source) in kibana_sources() {
+            let source = source.unwrap();
+            let id = |slug: &str| format!("o-{slug}");
+            let compiled = if classic {
+                classic::compile(slug, &source, "t local", &views(), &id)
+            } else {
+                compile(slug, &source, "t local", &views(), &id)
+            };
+            let known = names(slug, &source);
+            for object in compiled {
+                assert!(
+                    known.contains(&(object.kind, object.slug.clone())),
+                    "{}",
+                    object.slug
+                );
+                out.push((object.kind.to_owned(), id(&object.slug), object.body));
+            }
+        }
+        out
+    }
+
+    fn dangles(objects: &[(String, String, Value)]) -> Vec<String> {
+        dangling(
+            objects
+                .iter()
+                .map(|(kind, id, body)| (kind.as_str(), id.as_str(), body)),
+        )
+    }
+
+    #[test]
+    fn no_reference_leads_nowhere_and_one_that_does_is_found() {
+        for classic in [false, true] {
+            let objects = all(classic);
+            assert_eq!(dangles(&objects), Vec::<String>::new());
+            // Whatever else is taken away is missed by something; nothing refers to a dashboard.
+            for n in 0..objects.len() {
+                let (kind, id, _) = &objects[n];
+                let mut less = objects.clone();
+                less.remove(n);
+                let missed = dangles(&less)
+                    .iter()
+                    .any(|text| text.ends_with(&format!("{kind} {id}")));
+                assert_eq!(missed, kind != "dashboard", "{kind} {id}");
+            }
+        }
+    }
+
     #[test]
     fn every_panel_refers_to_what_is_named_and_nothing_else_is() {
-        for (_, source) in kibana_sources() {
-            let compiled = compile(&source.unwrap(), "t local", "view", "search");
-            let references = compiled.dashboard["references"].as_array().unwrap().clone();
-            let panels = compiled.dashboard["attributes"]["panels"]
-                .as_array()
-                .unwrap();
-            assert_eq!(references.len(), panels.len());
+        for (slug, source) in kibana_sources() {
+            let id = |slug: &str| format!("o-{slug}");
+            let compiled = compile(slug, &source.unwrap(), "t local", &views(), &id);
+            let dashboard = &compiled.last().unwrap().body;
+            let references = dashboard["references"].as_array().unwrap();
+            let panels = dashboard["attributes"]["panels"].as_array().unwrap();
             for panel in panels {
                 let index = panel["panelIndex"].as_str().unwrap();
                 assert!(references.iter().any(|reference| {
-                    reference["name"]
-                        .as_str()
-                        .unwrap()
-                        .starts_with(&format!("{index}:"))
+                    let name = reference["name"].as_str().unwrap();
+                    name.starts_with(&format!("{index}:"))
                 }));
                 let grid = |key: &str| panel["gridData"][key].as_u64().unwrap();
                 assert!(grid("x") + grid("w") <= u64::from(COLUMNS));
             }
-            assert!(compiled.search.is_some());
         }
     }
 }

@@ -118,43 +118,6 @@ pub struct LogQuery {
     pub count_by: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KibanaDashboard {
-    pub title: String,
-    pub about: String,
-    pub panels: Vec<KibanaPanel>,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KibanaPanel {
-    pub title: String,
-    pub kind: KibanaKind,
-    /// In KQL; all without it.
-    #[serde(default)]
-    pub search: String,
-    /// Field whose values become colours.
-    #[serde(default)]
-    pub split: Option<String>,
-    #[serde(default)]
-    pub columns: Vec<String>,
-    /// Of 48 columns.
-    pub width: u32,
-    pub height: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KibanaKind {
-    /// Over time.
-    Bars,
-    /// One number.
-    Count,
-    /// The lines themselves.
-    Documents,
-}
-
 fn one_hour() -> String {
     "1h".to_owned()
 }
@@ -173,25 +136,6 @@ pub fn read(name: &str, text: &str) -> Result<Dashboard, SourceError> {
             query.query = filled(&query.query, &define);
         }
         check(panel).map_err(|reason| bad(format!("panel \"{}\": {reason}", panel.title)))?;
-    }
-    Ok(source)
-}
-
-pub fn read_kibana(name: &str, text: &str) -> Result<KibanaDashboard, SourceError> {
-    let bad = |reason: String| SourceError {
-        name: format!("{name}.kibana"),
-        reason,
-    };
-    let source: KibanaDashboard =
-        serde_yaml::from_str(text).map_err(|error| bad(error.to_string()))?;
-    for panel in &source.panels {
-        let reason = match panel.kind {
-            _ if panel.width == 0 || panel.width > 48 => "width is 1 to 48 columns",
-            KibanaKind::Bars if panel.split.is_none() => "bars need a field to `split` by",
-            KibanaKind::Documents if panel.columns.is_empty() => "documents need `columns`",
-            _ => continue,
-        };
-        return Err(bad(format!("panel \"{}\": {reason}", panel.title)));
     }
     Ok(source)
 }

@@ -218,8 +218,34 @@ async fn post(url: &str, body: &Value, secret: &str) -> Result<(u16, String), St
 }
 
 async fn email(to: &str, smtp: &Result<Smtp, u16>, deploy: &Deploy) -> Result<Told, String> {
-    http::install_crypto();
     let message = message(to, smtp.as_ref().ok(), deploy)?;
+    deliver(smtp, message).await.map(|()| Told::Told)
+}
+
+/// A mail without any event.
+pub fn letter(
+    to: &str,
+    smtp: Option<&Smtp>,
+    subject: &str,
+    text: String,
+) -> Result<Message, String> {
+    let from = smtp.map_or("kai-observe@localhost", |smtp| smtp.from.as_str());
+    let mailbox = |text: &str| {
+        text.parse::<Mailbox>()
+            .map_err(|error| format!("{text:?} is no mail address: {error}"))
+    };
+    Message::builder()
+        .from(mailbox(from)?)
+        .to(mailbox(to)?)
+        .subject(subject)
+        .header(lettre::message::header::ContentType::TEXT_PLAIN)
+        .body(text)
+        .map_err(|error| error.to_string())
+}
+
+/// By the mail server, or by the inbox's port in its place.
+pub async fn deliver(smtp: &Result<Smtp, u16>, message: Message) -> Result<(), String> {
+    http::install_crypto();
     let transport = match smtp {
         Err(port) => {
             AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous("127.0.0.1").port(*port)
@@ -248,7 +274,7 @@ async fn email(to: &str, smtp: &Result<Smtp, u16>, deploy: &Deploy) -> Result<To
     };
     let transport = transport.timeout(Some(TIMEOUT)).build();
     match transport.send(message).await {
-        Ok(reply) if reply.is_positive() => Ok(Told::Told),
+        Ok(reply) if reply.is_positive() => Ok(()),
         Ok(reply) => Err(format!("the mail server answered {}", reply.code())),
         Err(error) => {
             let mut text = error.to_string();

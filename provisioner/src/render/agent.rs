@@ -29,10 +29,14 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         name: "agent".into(),
         component: "kai-agent".into(),
         program: "kai-agent".into(),
-        args: vec![
-            "run".into(),
+        args: [
+            "run".to_owned(),
             format!("--config={}", layout.root.join(&path).display()),
-        ],
+        ]
+        .into_iter()
+        // What the checks find is read from it.
+        .chain(stack.ships_security().then(|| "--log-format=json".into()))
+        .collect(),
         env: BTreeMap::new(),
         data: vec![PathBuf::from("run"), PathBuf::from(STATE)],
         ready: local(port, "/ready"),

@@ -4,6 +4,7 @@
 //! ```text
 //! logs-kai.<service>-<environment>          lines of a service
 //! logs-kai.canary.<id>-<environment>        lines that `verify` writes
+//! logs-kai.security.<id>-<environment>      authentication logs, with `agent.security.ship`
 //! events-kai.<service>-<environment>        deployments
 //! jaeger-span-*, jaeger-service-*, …        Jaeger's indices, where it keeps spans here
 //! ```
@@ -54,6 +55,11 @@ pub fn canary_stream(stack: &Stack) -> String {
     format!("logs-kai.canary.{}-{}", stack.owner.id, stack.environment)
 }
 
+/// The data stream of the authentication logs and the findings of the security checks.
+pub fn security_stream(stack: &Stack) -> String {
+    format!("logs-kai.security.{}-{}", stack.owner.id, stack.environment)
+}
+
 /// All data streams of logs, then all of events.
 pub fn streams(stack: &Stack) -> (Vec<String>, Vec<String>) {
     let logs = by_kind(stack).into_values().flatten().collect();
@@ -76,6 +82,9 @@ pub fn patterns(stack: &Stack) -> Vec<String> {
 /// Data streams of logs by the kind of their lines; what `verify` writes is an application's.
 fn by_kind(stack: &Stack) -> BTreeMap<LogKind, Vec<String>> {
     let mut out = BTreeMap::from([(LogKind::App, vec![canary_stream(stack)])]);
+    if stack.ships_security() {
+        out.insert(LogKind::Audit, vec![security_stream(stack)]);
+    }
     for service in stack.services.values() {
         if let Some(logs) = &service.logs {
             let streams = out.entry(logs.kind).or_default();

@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{component, local, yaml};
-use crate::dashboards::kibana::{Compiled, compile};
+use crate::dashboards::kibana::{DataViews, classic, compile};
 use crate::dashboards::kibana_sources;
 use crate::layout::Layout;
 use crate::model::{Connection, Kibana, Placement, Ports, Stack};
 use crate::object::{Object, System, id};
 use crate::resource::{Address, Comment, Document, File, Loaded, Process, Reload, Resource};
-use crate::systems::kibana::{DASHBOARD, DATA_VIEW, SEARCH};
+use crate::systems::kibana::{DATA_VIEW, INDEX_PATTERN};
 
 const NAME: &str = "kibana";
 /// The first start migrates its indices and takes most of a minute on two cores.
@@ -44,28 +44,49 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         out.extend(process(stack, layout));
     }
     let owner = stack.owner.to_string();
-    let mut objects = vec![(DATA_VIEW, "logs", data_view(stack))];
+    let views = DataViews {
+        logs: id(&owner, "logs"),
+        deploys: id(&owner, "deploys"),
+    };
+    let mut objects: Vec<(&'static str, String, Value)> =
+        [("logs", logs_view(stack)), ("deploys", deploys_view(stack))]
+            .into_iter()
+            .map(|(slug, view)| {
+                if kibana.opensearch {
+                    (INDEX_PATTERN, slug.to_owned(), index_pattern(&view))
+                } else {
+                    (DATA_VIEW, slug.to_owned(), view)
+                }
+            })
+            .collect();
+    let name = format!("{} {}", stack.name, stack.environment);
     for (slug, source) in kibana_sources() {
         // A source that is not sound is caught by a test and left away here.
         let Ok(source) = source else { continue };
-        let name = format!("{} {}", stack.name, stack.environment);
-        let Compiled { dashboard, search } =
-            compile(&source, &name, &id(&owner, "logs"), &id(&owner, slug));
-        objects.extend(search.map(|search| (SEARCH, slug, search)));
-        objects.push((DASHBOARD, slug, dashboard));
+        let id = |slug: &str| id(&owner, slug);
+        let compiled = if kibana.opensearch {
+            classic::compile(slug, &source, &name, &views, &id)
+        } else {
+            compile(slug, &source, &name, &views, &id)
+        };
+        objects.extend(
+            compiled
+                .into_iter()
+                .map(|one| (one.kind, one.slug, one.body)),
+        );
     }
     let mut needs = Vec::new();
     if kibana.placement.is_managed() {
         needs.push(System::Kibana.process());
     }
     for (kind, slug, body) in objects {
-        let address = Address::object(System::Kibana, kind, slug);
+        let address = Address::object(System::Kibana, kind, &slug);
         let object = Object {
             system: System::Kibana,
             managed: kibana.placement.is_managed(),
             access: access(kibana, stack.ports),
             kind,
-            id: id(&owner, slug),
+            id: id(&owner, &slug),
             body,
             secrets: BTreeMap::new(),
             keeps: None,
@@ -81,9 +102,38 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
     out
 }
 
-fn data_view(stack: &Stack) -> Value {
+fn logs_view(stack: &Stack) -> Value {
+    let mut view = view(stack, "logs");
+    // Nanoseconds are nothing that people read.
+    view["fieldFormats"] = json!({ "event.duration": {
+        "id": "duration",
+        "params": { "inputFormat": "nanoseconds", "outputFormat": "asMilliseconds", "outputPrecision": 1 },
+    } });
+    view
+}
+
+fn deploys_view(stack: &Stack) -> Value {
+    let mut view = view(stack, "deploys");
+    view["title"] = json!(format!("events-kai.*-{}", stack.environment));
+    view
+}
+
+/// A data view as OpenSearch Dashboards keeps it: a saved object without a name of its own.
+fn index_pattern(view: &Value) -> Value {
+    let formats = view.get("fieldFormats").cloned();
     json!({
-        "name": format!("KAI Observe logs · {} {}", stack.name, stack.environment),
+        "attributes": {
+            "title": view["title"],
+            "timeFieldName": view["timeFieldName"],
+            "fieldFormatMap": formats.unwrap_or_else(|| json!({})),
+        },
+        "references": [],
+    })
+}
+
+fn view(stack: &Stack, of: &str) -> Value {
+    json!({
+        "name": format!("KAI Observe {of} · {} {}", stack.name, stack.environment),
         "title": format!("logs-kai.*-{}", stack.environment),
         "timeFieldName": "@timestamp",
         // Before the first line there is no index.

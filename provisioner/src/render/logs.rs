@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use kai_contract::agent_config::{LogFormat, LogSource, Logs, Privacy, Pseudonymise};
 
-use super::elasticsearch::{canary_stream, log_stream};
+use super::elasticsearch::{canary_stream, log_stream, security_stream};
 use super::gate;
 use super::secrets::Secrets;
 use crate::layout::Layout;
@@ -13,6 +13,8 @@ use crate::model::Stack;
 
 /// Name of the source that `verify` writes to; no service may have a dot.
 const CANARY: &str = "kai.canary";
+const AUTH: &str = "kai.auth";
+const FINDINGS: &str = "kai.findings";
 const MEMORY_BYTES: u64 = 16 << 20;
 const DEAD_LETTER_BYTES: u64 = 64 << 20;
 const MAX_LINE_BYTES: u64 = 256 << 10;
@@ -58,6 +60,8 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
                 time_zone: logs.time_zone.clone(),
                 data_stream: log_stream(stack, &service.name),
                 fields: fields(stack, &service.name, &service.team),
+                drop: logs.drop.clone(),
+                sample: logs.sample.clone(),
                 ..LogSource::default()
             };
             Some((service.name.clone(), source))
@@ -74,6 +78,9 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
                 ..LogSource::default()
             },
         );
+        if stack.ships_security() {
+            sources.extend(security(stack, layout));
+        }
     }
     Some(Logs {
         sources,
@@ -86,6 +93,32 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
         gzip: false,
         spool: None,
     })
+}
+
+/// The authentication logs, and of the agent's own log what differs from the baselines.
+fn security(stack: &Stack, layout: &Layout) -> [(String, LogSource); 2] {
+    let settings = stack.agent.security.as_ref();
+    let logs = settings.map_or_else(Vec::new, |settings| settings.auth.paths.clone());
+    let source = |paths, format, drop| LogSource {
+        paths,
+        format,
+        data_stream: security_stream(stack),
+        fields: fields(stack, "kai-security", &stack.routing.fallback_team),
+        drop,
+        ..LogSource::default()
+    };
+    let own = layout.log("agent").to_string_lossy().into_owned();
+    [
+        (AUTH.to_owned(), source(logs, LogFormat::Auth, Vec::new())),
+        (
+            FINDINGS.to_owned(),
+            source(
+                vec![own],
+                LogFormat::Json,
+                vec!["!(event.kind == \"alert\")".to_owned()],
+            ),
+        ),
+    ]
 }
 
 fn privacy(stack: &Stack, secrets: &mut Secrets) -> Option<Privacy> {

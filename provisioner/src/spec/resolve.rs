@@ -114,6 +114,7 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
             },
             discovery: discovery(spec.child("agent")),
             security: security(spec.child("agent")),
+            ships_security: spec.child("agent").child("security").boolean("ship"),
             resources: resources(spec.child("agent"), "50m", "128Mi"),
         },
         services,
@@ -237,6 +238,7 @@ fn systems(systems: View<'_>, base_dir: &Path) -> Systems {
             .map(|(_, placement)| Grafana { placement }),
         kibana: placed(systems.child("kibana"), base_dir).map(|(view, placement)| Kibana {
             placement,
+            opensearch: view.text("distribution").as_deref() == Some("opensearch"),
             space: view.text("space"),
         }),
         kube_state: kube_state(systems.child("kubeState")),
@@ -516,6 +518,7 @@ fn service_logs(view: View<'_>, base_dir: &Path) -> ServiceLogs {
             Some("logfmt") => LogFormat::Logfmt,
             Some("access") => LogFormat::Access,
             Some("syslog") => LogFormat::Syslog,
+            Some("auth") => LogFormat::Auth,
             Some("pattern") => LogFormat::Pattern,
             _ => LogFormat::Auto,
         },
@@ -535,6 +538,13 @@ fn service_logs(view: View<'_>, base_dir: &Path) -> ServiceLogs {
             Some("audit") => LogKind::Audit,
             _ => LogKind::App,
         },
+        drop: view.texts("drop"),
+        sample: view
+            .text_map("sample")
+            .into_iter()
+            // A share that is none is reported already.
+            .filter_map(|(rule, share)| Some((rule, share.parse::<f64>().ok()?.try_into().ok()?)))
+            .collect(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Data views, saved searches and dashboards of Kibana 8.10 and later.
+//! Data views, saved searches and dashboards of Kibana 8.10 and later, and of OpenSearch Dashboards,
+//! where data views are saved objects like the others and charts are objects of their own.
 //!
 //! Data views have an API of their own; the others are imported and exported as saved objects,
 //! which both majors take alike (the Dashboards API changed its shape in 9.4 and is a preview).
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::objects::Listed;
 use super::rest::{Rest, RestError};
-use crate::dashboards::kibana_sources;
+use crate::dashboards::{self, kibana_sources};
 use crate::model::Connection;
 use crate::object::{Object, Server, System, id};
 use crate::resource::Address;
@@ -21,8 +22,9 @@ use crate::resource::Address;
 pub use shape::{carries_mark, fit, mark_of, marked, project};
 
 pub const DATA_VIEW: &str = "data-view";
-pub const SEARCH: &str = "search";
-pub const DASHBOARD: &str = "dashboard";
+/// A data view of OpenSearch Dashboards.
+pub const INDEX_PATTERN: &str = "index-pattern";
+pub use crate::dashboards::kibana::{DASHBOARD, SEARCH, VISUALIZATION};
 
 /// Separates the parts of an import; no line of JSON can hold it as a line of its own.
 const BOUNDARY: &str = "kai-observe-saved-objects";
@@ -35,7 +37,9 @@ impl Kibana {
     pub fn new(access: &Connection) -> Result<Self, RestError> {
         Ok(Self {
             // Without it every change is refused.
-            rest: Rest::new(access)?.with_header("kbn-xsrf", "kai-observe"),
+            rest: Rest::new(access)?
+                .with_header("kbn-xsrf", "kai-observe")
+                .with_header("osd-xsrf", "kai-observe"),
         })
     }
 
@@ -44,10 +48,11 @@ impl Kibana {
         // Who is not known gets a status without a version.
         let version = status["version"]["number"].as_str().unwrap_or_default();
         if version.is_empty() {
+            // Only Kibana has it; whoever may not see a version sees this neither.
             self.asked(Method::GET, "/api/data_views", None).await?;
         }
         Ok(Server {
-            product: "kibana".to_owned(),
+            product: shape::product(version).to_owned(),
             version: version.to_owned(),
             features: BTreeSet::new(),
         })
@@ -147,7 +152,18 @@ impl Kibana {
                 errors.join("; ")
             )));
         }
-        if reply["success"] != true || reply["successCount"] != 1 {
+        // Under another id nothing would lead to it.
+        let results = reply["successResults"].as_array();
+        let there = results.is_none_or(|results| {
+            results.iter().any(|result| {
+                result["type"] == object["type"]
+                    && result["id"] == object["id"]
+                    && result
+                        .get("destinationId")
+                        .is_none_or(|id| *id == object["id"])
+            })
+        });
+        if reply["success"] != true || reply["successCount"] != 1 || !there {
             return Err(self.unexpected(path, format!("neither success nor an error: {reply}")));
         }
         Ok(())
@@ -166,14 +182,20 @@ impl Kibana {
 
     /// Asked by name: all that a stack can have here is known, and a search would need more rights.
     pub async fn ours(&self, owner: &str) -> Result<Vec<Listed>, RestError> {
-        let mut names: Vec<(&'static str, &'static str)> = Vec::new();
-        for (slug, _) in kibana_sources() {
-            names.extend([(DASHBOARD, slug), (SEARCH, slug)]);
+        let mut names: Vec<(&'static str, String)> = Vec::new();
+        for (slug, source) in kibana_sources() {
+            let Ok(source) = source else { continue };
+            names.extend(dashboards::kibana::names(slug, &source));
         }
-        names.push((DATA_VIEW, "logs"));
+        // What refers to others goes before them.
+        names.sort_by_key(|(kind, _)| *kind != DASHBOARD);
+        let opensearch = self.probe().await?.product == shape::OPENSEARCH;
+        let view = if opensearch { INDEX_PATTERN } else { DATA_VIEW };
+        names.retain(|(kind, _)| opensearch || *kind != VISUALIZATION);
+        names.extend(["logs", "deploys"].map(|slug| (view, slug.to_owned())));
         let mut out = Vec::new();
         for (kind, slug) in names {
-            let id = id(owner, slug);
+            let id = id(owner, &slug);
             let Some(found) = self.read(kind, &id).await? else {
                 continue;
             };
@@ -184,7 +206,7 @@ impl Kibana {
                 system: System::Kibana,
                 kind,
                 id,
-                address: Address::object(System::Kibana, kind, slug).to_string(),
+                address: Address::object(System::Kibana, kind, &slug).to_string(),
             });
         }
         Ok(out)

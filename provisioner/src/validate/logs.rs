@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use kai_contract::agent_config::LEVELS;
+use kai_contract::expression;
+
 use super::{Subject, reported};
 use crate::model::{LogFormat, Multiline};
 use crate::spec::Findings;
@@ -73,6 +76,43 @@ pub(super) fn one_rule_joins(subject: &Subject<'_>, findings: &mut Findings) {
                 .help("an event waits so long when nothing follows it; 1s is usual");
         }
     }
+}
+
+/// What is dropped and sampled: conditions that can be read, and levels.
+pub(super) fn filters_are_conditions(subject: &Subject<'_>, findings: &mut Findings) {
+    for service in subject.stack.services.values() {
+        let Some(logs) = &service.logs else {
+            continue;
+        };
+        let path = ["services", service.name.as_str(), "logs"];
+        for (index, rule) in logs.drop.iter().enumerate() {
+            let index = index.to_string();
+            let place = [&path[..], &["drop", index.as_str()]].concat();
+            condition(subject, rule, &place, findings);
+        }
+        for rule in logs.sample.keys() {
+            if !LEVELS.contains(&rule.as_str()) {
+                let place = [&path[..], &["sample", rule.as_str()]].concat();
+                condition(subject, rule, &place, findings);
+            }
+        }
+    }
+}
+
+fn condition(subject: &Subject<'_>, rule: &str, path: &[&str], findings: &mut Findings) {
+    let Err(error) = expression::parse(rule) else {
+        return;
+    };
+    let message = format!(
+        "the condition is wrong in column {}: {}",
+        error.column(rule),
+        error.message.trim_end_matches('.')
+    );
+    let usual =
+        "write a condition like url.path == \"/healthz\"; in `sample` a level like debug, too";
+    findings
+        .error("log-filter", subject.at(path), message)
+        .help(error.help.clone().unwrap_or_else(|| usual.to_owned()));
 }
 
 fn rules(lines: &Multiline) -> usize {

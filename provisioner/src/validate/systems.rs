@@ -146,6 +146,35 @@ pub(super) fn fit_together(subject: &Subject<'_>, findings: &mut Findings) {
     }
 }
 
+/// OpenSearch Dashboards is not run by this build, and has tenants where Kibana has spaces.
+pub(super) fn dashboards_can_be_had(subject: &Subject<'_>, findings: &mut Findings) {
+    let Some(kibana) = &subject.stack.systems.kibana else {
+        return;
+    };
+    if !kibana.opensearch {
+        return;
+    }
+    let path = |key: &'static str| ["systems", "kibana", key];
+    if kibana.placement.is_managed() {
+        findings
+            .error(
+                "dashboards",
+                subject.key(&path("distribution")),
+                "this build does not run OpenSearch Dashboards",
+            )
+            .help("say where one is: `mode: external, url: https://…`; or take Kibana");
+    }
+    if kibana.space.is_some() {
+        findings
+            .error(
+                "dashboards",
+                subject.key(&path("space")),
+                "OpenSearch Dashboards has no spaces",
+            )
+            .help("take `space` out");
+    }
+}
+
 /// `url` and `auth` belong to what is external, `version` and `required` to what is managed.
 pub(super) fn placements_are_whole(subject: &Subject<'_>, findings: &mut Findings) {
     for system in ["elasticsearch", "jaeger", "grafana", "kibana"] {

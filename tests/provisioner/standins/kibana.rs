@@ -42,6 +42,9 @@ pub struct Kibana {
     file: Option<PathBuf>,
     dashboard: Validator,
     pub version: String,
+    /// OpenSearch Dashboards: another header, no data views' API, saved objects by its own mappings,
+    /// which are strict (`dynamic: strict` in its index).
+    pub opensearch: bool,
     /// `/s/<space>`, or nothing.
     pub space: String,
     pub changes: Vec<String>,
@@ -64,6 +67,7 @@ impl Kibana {
             file,
             dashboard: validator(&document, schema),
             version: "9.5.3".into(),
+            opensearch: false,
             space: String::new(),
             changes: Vec::new(),
             refused: Vec::new(),
@@ -106,8 +110,19 @@ impl Kibana {
                 _ => return Err(refusal(401, "security_exception")),
             }
         }
-        if asked.method != "GET" && header("kbn-xsrf").is_none() {
-            return Err(refusal(400, "Request must contain a kbn-xsrf header."));
+        let xsrf = if self.opensearch {
+            "osd-xsrf"
+        } else {
+            "kbn-xsrf"
+        };
+        if asked.method != "GET" && header(xsrf).is_none() {
+            return Err(refusal(
+                400,
+                &format!("Request must contain a {xsrf} header."),
+            ));
+        }
+        if self.opensearch && path.starts_with("/api/data_views") {
+            return Err(refusal(404, "Not Found"));
         }
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         match (asked.method, parts.as_slice()) {
@@ -255,7 +270,12 @@ impl Kibana {
             let mut error = |what: Value| {
                 errors.push(json!({ "type": kind, "id": id, "meta": {}, "error": what }));
             };
-            if !matches!(kind.as_str(), "dashboard" | "search") {
+            let known: &[&str] = if self.opensearch {
+                &["dashboard", "search", "visualization", "index-pattern"]
+            } else {
+                &["dashboard", "search"]
+            };
+            if !known.contains(&kind.as_str()) {
                 error(json!({ "type": "unsupported_type" }));
                 continue;
             }
@@ -302,6 +322,9 @@ impl Kibana {
             return Some(why);
         }
         let attributes = &object["attributes"];
+        if self.opensearch {
+            return osd_object(kind, attributes, &object["references"]).err();
+        }
         let meta = attributes["kibanaSavedObjectMeta"]["searchSourceJSON"].as_str();
         let Some(search) = meta.and_then(|text| serde_json::from_str::<Value>(text).ok()) else {
             return Some("searchSourceJSON is no JSON".into());
@@ -341,6 +364,136 @@ impl Kibana {
             Err(why) => Some(why),
         }
     }
+}
+
+/// What is wrong with a saved object by the mappings of OpenSearch Dashboards, and with what stands as
+/// text in it.
+fn osd_object(kind: &str, attributes: &Value, references: &Value) -> Result<(), String> {
+    let parsed = |key: &str| -> Result<Value, String> {
+        let text = attributes[key]
+            .as_str()
+            .ok_or(format!("{key} is no text"))?;
+        serde_json::from_str(text).map_err(|error| format!("{key}: {error}"))
+    };
+    let names: Vec<&str> = references
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|reference| reference["name"].as_str())
+        .collect();
+    if kind == "index-pattern" {
+        known(
+            attributes,
+            &[
+                "title",
+                "timeFieldName",
+                "fieldFormatMap",
+                "fields",
+                "sourceFilters",
+                "type",
+                "typeMeta",
+            ],
+        )?;
+        return parsed("fieldFormatMap").map(drop);
+    }
+    let search = attributes["kibanaSavedObjectMeta"]["searchSourceJSON"].as_str();
+    let search: Value = search
+        .and_then(|text| serde_json::from_str(text).ok())
+        .ok_or("searchSourceJSON is no JSON")?;
+    let refers = |name: &Value| name.as_str().is_some_and(|name| names.contains(&name));
+    if kind != "dashboard" && !refers(&search["indexRefName"]) {
+        return Err("Could not find reference for its index".into());
+    }
+    match kind {
+        "search" => known(
+            attributes,
+            &[
+                "title",
+                "description",
+                "hits",
+                "columns",
+                "sort",
+                "version",
+                "kibanaSavedObjectMeta",
+            ],
+        ),
+        "visualization" => {
+            known(
+                attributes,
+                &[
+                    "title",
+                    "description",
+                    "visState",
+                    "uiStateJSON",
+                    "version",
+                    "kibanaSavedObjectMeta",
+                ],
+            )?;
+            parsed("uiStateJSON")?;
+            chart(&parsed("visState")?)
+        }
+        _ => {
+            known(
+                attributes,
+                &[
+                    "title",
+                    "description",
+                    "hits",
+                    "panelsJSON",
+                    "optionsJSON",
+                    "version",
+                    "timeRestore",
+                    "timeFrom",
+                    "timeTo",
+                    "refreshInterval",
+                    "kibanaSavedObjectMeta",
+                ],
+            )?;
+            parsed("optionsJSON")?;
+            for panel in parsed("panelsJSON")?.as_array().into_iter().flatten() {
+                if panel["gridData"]["i"] != panel["panelIndex"] || !refers(&panel["panelRefName"])
+                {
+                    return Err(format!(
+                        "Could not find reference for {}",
+                        panel["panelRefName"]
+                    ));
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A chart's type, and that its aggregations are told apart and ordered by one that is there.
+fn chart(state: &Value) -> Result<(), String> {
+    known(state, &["title", "type", "params", "aggs"])?;
+    let kind = state["type"].as_str().unwrap_or_default();
+    if !["histogram", "line", "metric", "table"].contains(&kind) {
+        return Err(format!("Invalid type: {kind}"));
+    }
+    let aggs = state["aggs"].as_array().ok_or("no aggs")?;
+    let ids: Vec<&str> = aggs.iter().filter_map(|agg| agg["id"].as_str()).collect();
+    for (n, agg) in aggs.iter().enumerate() {
+        known(agg, &["id", "enabled", "type", "schema", "params"])?;
+        if ids.iter().filter(|id| **id == ids[n]).count() != 1 {
+            return Err(format!("the id {} stands twice", ids[n]));
+        }
+        if let Some(by) = agg["params"]["orderBy"].as_str()
+            && !ids.contains(&by.split('.').next().unwrap_or(by))
+        {
+            return Err(format!("ordered by {by}, which is not there"));
+        }
+        let schema = agg["schema"].as_str().unwrap_or_default();
+        let fits = match kind {
+            "metric" => schema == "metric",
+            "table" => ["metric", "bucket"].contains(&schema),
+            _ => ["metric", "segment", "group"].contains(&schema),
+        };
+        if !fits {
+            return Err(format!("a {kind} has no {schema}"));
+        }
+    }
+    Ok(())
 }
 
 /// A stored dashboard in the words of the Dashboards API.
@@ -422,7 +575,9 @@ fn view_reply(object: &Value) -> Answer {
         ("fieldAttrs", json!({})),
         ("namespaces", json!(["default"])),
     ] {
-        view[key] = value;
+        if view.get(key).is_none() {
+            view[key] = value;
+        }
     }
     Answer::ok(&json!({ "data_view": view }))
 }

@@ -50,6 +50,22 @@ const LONGEST_NAME: usize = 64;
 /// (files that syslogd writes) it must have a time.
 pub fn object(text: &[u8], zone: Option<&TimeZone>, now: i64, out: &mut Vec<u8>) -> bool {
     let mut object = Object::begin(out);
+    let read = members(text, zone, now, &mut object).is_some();
+    if read {
+        object.end();
+    } else {
+        object.cancel();
+    }
+    read
+}
+
+/// The message's members alone; `None` if it is none, and then what was written must go.
+pub fn members(
+    text: &[u8],
+    zone: Option<&TimeZone>,
+    now: i64,
+    object: &mut Object<'_>,
+) -> Option<()> {
     let (priority, rest) = match priority(text) {
         Some((priority, rest)) => (Some(priority), rest),
         None if text.first() == Some(&b'<') => (None, &b""[..]),
@@ -70,19 +86,10 @@ pub fn object(text: &[u8], zone: Option<&TimeZone>, now: i64, out: &mut Vec<u8>)
         );
     }
     let read = match rest.strip_prefix(b"1 ") {
-        Some(rest) if priority.is_some() => rfc5424(rest, &mut object),
+        Some(rest) if priority.is_some() => rfc5424(rest, object),
         _ => None,
     };
-    if read
-        .or_else(|| rfc3164(rest, priority.is_some(), zone, now, &mut object))
-        .is_some()
-    {
-        object.end();
-        true
-    } else {
-        object.cancel();
-        false
-    }
+    read.or_else(|| rfc3164(rest, priority.is_some(), zone, now, object))
 }
 
 /// `<13>`: up to 191, without leading zeroes.

@@ -147,6 +147,8 @@ pub fn compose(entry: &Entry, form: &Message, out: &mut Vec<u8>) -> Composed {
         LogFormat::Logfmt => parse::logfmt::object(text, &mut parsed),
         LogFormat::Access => parse::access::object(text, &mut parsed),
         LogFormat::Syslog => parse::syslog::object(text, form.zone.as_ref(), millis, &mut parsed),
+        // An entry of a journal says itself who wrote it.
+        LogFormat::Auth => false,
         LogFormat::Pattern => form
             .pattern
             .as_ref()

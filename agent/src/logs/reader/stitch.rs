@@ -166,10 +166,16 @@ impl Reader {
             .as_deref()
             .zip(old.counted)
             .map(|(rules, file)| self.figures.counting(rules, &source.name, file));
+        let tapped = self.ledger.taps.listeners();
         let mut taking = Taking {
+            tapped: tapped.as_ref().map(|tapped| (tapped, &source.name)),
             batch: &mut batch,
             shaper: &mut source.shaper,
             counting,
+            filter: source.filter.as_mut().map(|filter| {
+                let first = rules.as_deref().map_or(0, |rules| rules.fields.len());
+                (filter, first)
+            }),
             epoch,
             base: old.offset,
             path: &old.member,
@@ -194,6 +200,9 @@ impl Reader {
         let print = old.advance(&data, 0, rest);
         old.exhausted = Some(old.size);
         self.ledger.read(&source.name, &count);
+        if let Some(filter) = &mut source.filter {
+            self.ledger.filtered(&source.name, filter.drain());
+        }
         let lines = count.lines as usize;
         let segment = self
             .places

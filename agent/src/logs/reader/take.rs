@@ -1,12 +1,18 @@
 //! Makes documents of what was read: line by line, or event by event.
 
+use std::sync::Arc;
+
+use kai_contract::agent_config::Share;
+
 use super::super::batch::Batch;
 use super::super::document::{Line, Shaper};
+use super::super::filter::{Filter, Verdict};
 use super::super::id::Epoch;
 use super::super::join::Joiner;
 use super::super::ledger::ReadCount;
 use super::super::time;
 use crate::business::figures::Counting;
+use crate::tap::Listeners;
 
 /// What is not waited for any longer.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +29,10 @@ pub struct Taking<'a> {
     pub shaper: &'a mut Shaper,
     /// What the lines are counted for.
     pub counting: Option<Counting<'a>>,
+    /// Which lines are not sent, and the place of its fields among the watched ones.
+    pub filter: Option<(&'a mut Filter, usize)>,
+    /// Who looks, and the source's name.
+    pub tapped: Option<(&'a Listeners, &'a Arc<str>)>,
     pub epoch: Epoch,
     /// Where the part begins in its file.
     pub base: u64,
@@ -112,16 +122,40 @@ impl Taking<'_> {
     fn document(&mut self, last: usize, line: &Line<'_>) {
         self.batch.begin(self.epoch, self.base + last as u64);
         let offset = self.base + last as u64;
-        let counting = &mut self.counting;
+        let (counting, filter) = (&mut self.counting, self.filter.as_ref());
+        let mut verdict = Verdict::Keep;
         let body = &mut self.batch.body;
+        let begun = body.len();
+        let epoch = self.epoch;
         let taken = self.shaper.shape_and_tell(body, line, |fields| {
             if let Some(counting) = counting {
                 counting.line(offset, fields);
             }
+            if let Some((filter, first)) = filter {
+                verdict = filter.judge(fields, *first, epoch, offset);
+            }
+            !matches!(verdict, Verdict::Drop(_))
         });
-        self.batch.end();
         let count = &mut self.count;
-        count.lines += 1;
+        match verdict {
+            Verdict::Drop(reason) => {
+                self.batch.cancel();
+                if let Some((filter, _)) = &mut self.filter {
+                    filter.count(reason, line.text.len());
+                }
+            }
+            _ => {
+                if let Verdict::Sampled(share) = verdict {
+                    mark(body, share);
+                }
+                if let Some((tapped, source)) = self.tapped {
+                    tapped.offer(source, &body[begun..]);
+                }
+                count.lines += 1;
+                count.document_bytes += (body.len() - begun) as u64;
+                self.batch.end();
+            }
+        }
         count.cut += u64::from(line.cut);
         count.split += u64::from(line.split);
         count.invalid_json += u64::from(taken.invalid_json);
@@ -131,5 +165,12 @@ impl Taking<'_> {
         if taken.redacted.any() {
             count.redacted.merge(taken.redacted);
         }
+    }
+}
+
+/// Says in a document, with which `body` ends, of which share it is.
+fn mark(body: &mut Vec<u8>, share: Share) {
+    if body.pop_if(|byte| *byte == b'}').is_some() {
+        body.extend_from_slice(format!(",\"kai.sampled\":{}}}", share.value()).as_bytes());
     }
 }

@@ -74,6 +74,7 @@ where
         let message = fields.0.remove("message").unwrap_or_else(|| "".into());
         line.insert("message".into(), message);
         line.insert("service.name".into(), self.service.clone().into());
+        line.insert("service.version".into(), env!("CARGO_PKG_VERSION").into());
         if let Some(span) = ctx.event_span(event) {
             let dispatch = self.dispatch.get().and_then(WeakDispatch::upgrade);
             let otel = dispatch.and_then(|dispatch| {

@@ -5,24 +5,58 @@
 
 use serde_json::{Map, Value, json};
 
-use super::DATA_VIEW;
+use super::{DATA_VIEW, INDEX_PATTERN, VISUALIZATION};
 use crate::object::{Mark, Object, Server, shape_of};
 
 /// The texts inside JSON, by the names that they have here and there.
-const FOLDED: [(&str, &str); 2] = [("panels", "panelsJSON"), ("options", "optionsJSON")];
+const FOLDED: [(&str, &str); 4] = [
+    ("panels", "panelsJSON"),
+    ("options", "optionsJSON"),
+    ("visState", "visState"),
+    ("fieldFormatMap", "fieldFormatMap"),
+];
 const META: &str = "kibanaSavedObjectMeta";
 const MARK: &str = "[managed by kai-observe";
 const OLDEST: (u64, u64) = (8, 10);
+pub(super) const OPENSEARCH: &str = "opensearch-dashboards";
 
-/// Left out, with the reason, where Kibana is too old to take them.
+/// OpenSearch Dashboards began anew with 1 when Kibana was at 7, and has the same `/api/status`.
+pub(super) fn product(version: &str) -> &'static str {
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|n| n.parse::<u64>().ok());
+    match major {
+        Some(1..=6) => OPENSEARCH,
+        _ => "kibana",
+    }
+}
+
+/// Left out, with the reason, where Kibana is too old to take them, or something else.
 pub fn fit(object: &Object, server: &Server) -> Result<Value, String> {
+    let for_opensearch = [INDEX_PATTERN, VISUALIZATION].contains(&object.kind)
+        || object.body["attributes"]["version"].is_u64();
+    let is_opensearch = server.product == OPENSEARCH;
+    if for_opensearch != is_opensearch {
+        let (is, write) = if is_opensearch {
+            ("OpenSearch Dashboards", "opensearch")
+        } else {
+            ("Kibana", "kibana")
+        };
+        return Err(format!(
+            "{} answers as {is} {}; write `distribution: {write}` in systems.kibana",
+            object.access.url, server.version
+        ));
+    }
+    if is_opensearch {
+        return Ok(object.body.clone());
+    }
     let mut numbers = server.version.split('.').map(str::parse::<u64>);
     if let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next())
         && (major, minor) < OLDEST
     {
         return Err(format!(
-            "{} answers as version {}; Kibana {}.{} or later is needed (OpenSearch Dashboards is not \
-             spoken to yet)",
+            "{} answers as version {}; Kibana {}.{} or later is needed",
             object.access.url, server.version, OLDEST.0, OLDEST.1
         ));
     }
@@ -30,12 +64,12 @@ pub fn fit(object: &Object, server: &Server) -> Result<Value, String> {
 }
 
 pub fn carries_mark(kind: &str) -> bool {
-    kind != DATA_VIEW
+    ![DATA_VIEW, INDEX_PATTERN].contains(&kind)
 }
 
 pub fn marked(kind: &str, body: &Value, mark: &Mark) -> Value {
     let mut body = body.clone();
-    if kind == DATA_VIEW {
+    if !carries_mark(kind) {
         return body;
     }
     let about = body["attributes"]["description"].as_str().unwrap_or("");
@@ -50,7 +84,7 @@ pub fn marked(kind: &str, body: &Value, mark: &Mark) -> Value {
 }
 
 pub fn mark_of(kind: &str, actual: &Value) -> Option<Mark> {
-    if kind == DATA_VIEW {
+    if !carries_mark(kind) {
         return None;
     }
     let text = actual["attributes"]["description"].as_str()?;

@@ -24,14 +24,14 @@ pub(super) static LOGS: Object = Object {
             "format",
             Kind::Enum {
                 values: &[
-                    "auto", "json", "plain", "logfmt", "access", "syslog", "pattern",
+                    "auto", "json", "plain", "logfmt", "access", "syslog", "auth", "pattern",
                 ],
                 reserved: &[],
             },
             "json",
             "What a line is. `auto`: a line that is a JSON object is taken as one, any other is \
              plain. `access`: the common or combined format of HTTP servers. `syslog`: RFC 5424 or \
-             3164. `pattern`: by `pattern`. What is not of the format is taken as plain, counted.",
+             3164. `auth`: the authentication log, by who did what from where. `pattern`: by `pattern`. What is not of the format is taken as plain, counted.",
         )
         .default("auto"),
         Field::new(
@@ -72,6 +72,29 @@ pub(super) static LOGS: Object = Object {
             "Decides how long the lines are kept: see `privacy.retention`.",
         )
         .default("app"),
+        Field::new(
+            "drop",
+            Kind::List {
+                item: &TEXT,
+                unique: true,
+                min: 0,
+            },
+            "['url.path == \"/healthz\"']",
+            "Conditions on fields, as in `metrics.<name>.from.log.where`; a line that one fits is not \
+             sent, and counted.",
+        )
+        .default("[]"),
+        Field::new(
+            "sample",
+            Kind::Map {
+                key: Format::OneLine,
+                value: &Kind::Number { min: 0.0, max: 1.0 },
+            },
+            "{ debug: 0.1 }",
+            "Level or condition → the share of such lines that is sent. Which lines are kept depends \
+             on their place in their file alone; each says the share in `kai.sampled`.",
+        )
+        .default("{}"),
     ],
     reserved: &["level"],
 };

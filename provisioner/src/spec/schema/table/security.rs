@@ -57,6 +57,14 @@ pub(in super::super) static SECURITY: Object = Object {
              the journal where there is none.",
         ),
         Field::new(
+            "ship",
+            Kind::Bool,
+            "true",
+            "Send the authentication logs, line by line, and what differs from the baselines to \
+             Elasticsearch, for the dashboard *Security tracking*. The lines name users and addresses.",
+        )
+        .default("false"),
+        Field::new(
             "integrity",
             Kind::Object(&INTEGRITY),
             "{ paths: [/etc, /usr/bin] }",

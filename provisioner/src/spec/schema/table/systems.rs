@@ -349,13 +349,23 @@ static GRAFANA: Object = Object {
 
 static KIBANA: Object = Object {
     name: "kibana",
-    doc: "Kibana.",
+    doc: "Kibana, or OpenSearch Dashboards.",
     fields: &[
         Field::new("mode", PLACED, "managed", PLACED_DOC).default("managed"),
         VERSION_FIELD,
         REQUIRED_FIELD,
         URL_FIELD,
         AUTH_FIELD,
+        Field::new(
+            "distribution",
+            Kind::Enum {
+                values: &["kibana", "opensearch"],
+                reserved: &[],
+            },
+            "opensearch",
+            "`opensearch`: OpenSearch Dashboards, at `url`; this build does not run it.",
+        )
+        .default("kibana"),
         Field::new(
             "space",
             Kind::Text(Format::Name),

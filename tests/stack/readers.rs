@@ -1,0 +1,271 @@
+//! What people who read logs have, on a real Elasticsearch: the dashboards for Kibana, panel by panel.
+
+use std::io::BufRead as _;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Ran, Stack, get_json, kill, request, wait_for};
+
+/// The example with Elasticsearch, and an authentication log of this test's own.
+fn spec(stack: &Stack) -> String {
+    let folder = stack.folder.path().display();
+    format!(
+        "apiVersion: observe.kai/v1
+kind: Stack
+metadata: {{ name: readers, id: {id} }}
+runsOn: local
+ports: {{ base: {base} }}
+systems:
+  prometheus: {{ mode: managed }}
+  alertmanager: {{ mode: \"off\" }}
+  inbox: {{ mode: \"off\" }}
+  jaeger: {{ mode: \"off\" }}
+  grafana: {{ mode: \"off\" }}
+  kibana: {{ mode: managed }}
+  elasticsearch: {{ mode: managed, heapMib: 384 }}
+defaults: {{ scrapeInterval: 1s, evaluationInterval: 1s }}
+agent: {{ security: {{ logs: [\"{folder}/auth.log\"], ship: true,
+  disable: [certificates, integrity, listeners, modules, reboot, suid, updates, users] }} }}
+teams: {{ booking: {{ email: b@kai.example }}, platform: {{ email: p@kai.example }} }}
+routing: {{ severity: {{ critical: [email], warning: [email], info: [email] }}, fallback: {{ team: platform }} }}
+services:
+  booking:
+    team: booking
+    metrics: http://127.0.0.1:{port}/metrics
+    health: http://127.0.0.1:{port}/healthz
+    logs: {{ paths: [\"${{data}}/*.log\"], format: json, drop: ['http.route == \"/v1/search\" && http.response.status_code == 200'],
+      sample: {{ debug: 0 }} }}
+    run:
+      component: ticketing
+      args: [--listen, \"127.0.0.1:{port}\", --load, \"20\", --seed, \"7\", --log-file, \"${{data}}/booking.log\"]
+",
+        id = stack.id,
+        base = stack.base,
+        port = stack.service_port(),
+    )
+}
+
+const AUTH: &str = "\
+Nov 24 08:16:43 web1 sshd[9]: Failed password for invalid user admin from 203.0.113.7 port 4711 ssh2
+Nov 24 08:16:44 web1 sshd[9]: Failed password for root from 203.0.113.7 port 4712 ssh2
+Nov 24 08:16:45 web1 sshd[9]: Accepted password for siti from 198.51.100.4 port 4713 ssh2
+Nov 24 08:16:46 web1 sudo:     siti : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls
+";
+
+/// The lines of [`AUTH`] with the time of now, so that a panel of the last day has them.
+fn auth_log() -> String {
+    let now = kai_observe::clock::rfc3339(std::time::SystemTime::now());
+    let lines: Vec<String> = AUTH
+        .lines()
+        .map(|line| format!("{now} {}", &line[16..]))
+        .collect();
+    lines.join("\n") + "\n"
+}
+
+fn proof(ran: &Ran, area: &str, name: &str) -> Value {
+    let report = ran.json();
+    let report = report.get("verify").unwrap_or(&report);
+    let found = report["proofs"].as_array().and_then(|all| {
+        all.iter()
+            .find(|proof| proof["area"] == area && proof["name"] == name)
+            .cloned()
+    });
+    found.unwrap_or_else(|| panic!("{area} {name}: {ran:?}"))
+}
+
+#[test]
+fn people_can_read_the_logs() {
+    let stack = Stack::new();
+    stack.write_spec(&spec(&stack));
+    std::fs::write(stack.folder.path().join("auth.log"), auth_log()).unwrap();
+    stack.run(&["provision", "--no-verify"]).expect(0);
+    let fault = format!("http://127.0.0.1:{}/faults", stack.service_port());
+    let body = json!({ "errors": 0.3, "latency": "600ms", "for": "10m" });
+    let (status, text) = request(Method::POST, &fault, Some(body));
+    assert_eq!(status, 201, "{text}");
+    every_dashboard_shows_something(&stack);
+    lines_are_searched(&stack);
+    lines_are_followed_also_late_ones(&stack);
+    what_was_left_out_is_counted(&stack);
+}
+
+fn every_dashboard_shows_something(stack: &Stack) {
+    let ran = wait_for("all dashboards are fed", Duration::from_mins(1), || {
+        let ran = stack.run(&["verify", "--patience", "10s", "--output", "json"]);
+        let all = ["logs", "errors", "performance", "security"];
+        all.iter()
+            .all(|slug| proof(&ran, "log dashboards", slug)["status"] == "pass")
+            .then_some(ran)
+    });
+    let said = |slug: &str| proof(&ran, "log dashboards", slug)["detail"].to_string();
+    // No deploy was told, and the example asks no database.
+    assert!(
+        said("errors").contains("9 panels answered, 2 of them empty"),
+        "{}",
+        said("errors")
+    );
+    assert!(
+        said("performance").contains("2 of them empty"),
+        "{}",
+        said("performance")
+    );
+    assert!(
+        said("security").contains("2 of them empty"),
+        "{}",
+        said("security")
+    );
+}
+
+fn lines_are_searched(stack: &Stack) {
+    let errors = stack
+        .run(&["logs", "booking", "--level", "error", "-n", "5"])
+        .expect(0);
+    assert_eq!(errors.out.lines().count(), 5, "{}", errors.out);
+    assert!(
+        errors
+            .out
+            .lines()
+            .all(|line| line.contains("  booking      error  ")),
+        "{}",
+        errors.out
+    );
+    // All of them, one JSON object a line, each once and in order.
+    let settled = std::time::SystemTime::now() - Duration::from_secs(20);
+    let until = kai_observe::clock::rfc3339(settled);
+    let all = stack.run(&[
+        "logs", "booking", "--since", "1h", "--until", &until, "--all", "--output", "json",
+    ]);
+    let all: Vec<Value> = all
+        .expect(0)
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let count = get_json(&stack.url(8, "/logs-kai.booking-local/_count"))["count"]
+        .as_u64()
+        .unwrap();
+    assert!(
+        all.len() > 100 && all.len() as u64 <= count,
+        "{} of {count}",
+        all.len()
+    );
+    let ids: std::collections::BTreeSet<&str> = all
+        .iter()
+        .map(|line| line["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), all.len());
+    let times: Vec<&str> = all
+        .iter()
+        .map(|line| line["document"]["@timestamp"].as_str().unwrap())
+        .collect();
+    assert!(times.is_sorted());
+    // By trace, by words, and by what only we judge.
+    let trace = all
+        .iter()
+        .find_map(|line| line["document"]["trace.id"].as_str())
+        .unwrap();
+    let traced = stack
+        .run(&[
+            "logs", "--since", "1h", "--trace", trace, "--output", "json",
+        ])
+        .expect(0);
+    assert!(traced.out.lines().all(|line| line.contains(trace)));
+    let condition = "http.response.status_code >= 500 && http.route =~ \"/v1/book.*\"";
+    let wanted = all.iter().filter(|line| {
+        let document = &line["document"];
+        document["http.response.status_code"]
+            .as_u64()
+            .is_some_and(|code| code >= 500)
+            && document["http.route"]
+                .as_str()
+                .is_some_and(|route| route.starts_with("/v1/book"))
+    });
+    let judged = stack.run(&[
+        "logs", "--since", "1h", "--until", &until, "--where", condition, "--all",
+    ]);
+    assert_eq!(judged.expect(0).out.lines().count(), wanted.count());
+    let words = stack
+        .run(&["logs", "--grep", "POST /v1/bookings", "-n", "3"])
+        .expect(0);
+    assert!(
+        words
+            .out
+            .lines()
+            .all(|line| line.contains("POST /v1/bookings")),
+        "{}",
+        words.out
+    );
+    stack
+        .run(&["logs", "--grep", "never said by anybody"])
+        .expect(4);
+    let misspelt = stack.run(&["logs", "boking"]).expect(64);
+    assert!(
+        misspelt.err.contains("did you mean booking?"),
+        "{}",
+        misspelt.err
+    );
+    let wrong = stack.run(&["logs", "--where", "a ="]).expect(64);
+    assert!(wrong.err.contains("column 3"), "{}", wrong.err);
+}
+
+/// A line with a time of a minute ago arrives now, while lines of now are shown.
+fn lines_are_followed_also_late_ones(stack: &Stack) {
+    let mut following = stack
+        .command(&["logs", "--follow", "-n", "0", "--grep", "told late"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let out = std::io::BufReader::new(following.stdout.take().unwrap());
+    let (send, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in out.lines().map_while(Result::ok) {
+            let _ = send.send(line);
+        }
+    });
+    let file = stack.place().join("data/booking/late.log");
+    let write = |seconds: u64, what: &str| {
+        let at = std::time::SystemTime::now() - Duration::from_secs(seconds);
+        let line = json!({ "@timestamp": kai_observe::clock::rfc3339(at), "message": format!("told late: {what}") });
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&file)
+            .unwrap();
+        std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes()).unwrap();
+    };
+    let next = || {
+        lines
+            .recv_timeout(Duration::from_secs(40))
+            .expect("a line is shown")
+    };
+    // Known before it began, or shown: never neither.
+    std::thread::sleep(Duration::from_secs(3));
+    write(0, "one");
+    assert!(next().ends_with("told late: one"));
+    write(60, "two");
+    assert!(next().ends_with("told late: two"));
+    write(0, "three");
+    assert!(next().ends_with("told late: three"));
+    kill(following.id());
+    let _ = following.wait();
+    assert!(lines.try_recv().is_err(), "a line is shown once");
+}
+
+fn what_was_left_out_is_counted(stack: &Stack) {
+    let page = request(Method::GET, &stack.url(5, "/metrics"), None).1;
+    let value = |series: &str| -> f64 {
+        let line = page.lines().find(|line| line.starts_with(series));
+        let line = line.unwrap_or_else(|| panic!("{series}: {page}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let dropped = value("kai_agent_log_events_total{outcome=\"dropped\",reason=\"rule:");
+    assert!(dropped > 0.0);
+    let of = |outcome: &str| {
+        format!(
+            "kai_agent_log_service_lines_total{{outcome=\"{outcome}\",service=\"booking\",team=\"booking\"}}"
+        )
+    };
+    assert!(value(&of("kept")) > 100.0 && value(&of("dropped")) >= dropped);
+}
