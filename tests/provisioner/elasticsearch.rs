@@ -317,7 +317,11 @@ fn policies_of_a_full_cluster_are_made_changed_and_held_back() {
     let text = std::fs::read_to_string(stack.spec()).unwrap();
     stack.write_spec(&text.replace("access: 90d", "access: 60d"));
     let waits = stack.run(&["provision", "--no-verify"]).expect(0);
-    assert!(waits.out.contains("waits for --prune"), "{}", waits.out);
+    assert!(
+        waits.out.contains("1 to delete or shorten with --prune"),
+        "{}",
+        waits.out
+    );
     assert_eq!(held("_ilm/policy", "logs-access"), access);
     stack
         .run(&["provision", "--no-verify", "--prune"])
