@@ -81,6 +81,7 @@ fn web_servers_that_are_broken() {
     });
     // A byte now and then keeps a connection alive and must not keep a probe alive.
     let slow = serve(|mut stream| {
+        let _ = stream.read(&mut [0; 1024]);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
         while stream.write_all(b"x").is_ok() {
             thread::sleep(Duration::from_millis(50));
@@ -89,6 +90,7 @@ fn web_servers_that_are_broken() {
     let looping = replies(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n");
     // It would never end.
     let huge = serve(|mut stream| {
+        let _ = stream.read(&mut [0; 1024]);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
         while stream.write_all(&[b'x'; 8_192]).is_ok() {}
     });
