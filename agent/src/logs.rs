@@ -251,6 +251,7 @@ impl Lane {
         let files = config.sources.iter().filter(|(_, one)| !one.is_network());
         for (name, source) in files {
             let stream = *numbers.entry(&source.data_stream).or_insert_with(|| {
+                ledger.failing(&source.data_stream, false);
                 streams.push(Stream::new(StreamName::new(&source.data_stream)));
                 streams.len() - 1
             });
@@ -298,15 +299,17 @@ impl Lane {
             let letters = Letters::open(folder.join("dead-letters"), config.dead_letter_bytes);
             let letters = Arc::new(letters.map_err(in_state)?);
             ledger.letters(letters.bytes(), 0);
+            let cluster = Cluster::new(elasticsearch)?;
+            ledger.set_endpoints(Some(Arc::clone(cluster.endpoints())));
             let sender = Arc::new(Sender::new(
-                Cluster::new(elasticsearch)?,
+                cluster,
                 streams,
                 Arc::clone(&pool),
                 Arc::clone(&places),
                 Arc::clone(ledger),
                 letters,
                 config.dead_letter_bytes,
-                config.gzip,
+                config.compression(),
             ));
             runtime.spawn(sender.run(batches));
         } else {
@@ -392,6 +395,7 @@ impl Lane {
         let _ = self.keeper.join(); // a panic was reported by its thread
         self.ledger.return_all();
         self.ledger.set_places(None);
+        self.ledger.set_endpoints(None);
         if self.reader.is_finished() {
             return self.reader.join().unwrap_or_default();
         }

@@ -1,11 +1,13 @@
 //! The log lane: what is written into files against what Elasticsearch has in the end.
 
+mod cluster;
 mod elastic;
 pub mod fake;
 mod faults;
 mod filebeat;
 mod files;
 mod intake;
+mod isolation;
 mod journald;
 mod letters;
 mod many;
@@ -17,3 +19,4 @@ mod rotation;
 pub mod runner;
 mod shape;
 mod window;
+mod writer;

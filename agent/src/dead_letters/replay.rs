@@ -4,6 +4,7 @@ use hyper::body::Bytes;
 use kai_contract::agent_config::Elasticsearch;
 
 use super::store::Kept;
+use crate::logs::cluster::abilities::Packing;
 use crate::logs::cluster::{Bulk, Cluster};
 use crate::logs::reply::{self, Outcome, Reply};
 
@@ -85,7 +86,7 @@ async fn request(cluster: &Cluster, part: &[Errand<'_>]) -> Result<Vec<Fate>, St
         let bulk = Bulk {
             body: Bytes::from(body),
             name: "kai-agent/dead-letters".to_owned(),
-            gzip: false,
+            packing: Packing::None,
         };
         let answer = cluster
             .bulk(&format!("/{stream}/_bulk?{PATH}"), bulk)

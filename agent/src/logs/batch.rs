@@ -195,13 +195,16 @@ impl Batch {
     }
 }
 
-/// The batches.
+/// The batches. Each data stream may always have [`Pool::reserved`] of them, whatever the others
+/// hold, and no one more than half: one whose lines are not taken keeps what it has for hours, and
+/// the others go on with the rest.
 #[derive(Debug)]
 pub struct Pool {
     inner: Mutex<Inner>,
     wake: Arc<Wake>,
     limit: usize,
     per_stream: usize,
+    reserved: usize,
     /// Bytes at which a batch is full.
     pub batch_bytes: usize,
 }
@@ -211,6 +214,8 @@ struct Inner {
     free: Vec<Batch>,
     out: usize,
     by_stream: Vec<usize>,
+    /// Batches that streams which have fewer than their reserved ones may yet want.
+    owed: usize,
 }
 
 /// Room for the line with which a batch is full.
@@ -218,26 +223,39 @@ const SLACK: usize = 64 << 10;
 
 /// Most that one request has: enough that a request's own cost does not count.
 const LARGEST_BATCH: usize = 2 << 20;
+const SMALLEST_BATCH: usize = 64 << 10;
+
+/// One is sent while the next is filled.
+const RESERVED: usize = 2;
 
 impl Pool {
     pub fn new(memory_bytes: u64, streams: usize, wake: Arc<Wake>) -> Self {
         let memory = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
-        let batch_bytes = (memory / 8).clamp(64 << 10, LARGEST_BATCH);
+        // With many data streams there are more batches, and they are smaller.
+        let parts = if streams > 1 {
+            (RESERVED * streams).max(8)
+        } else {
+            8
+        };
+        let batch_bytes = (memory / parts).clamp(SMALLEST_BATCH, LARGEST_BATCH);
         let limit = (memory / batch_bytes).max(2);
+        // More data streams than the memory has room for share it as it comes.
+        let reserved = (limit / streams.max(1)).min(RESERVED);
         Self {
             inner: Mutex::new(Inner {
                 free: Vec::new(),
                 out: 0,
                 by_stream: vec![0; streams],
+                owed: reserved * streams,
             }),
             wake,
             limit,
-            // One data stream that is refused must not keep the others' lines waiting.
             per_stream: if streams > 1 {
                 (limit / 2).max(1)
             } else {
                 limit
             },
+            reserved,
             batch_bytes,
         }
     }
@@ -249,9 +267,14 @@ impl Pool {
     /// An empty batch, if one may be had now.
     pub fn take(&self, stream: usize) -> Option<Batch> {
         let mut inner = self.lock();
-        if inner.out >= self.limit || inner.by_stream[stream] >= self.per_stream {
+        let has = inner.by_stream[stream];
+        // One of its own, or one that is owed to nobody.
+        let own = has < self.reserved;
+        let spare = self.limit.saturating_sub(inner.out + inner.owed);
+        if inner.out >= self.limit || has >= self.per_stream || !(own || spare > 0) {
             return None;
         }
+        inner.owed -= usize::from(own);
         inner.out += 1;
         inner.by_stream[stream] += 1;
         let mut batch = inner.free.pop().unwrap_or_else(|| {
@@ -277,10 +300,17 @@ impl Pool {
         batch.body.shrink_to(self.batch_bytes + SLACK);
         let mut inner = self.lock();
         inner.out -= 1;
-        inner.by_stream[batch.stream] -= 1;
+        let stream = batch.stream;
+        inner.by_stream[stream] -= 1;
+        inner.owed += usize::from(inner.by_stream[stream] < self.reserved);
         inner.free.push(batch);
         drop(inner);
         self.wake.wake();
+    }
+
+    /// None is left for anybody.
+    pub fn is_empty(&self) -> bool {
+        self.lock().out >= self.limit
     }
 
     /// No batch is out.
@@ -364,5 +394,63 @@ mod tests {
             pool.give(batch);
         }
         assert!(!pool.is_idle() && pool.take(0).is_some());
+    }
+
+    #[test]
+    fn two_that_stall_leave_the_third_its_own() {
+        let pool = Pool::new(8 << 20, 3, Arc::new(Wake::new().unwrap()));
+        let all = |stream| std::iter::from_fn(|| pool.take(stream)).collect::<Vec<_>>();
+        let stalled = (all(0), all(1));
+        assert_eq!((stalled.0.len(), stalled.1.len()), (4, 2));
+        for _ in 0..3 {
+            let of_third = all(2);
+            assert_eq!(of_third.len(), 2);
+            of_third.into_iter().for_each(|batch| pool.give(batch));
+        }
+    }
+
+    #[test]
+    fn a_hundred_that_stall_leave_the_last_its_own() {
+        let pool = Pool::new(16 << 20, 101, Arc::new(Wake::new().unwrap()));
+        let mut held = Vec::new();
+        for stream in 0..100 {
+            held.extend(std::iter::from_fn(|| pool.take(stream)));
+        }
+        let bytes = |batch: &Batch| batch.body.capacity() - SLACK;
+        assert!(held.iter().map(bytes).sum::<usize>() <= 16 << 20);
+        assert_eq!(std::iter::from_fn(|| pool.take(100)).count(), 2);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nobody_is_starved_and_nothing_is_exceeded(
+            streams in 1_usize..9, memory in 1_u64..(32 << 20), steps: Vec<(bool, u8)>
+        ) {
+            let pool = Pool::new(memory, streams, Arc::new(Wake::new().unwrap()));
+            let mut held: Vec<Vec<Batch>> = (0..streams).map(|_| Vec::new()).collect();
+            for (take, stream) in steps {
+                let stream = usize::from(stream) % streams;
+                if take {
+                    held[stream].extend(pool.take(stream));
+                } else if let Some(batch) = held[stream].pop() {
+                    pool.give(batch);
+                }
+                let out: usize = held.iter().map(Vec::len).sum();
+                proptest::prop_assert!(out <= pool.limit);
+                let most = held.iter().map(Vec::len).max().unwrap_or_default();
+                proptest::prop_assert!(most <= pool.per_stream);
+                // Whoever has fewer than his own gets one.
+                if pool.per_stream >= pool.reserved {
+                    let poor = (0..streams).find(|stream| held[*stream].len() < pool.reserved);
+                    if let Some(poor) = poor {
+                        let batch = pool.take(poor);
+                        proptest::prop_assert!(batch.is_some());
+                        batch.into_iter().for_each(|batch| pool.give(batch));
+                    }
+                }
+            }
+            held.into_iter().flatten().for_each(|batch| pool.give(batch));
+            proptest::prop_assert!(pool.is_idle());
+        }
     }
 }

@@ -3,21 +3,31 @@
 //! because that decides what must be asked before it is repeated.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, HeaderValue};
+use hyper::header::AUTHORIZATION;
 use kai_contract::agent_config::{Elasticsearch, HttpAuth};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Method};
+use reqwest::{Client, Method};
+
+pub mod abilities;
+pub mod endpoints;
+mod learn;
+mod secret;
+
+use abilities::Packing;
+use endpoints::Endpoints;
+pub use learn::{TASKS, pack};
+pub(crate) use secret::{authorities, authorization};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than Elasticsearch itself waits for a shard (a minute), so that the answer is its own.
 const BULK_TIMEOUT: Duration = Duration::from_secs(90);
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(20);
+/// A node that could answer a question and is silent for so long is left for another one.
+const SILENCE: Duration = Duration::from_secs(5);
 /// Idle connections are given up before most load balancers do, whose reset would look like an
 /// unanswered request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -38,6 +48,10 @@ pub enum CallError {
 pub struct Answer {
     pub status: u16,
     pub body: Bytes,
+    /// It says that it is Elasticsearch's.
+    pub product: bool,
+    /// Whose it is.
+    pub endpoint: usize,
 }
 
 impl Answer {
@@ -53,24 +67,18 @@ pub struct Bulk {
     pub body: Bytes,
     /// `X-Opaque-Id`: Elasticsearch lists it with the tasks that it is executing.
     pub name: String,
-    pub gzip: bool,
+    pub packing: Packing,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Cluster {
-    endpoints: Vec<String>,
-    current: AtomicUsize,
+    endpoints: Arc<Endpoints>,
     client: Client,
     auth: Option<HttpAuth>,
 }
 
 impl Cluster {
     pub fn new(config: &Elasticsearch) -> Result<Self, String> {
-        let endpoints: Vec<String> = config
-            .endpoints
-            .iter()
-            .map(|url| url.trim_end_matches('/').to_owned())
-            .collect();
         let mut builder = Client::builder()
             .no_proxy()
             .redirect(Policy::none())
@@ -79,7 +87,10 @@ impl Cluster {
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .user_agent(concat!("kai-agent/", env!("CARGO_PKG_VERSION")));
-        let tls = endpoints.iter().any(|url| url.starts_with("https://"));
+        let tls = config
+            .endpoints
+            .iter()
+            .any(|url| url.starts_with("https://"));
         if let Some(file) = &config.ca_file {
             builder = builder.tls_certs_only(authorities(file)?);
         } else if !tls {
@@ -90,11 +101,17 @@ impl Cluster {
             .build()
             .map_err(|error| format!("cannot prepare requests: {}", reason(&error)))?;
         Ok(Self {
-            endpoints,
-            current: AtomicUsize::new(0),
+            endpoints: Arc::new(Endpoints::new(
+                &config.endpoints,
+                rand::random::<u16>().into(),
+            )),
             client,
             auth: config.auth.clone(),
         })
+    }
+
+    pub fn endpoints(&self) -> &Arc<Endpoints> {
+        &self.endpoints
     }
 
     /// Asks something that changes nothing.
@@ -104,28 +121,34 @@ impl Cluster {
         } else {
             Method::GET
         };
-        let request = |url: &str| {
+        let request = |at: usize| {
+            let url = self.endpoints.url(at);
             let mut request = self.client.request(method.clone(), format!("{url}{path}"));
             if let Some(body) = &body {
                 request = request
                     .header("content-type", "application/json")
                     .body(body.clone());
             }
-            request.timeout(CONTROL_TIMEOUT)
+            let patience = if self.endpoints.others(at) {
+                SILENCE
+            } else {
+                CONTROL_TIMEOUT
+            };
+            request.timeout(patience)
         };
         self.call(request).await
     }
 
     pub async fn bulk(&self, path: &str, bulk: Bulk) -> Result<Answer, CallError> {
-        let request = |url: &str| {
+        let request = |at: usize| {
             let mut request = self
                 .client
-                .post(format!("{url}{path}"))
+                .post(format!("{}{path}", self.endpoints.url(at)))
                 .header("content-type", "application/x-ndjson")
                 .header("x-opaque-id", &bulk.name)
                 .body(bulk.body.clone());
-            if bulk.gzip {
-                request = request.header("content-encoding", "gzip");
+            if bulk.packing != Packing::None {
+                request = request.header("content-encoding", bulk.packing.name());
             }
             request.timeout(BULK_TIMEOUT)
         };
@@ -134,33 +157,63 @@ impl Cluster {
 
     async fn call(
         &self,
-        request: impl Fn(&str) -> reqwest::RequestBuilder,
+        request: impl Fn(usize) -> reqwest::RequestBuilder,
     ) -> Result<Answer, CallError> {
-        let auth = self.authorization().map_err(CallError::NotSent)?;
+        let auth = authorization(self.auth.as_ref()).map_err(CallError::NotSent)?;
         let mut refused = String::new();
+        let mut unauthorized = None;
         // A node that refuses the connection has done nothing: the next one may be asked at once.
-        for _ in 0..self.endpoints.len().max(1) {
-            let at = self.current.load(Ordering::Relaxed) % self.endpoints.len().max(1);
-            let Some(url) = self.endpoints.get(at) else {
-                return Err(CallError::NotSent("no endpoint is configured".to_owned()));
-            };
-            let mut request = request(url);
+        for at in self.endpoints.order() {
+            let mut request = request(at);
             if let Some(auth) = &auth {
                 request = request.header(AUTHORIZATION, auth.clone());
             }
-            match request.send().await {
-                Ok(response) => return self.receive(response, at).await,
+            let answer = tokio::select! {
+                answer = request.send() => answer,
+                reason = self.silent(at) => {
+                    self.leave(at, &reason);
+                    return Err(CallError::Unknown(format!("{}: {reason}", self.endpoints.url(at))));
+                }
+            };
+            match answer {
+                Ok(response) => {
+                    let answer = self.receive(response, at).await?;
+                    match answer.status {
+                        // Nor has one that does not know us; another one may.
+                        401 => {
+                            self.leave(at, &format!("status 401: {}", answer.excerpt()));
+                            unauthorized = Some(answer);
+                            continue;
+                        }
+                        502..=504 => {
+                            let reason = format!("status {}: {}", answer.status, answer.excerpt());
+                            self.leave(at, &reason);
+                        }
+                        _ => self.endpoints.back(at),
+                    }
+                    return Ok(answer);
+                }
                 Err(error) if error.is_connect() => {
-                    self.leave(at);
-                    let _ = write!(refused, "{}{url}: {}", separator(&refused), why(error));
+                    let reason = why(error);
+                    self.leave(at, &reason);
+                    let url = self.endpoints.url(at);
+                    let _ = write!(refused, "{}{url}: {reason}", separator(&refused));
                 }
                 Err(error) => {
-                    self.leave(at);
-                    return Err(CallError::Unknown(format!("{url}: {}", why(error))));
+                    let reason = why(error);
+                    self.leave(at, &reason);
+                    let url = self.endpoints.url(at);
+                    return Err(CallError::Unknown(format!("{url}: {reason}")));
                 }
             }
         }
-        Err(CallError::NotSent(refused))
+        match unauthorized {
+            Some(answer) => Ok(answer),
+            None if refused.is_empty() => {
+                Err(CallError::NotSent("no endpoint is configured".to_owned()))
+            }
+            None => Err(CallError::NotSent(refused)),
+        }
     }
 
     async fn receive(
@@ -169,6 +222,7 @@ impl Cluster {
         at: usize,
     ) -> Result<Answer, CallError> {
         let status = response.status().as_u16();
+        let product = response.headers().contains_key("x-elastic-product");
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
@@ -182,101 +236,71 @@ impl Cluster {
                     )));
                 }
                 Err(error) => {
-                    self.leave(at);
-                    return Err(CallError::Unknown(format!(
-                        "the answer broke off: {}",
-                        why(error)
-                    )));
+                    let reason = format!("the answer broke off: {}", why(error));
+                    self.leave(at, &reason);
+                    return Err(CallError::Unknown(reason));
                 }
             }
-        }
-        if matches!(status, 502..=504) {
-            self.leave(at);
         }
         Ok(Answer {
             status,
             body: body.into(),
+            product,
+            endpoint: at,
         })
     }
 
-    /// The next endpoint's turn, if it is this one's now.
-    fn leave(&self, at: usize) {
-        let next = (at + 1) % self.endpoints.len().max(1);
-        let _ = self
-            .current
-            .compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed);
-    }
-
-    fn authorization(&self) -> Result<Option<HeaderValue>, String> {
-        authorization(self.auth.as_ref())
-    }
-}
-
-/// Read anew for every request, so that a changed secret needs no restart.
-pub(crate) fn authorization(auth: Option<&HttpAuth>) -> Result<Option<HeaderValue>, String> {
-    let Some(auth) = auth else {
-        return Ok(None);
-    };
-    let text = match auth {
-        HttpAuth::ApiKeyFile(file) => format!("ApiKey {}", secret(file)?),
-        HttpAuth::TokenFile(file) => format!("Bearer {}", secret(file)?),
-        HttpAuth::Basic {
-            username,
-            password_file,
-        } => {
-            let pair = format!("{username}:{}", secret(password_file)?);
-            format!("Basic {}", base64(pair.as_bytes()))
+    /// Ends when a node that was asked something long ago does not answer the simplest question
+    /// either, while another one could be asked. A slow index is waited for; a node that hangs is not.
+    async fn silent(&self, at: usize) -> String {
+        loop {
+            tokio::time::sleep(SILENCE).await;
+            if self.endpoints.others(at)
+                && let Err(reason) = self.is_well(at).await
+            {
+                return format!("no answer, nor to a plain question: {reason}");
+            }
         }
-    };
-    let mut value = HeaderValue::from_str(&text)
-        .map_err(|_| "the secret has a character that a header cannot hold".to_owned())?;
-    value.set_sensitive(true);
-    Ok(Some(value))
+    }
+
+    /// The simplest question. Any answer of a server is one, but "I do not know you" and a
+    /// gateway's that nobody is there.
+    async fn is_well(&self, at: usize) -> Result<(), String> {
+        let mut request = self
+            .client
+            .get(format!("{}/", self.endpoints.url(at)))
+            .timeout(SILENCE);
+        if let Some(auth) = authorization(self.auth.as_ref())? {
+            request = request.header(AUTHORIZATION, auth);
+        }
+        let status = request.send().await.map_err(why)?.status().as_u16();
+        match status {
+            401 | 502..=504 => Err(format!("status {status}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Uses another endpoint from now on, and asks this one from time to time.
+    pub fn leave(&self, at: usize, reason: &str) {
+        if !self.endpoints.set_aside(at, reason) {
+            return; // it is being asked
+        }
+        let cluster = self.clone();
+        // Ends with the lane's runtime.
+        tokio::spawn(async move {
+            let mut patience = endpoints::patience();
+            while cluster.endpoints.is_aside(at) {
+                tokio::time::sleep(patience.next()).await;
+                if cluster.is_well(at).await.is_ok() {
+                    cluster.endpoints.back(at);
+                }
+            }
+        });
+    }
 }
 
 fn separator(text: &str) -> &'static str {
     if text.is_empty() { "" } else { "; " }
-}
-
-pub(crate) fn authorities(file: &Path) -> Result<Vec<Certificate>, String> {
-    let pem = fs::read(file)
-        .map_err(|error| format!("cannot read the authorities in {}: {error}", file.display()))?;
-    let certificates = Certificate::from_pem_bundle(&pem)
-        .map_err(|error| format!("{} is no PEM file: {}", file.display(), reason(&error)))?;
-    if certificates.is_empty() {
-        return Err(format!("{} has no certificate in it", file.display()));
-    }
-    Ok(certificates)
-}
-
-fn secret(file: &Path) -> Result<String, String> {
-    let text = fs::read_to_string(file)
-        .map_err(|error| format!("cannot read the secret in {}: {error}", file.display()))?;
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(format!(
-            "{} is empty; write the secret into it",
-            file.display()
-        ));
-    }
-    Ok(text.to_owned())
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or_default());
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            if digit <= chunk.len() {
-                out.push(ALPHABET[(bits >> (18 - 6 * digit)) as usize & 63] as char);
-            } else {
-                out.push('=');
-            }
-        }
-    }
-    out
 }
 
 pub(crate) fn why(error: reqwest::Error) -> String {
@@ -295,38 +319,4 @@ pub(crate) fn reason(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_are_read_from_files_and_not_shown() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("password");
-        fs::write(&file, "open sesame\n").unwrap();
-        let cluster = Cluster {
-            endpoints: vec![],
-            current: AtomicUsize::new(0),
-            client: Client::builder().tls_certs_only([]).build().unwrap(),
-            auth: Some(HttpAuth::Basic {
-                username: "Aladdin".into(),
-                password_file: file.clone(),
-            }),
-        };
-        let header = cluster.authorization().unwrap().unwrap();
-        assert_eq!(header.as_bytes(), b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-        assert!(!format!("{header:?} {cluster:?}").contains("QWxh"));
-        fs::write(&file, " \n").unwrap();
-        assert!(cluster.authorization().unwrap_err().contains("is empty"));
-    }
-
-    #[test]
-    fn base64_pads() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v")] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-    }
 }

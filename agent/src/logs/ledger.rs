@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::cluster::abilities::Abilities;
+use super::cluster::endpoints::Endpoints;
 use super::intake::meters::Meters;
 use super::places::Places;
 use crate::exposition::{Kind, Page};
@@ -67,12 +69,17 @@ struct Inner {
     retried: BTreeMap<&'static str, u64>,
     checks: BTreeMap<&'static str, u64>,
     sent_bytes: u64,
+    packed_bytes: u64,
     letters_bytes: u64,
     letters_removed: u64,
     letters_failed: u64,
     repeated_removed: u64,
     repeated_left: u64,
+    /// Data streams, and whether the last attempt of each failed.
+    failing: BTreeMap<String, bool>,
     places: Option<Arc<Places>>,
+    endpoints: Option<Arc<Endpoints>>,
+    abilities: Option<Abilities>,
 }
 
 /// What was read from a file at one time.
@@ -123,6 +130,16 @@ impl Ledger {
     /// Where files' own figures come from; `None` when no lane runs.
     pub fn set_places(&self, places: Option<Arc<Places>>) {
         self.lock().places = places;
+    }
+
+    /// The nodes that are asked; `None` when no lane runs.
+    pub fn set_endpoints(&self, endpoints: Option<Arc<Endpoints>>) {
+        self.lock().endpoints = endpoints;
+    }
+
+    /// What the cluster can do.
+    pub fn abilities(&self, abilities: Abilities) {
+        self.lock().abilities = Some(abilities);
     }
 
     pub fn read(&self, source: &Arc<str>, count: &ReadCount) {
@@ -227,10 +244,12 @@ impl Ledger {
         entry.unreadable = files;
     }
 
-    pub fn request(&self, result: &'static str, bytes: u64) {
+    /// One request to `_bulk`; its bytes before it was packed, and as it went out.
+    pub fn request(&self, result: &'static str, bytes: u64, packed: u64) {
         let mut inner = self.lock();
         *inner.requests.entry(result).or_default() += 1;
         inner.sent_bytes += bytes;
+        inner.packed_bytes += packed;
     }
 
     pub fn retried(&self, reason: &'static str, lines: u64) {
@@ -255,6 +274,11 @@ impl Ledger {
         inner.letters_removed += removed;
     }
 
+    /// Whether the last attempt to send to a data stream failed.
+    pub fn failing(&self, stream: &str, failing: bool) {
+        self.lock().failing.insert(stream.to_owned(), failing);
+    }
+
     pub fn letters_failed(&self) {
         self.lock().letters_failed += 1;
     }
@@ -268,6 +292,7 @@ impl Ledger {
         }
         inner.write_sources(&mut page);
         inner.write_sending(&mut page);
+        inner.write_cluster(&mut page);
         if let Some(places) = &inner.places {
             write_places(&mut page, places);
         }
@@ -495,6 +520,12 @@ impl Inner {
             Counter,
             self.sent_bytes as f64,
         );
+        page.single(
+            "kai_agent_log_packed_bytes_total",
+            "Bytes of requests to _bulk as they went out.",
+            Counter,
+            self.packed_bytes as f64,
+        );
         let mut family = page.family(
             "kai_agent_log_repeated_events_total",
             "Lines that a rollover in the wrong moment doubled, and whether the copy was removed.",
@@ -505,6 +536,16 @@ impl Inner {
             ("removed", self.repeated_removed),
         ] {
             family.sample(&[("result", result.as_bytes())], lines as f64);
+        }
+        drop(family);
+        let mut family = page.family(
+            "kai_agent_log_data_stream_failing",
+            "1 while lines of a data stream are not taken and wait to be sent again.",
+            Gauge,
+        );
+        for (stream, failing) in &self.failing {
+            let labels = [("data_stream", stream.as_bytes())];
+            family.sample(&labels, f64::from(u8::from(*failing)));
         }
         drop(family);
         page.single(
@@ -525,6 +566,50 @@ impl Inner {
             Counter,
             self.letters_failed as f64,
         );
+    }
+
+    /// Who is sent to, and what it can do.
+    fn write_cluster(&self, page: &mut Page) {
+        use Kind::{Counter, Gauge};
+        if let Some(abilities) = &self.abilities {
+            let mut family = page.family(
+                "kai_agent_log_cluster_info",
+                "Always 1; what the cluster that lines go to is and can do.",
+                Gauge,
+            );
+            let yes = |able: bool| if able { &b"yes"[..] } else { b"no" };
+            family.sample(
+                &[
+                    ("packing", abilities.packing.name().as_bytes()),
+                    ("product", abilities.product.name().as_bytes()),
+                    ("require_data_stream", yes(abilities.require_data_stream)),
+                    ("tasks", yes(abilities.tasks)),
+                    ("version", abilities.version.as_bytes()),
+                ],
+                1.0,
+            );
+        }
+        let seen = self.endpoints.as_ref().map(|all| all.seen());
+        let seen = seen.unwrap_or_default();
+        let mut family = page.family(
+            "kai_agent_log_endpoint_in_use",
+            "0 while an endpoint is set aside because it failed.",
+            Gauge,
+        );
+        for endpoint in &seen {
+            let labels = [("endpoint", endpoint.url.as_bytes())];
+            family.sample(&labels, f64::from(u8::from(endpoint.in_use)));
+        }
+        drop(family);
+        let mut family = page.family(
+            "kai_agent_log_endpoint_failures_total",
+            "Requests for which an endpoint was set aside.",
+            Counter,
+        );
+        for endpoint in &seen {
+            let labels = [("endpoint", endpoint.url.as_bytes())];
+            family.sample(&labels, endpoint.failures as f64);
+        }
     }
 }
 

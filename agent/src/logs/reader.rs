@@ -154,7 +154,7 @@ impl Reader {
             let (more, waits) = self.read_journals();
             busy |= more;
             blocked |= waits;
-            if blocked && !busy {
+            if blocked && !busy && self.pool.is_empty() {
                 self.seal(|_| true); // perhaps it is we who have all the batches
             } else {
                 self.seal(|batch| batch.since.elapsed() >= LINGER);

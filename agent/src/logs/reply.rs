@@ -130,10 +130,11 @@ fn outcome(item: Item) -> Outcome {
         200..=299 => Outcome::Created,
         409 => Outcome::Exists,
         // Not the document's fault: rights, a missing template, a blocked index, load.
-        401 | 403 | 404 | 408 | 429 | 500.. => Outcome::Retry {
-            status: item.status,
+        status @ (401 | 403 | 404 | 408 | 429 | 500..) => Outcome::Retry {
+            status,
             reason: if reason.is_empty() { kind } else { reason },
         },
+        status if not_its_fault(&kind, &reason) => Outcome::Retry { status, reason },
         status => Outcome::Rejected {
             status,
             kind,
@@ -142,9 +143,47 @@ fn outcome(item: Item) -> Outcome {
     }
 }
 
+/// Refusals with status 400 that have nothing to do with the document, and end: an index that is
+/// closed, a cluster that has as many shards as it may have.
+fn not_its_fault(kind: &str, reason: &str) -> bool {
+    match kind {
+        "index_closed_exception" | "cluster_block_exception" => true,
+        "validation_exception" | "illegal_argument_exception" => {
+            reason.contains("this action would add")
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_closed_index_and_a_full_cluster_are_no_fault_of_the_documents() {
+        for (kind, reason, waits) in [
+            ("index_closed_exception", "closed", true),
+            (
+                "validation_exception",
+                "Validation Failed: 1: this action would add [2] shards, but this cluster currently \
+                 has [1000]/[1000] maximum normal shards open;",
+                true,
+            ),
+            ("document_parsing_exception", "failed to parse", false),
+            (
+                "illegal_argument_exception",
+                "Limit of total fields [1000] has been exceeded",
+                false,
+            ),
+        ] {
+            let body = serde_json::json!({ "errors": true, "items": [
+                { "create": { "status": 400, "error": { "type": kind, "reason": reason } } } ] });
+            let Ok(Reply::Items(items)) = parse(body.to_string().as_bytes(), 1) else {
+                panic!("it has an error");
+            };
+            assert_eq!(matches!(items[0], Outcome::Retry { .. }), waits, "{kind}");
+        }
+    }
 
     /// What Elasticsearch 9.5.3 answered, with our `filter_path`.
     const CAPTURED: &str = r#"{"errors":true,"items":[{"create":{"status":201}},{"create":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"[a1]: version conflict, document already exists (current version [1])"}}},{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":"[1:42] failed to parse field [x] of type [long] in document with id 'a2'. Preview of field's value: 'b'"}}},{"create":{"status":404,"error":{"type":"index_not_found_exception","reason":"no such index [none-x] and the index creation request requires a data stream"}}},{"create":{"status":429,"error":{"type":"es_rejected_execution_exception"}}}]}"#;

@@ -6,69 +6,39 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use hyper::body::Bytes;
-use tokio::sync::{Semaphore, mpsc};
+use kai_contract::agent_config::Compress;
+use tokio::sync::mpsc;
 
 use super::batch::{Batch, Pool, Since};
-use super::cluster::{Answer, Bulk, CallError, Cluster};
+use super::cluster::abilities::Packing;
+use super::cluster::{Answer, Bulk, CallError, Cluster, pack};
 use super::id::{EPOCH, Epoch};
 use super::ledger::{Ledger, Outcome};
 use super::letters::{Letter, Letters};
 use super::places::Places;
 use super::reply::{self, Reply};
-use super::stream_name::StreamName;
 use crate::state::unix_now;
 
 mod backoff;
+mod fit;
 mod nowhere;
 mod rollover;
+mod stream;
 
-use backoff::Backoff;
+pub use backoff::Backoff;
 pub use nowhere::Nowhere;
-
-/// Requests of one data stream at once: one is answered while the next is on its way.
-const AT_ONCE: usize = 2;
-
-/// A rejected request with one document is the document's fault if others went through lately.
-const LATELY: Duration = Duration::from_mins(1);
-
-/// A reason that stays is said again this often.
-const SAY_AGAIN: Duration = Duration::from_mins(1);
+pub use stream::Stream;
 
 /// Also where it was created, of what may be there already.
 const FILTER_PLACED: &str = "filter_path=errors,items.*.status,items.*.error.type,\
      items.*.error.reason,items.*._index,items.*._seq_no,items.*._primary_term";
 
 const FILTER: &str = "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason";
-
-/// One data stream.
-#[derive(Debug)]
-pub struct Stream {
-    name: StreamName,
-    slots: Semaphore,
-    observed: Mutex<Option<(Since, Instant)>>,
-}
-
-impl Stream {
-    pub fn new(name: StreamName) -> Self {
-        Self {
-            name,
-            slots: Semaphore::new(AT_ONCE),
-            observed: Mutex::new(None),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Health {
-    /// Why the last request failed, and when it was last said.
-    failing: Option<(String, Instant)>,
-    succeeded: Option<Instant>,
-}
 
 pub struct Sender {
     pub cluster: Cluster,
@@ -78,12 +48,13 @@ pub struct Sender {
     pub ledger: Arc<Ledger>,
     pub letters: Arc<Letters>,
     pub letters_limit: u64,
-    pub gzip: bool,
+    pub compress: Compress,
+    /// The [`Packing`] in use.
+    packing: AtomicU8,
     /// Tells this run's requests from those of the runs before.
     run: u64,
     started: Instant,
     serials: AtomicU64,
-    health: Mutex<Health>,
     /// OpenSearch, and Elasticsearch before 8.13, do not know the parameter.
     require_data_stream: AtomicBool,
 }
@@ -115,7 +86,7 @@ impl Sender {
         ledger: Arc<Ledger>,
         letters: Arc<Letters>,
         letters_limit: u64,
-        gzip: bool,
+        compress: Compress,
     ) -> Self {
         Self {
             cluster,
@@ -125,20 +96,18 @@ impl Sender {
             ledger,
             letters,
             letters_limit,
-            gzip,
+            compress,
+            packing: AtomicU8::new(fit::at_first(compress) as u8),
             run: rand::random(),
             started: Instant::now(),
             serials: AtomicU64::new(1),
-            health: Mutex::new(Health {
-                failing: None,
-                succeeded: None,
-            }),
             require_data_stream: AtomicBool::new(true),
         }
     }
 
     /// Takes batches until the reader is gone.
     pub async fn run(self: Arc<Self>, mut batches: mpsc::UnboundedReceiver<Batch>) {
+        tokio::spawn(Arc::clone(&self).fit());
         while let Some(batch) = batches.recv().await {
             tokio::spawn(Arc::clone(&self).deliver(batch));
         }
@@ -150,14 +119,12 @@ impl Sender {
     }
 
     async fn deliver_all(self: Arc<Self>, mut batch: Batch) {
-        let mut backoff = Backoff::default();
         loop {
             if batch.items.is_empty() {
                 break;
             }
-            // Never closed, so it is always had.
-            let slot = self.streams[batch.stream].slots.acquire().await;
-            let before = batch.items.len();
+            let stream = &self.streams[batch.stream];
+            let slot = stream.turn().await;
             let next = self.attempt(&mut batch).await;
             drop(slot);
             match next {
@@ -168,12 +135,7 @@ impl Sender {
                         tokio::spawn(Arc::clone(&self).deliver(half));
                     }
                 }
-                Next::Wait => {
-                    if batch.items.len() < before {
-                        backoff = Backoff::default(); // it gets on
-                    }
-                    tokio::time::sleep(backoff.next()).await;
-                }
+                Next::Wait => stream.pause(),
             }
         }
         self.pool.give(batch);
@@ -198,13 +160,21 @@ impl Sender {
             batch.serial = self.serials.fetch_add(1, Ordering::Relaxed);
         }
         let size = batch.body.len() as u64;
-        let answer = self.post(batch).await;
+        let packing = self.packing();
+        let mut packed = size;
+        let answer = self.post(batch, packing, &mut packed).await;
         let (label, next) = match answer {
             Ok(answer) => {
                 if answer.status == 200 && batch.any_suspect() {
                     self.undo_repeated(batch, &answer, &since).await;
                 }
-                self.answered(batch, answer).await
+                // Of a server, or a gateway before it, that does not unpack it after all.
+                if packing != Packing::None && matches!(answer.status, 400 | 406 | 415) {
+                    self.use_packing(Packing::None);
+                    ("refused", Next::Again)
+                } else {
+                    self.answered(batch, answer).await
+                }
             }
             Err(CallError::NotSent(reason)) => {
                 let label = "unreachable";
@@ -216,7 +186,7 @@ impl Sender {
                 (label, self.failed(batch, Failure { label, reason }))
             }
         };
-        self.ledger.request(label, size);
+        self.ledger.request(label, size, packed);
         next
     }
 
@@ -238,7 +208,12 @@ impl Sender {
         format!("kai-agent/{}/{:016x}/", self.places.agent, self.run)
     }
 
-    async fn post(&self, batch: &mut Batch) -> Result<Answer, CallError> {
+    async fn post(
+        &self,
+        batch: &mut Batch,
+        packing: Packing,
+        packed: &mut u64,
+    ) -> Result<Answer, CallError> {
         let name = &self.streams[batch.stream].name;
         let filter = if batch.any_suspect() {
             FILTER_PLACED
@@ -249,14 +224,15 @@ impl Sender {
         if self.require_data_stream.load(Ordering::Relaxed) {
             path.push_str("&require_data_stream=true");
         }
-        if self.gzip {
-            let zipped = compress(&batch.body).map_err(|error| {
+        if packing != Packing::None {
+            let body = pack(&batch.body, packing).map_err(|error| {
                 CallError::NotSent(format!("cannot compress a request: {error}"))
             })?;
+            *packed = body.len() as u64;
             let bulk = Bulk {
-                body: zipped.into(),
+                body: body.into(),
                 name: self.name(batch.serial),
-                gzip: true,
+                packing,
             };
             return self.cluster.bulk(&path, bulk).await;
         }
@@ -264,7 +240,7 @@ impl Sender {
         let bulk = Bulk {
             body: Bytes::from_owner(Body(Arc::clone(&shared))),
             name: self.name(batch.serial),
-            gzip: false,
+            packing,
         };
         let answer = self.cluster.bulk(&path, bulk).await;
         // A connection that was given up may hold it for a moment.
@@ -279,18 +255,16 @@ impl Sender {
         match answer.status {
             200 => match reply::parse(&answer.body, batch.items.len()) {
                 Ok(Reply::Clean) => {
-                    self.succeeded();
+                    self.stream(batch).succeeded(&self.ledger);
                     self.settle(batch, Outcome::Acked, |_| true);
                     ("ok", Next::Done)
                 }
                 Ok(Reply::Items(outcomes)) => ("partial", self.items(batch, &outcomes).await),
                 Err(reason) => {
                     batch.ambiguous = true;
-                    failed(
-                        batch,
-                        "no_answer",
-                        format!("cannot read the answer: {reason}"),
-                    )
+                    let reason = format!("cannot read the answer: {reason}");
+                    self.cluster.leave(answer.endpoint, &reason);
+                    failed(batch, "no_answer", reason)
                 }
             },
             413 if batch.items.len() > 1 => ("too_large", Next::Split),
@@ -311,7 +285,7 @@ impl Sender {
                 if batch.items.len() > 1 {
                     return ("refused", Next::Split);
                 }
-                if self.succeeded_lately() {
+                if self.stream(batch).succeeded_lately() {
                     let outcome = rejected(400, "bad_request", &text);
                     return ("refused", self.items(batch, &[outcome]).await);
                 }
@@ -341,6 +315,7 @@ impl Sender {
                     "status {status}: {}; is this Elasticsearch?",
                     answer.excerpt()
                 );
+                self.cluster.leave(answer.endpoint, &text);
                 failed(batch, "refused", text)
             }
         }
@@ -385,7 +360,7 @@ impl Sender {
         let before = batch.items.len();
         batch.retain(|index| keep[index]);
         if batch.items.len() < before {
-            self.succeeded();
+            self.stream(batch).succeeded(&self.ledger);
         }
         if batch.items.is_empty() {
             return Next::Done;
@@ -467,9 +442,10 @@ impl Sender {
             }
             Err(error) => {
                 self.ledger.letters_failed();
-                self.say(format!(
+                let reason = format!(
                     "cannot write dead letters: {error}; the lines wait: make room or mend the folder"
-                ));
+                );
+                self.say(batch, &reason);
                 false
             }
         }
@@ -530,35 +506,16 @@ impl Sender {
 
     fn failed(&self, batch: &Batch, failure: Failure) -> Next {
         self.ledger.retried(failure.label, batch.items.len() as u64);
-        let name = &self.streams[batch.stream].name;
-        self.say(format!("{name}: {}", failure.reason));
+        self.say(batch, &failure.reason);
         Next::Wait
     }
 
-    /// Says why sending does not get on: once, and again from time to time.
-    fn say(&self, reason: String) {
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = health
-            .failing
-            .as_ref()
-            .is_none_or(|(_, said)| said.elapsed() >= SAY_AGAIN);
-        if due {
-            tracing::warn!(%reason, "lines are not taken by Elasticsearch; they wait and are sent again");
-            health.failing = Some((reason, Instant::now()));
-        }
+    fn say(&self, batch: &Batch, reason: &str) {
+        self.stream(batch).say(reason, &self.ledger);
     }
 
-    fn succeeded(&self) {
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        health.succeeded = Some(Instant::now());
-        if health.failing.take().is_some() {
-            tracing::info!("Elasticsearch takes lines again");
-        }
-    }
-
-    fn succeeded_lately(&self) -> bool {
-        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        health.succeeded.is_some_and(|at| at.elapsed() < LATELY)
+    fn stream(&self, batch: &Batch) -> &Stream {
+        &self.streams[batch.stream]
     }
 }
 
@@ -577,12 +534,4 @@ impl AsRef<[u8]> for Body {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
-}
-
-fn compress(body: &[u8]) -> std::io::Result<Vec<u8>> {
-    use std::io::Write;
-    let out = Vec::with_capacity(body.len() / 6);
-    let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::fast());
-    encoder.write_all(body)?;
-    encoder.finish()
 }

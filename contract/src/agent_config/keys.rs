@@ -156,6 +156,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "maxLineBytes",
             "spool",
             "gzip",
+            "compress",
         ],
     ),
     ("logs.sources", &[]),
@@ -651,6 +652,7 @@ mod tests {
                 max_line_bytes: 1,
                 gzip: true,
                 spool: Some(Spool::default()),
+                compress: Some(crate::agent_config::Compress::Auto),
             }),
             traces: Some(Traces {
                 grpc: Some("127.0.0.1:4317".into()),

@@ -27,12 +27,39 @@ pub struct Logs {
     /// Bytes of one line that are kept; what is longer is cut and marked in `log.flags`.
     #[serde(default = "default_max_line_bytes")]
     pub max_line_bytes: u64,
-    /// Compress what is sent: less network, more CPU.
+    /// How `compress: gzip` was written before there were others.
     #[serde(default)]
     pub gzip: bool,
     /// Where events of sources that cannot be read again wait on disk; in memory without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spool: Option<super::Spool>,
+    /// How what is sent is compressed: less network, more CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress: Option<Compress>,
+}
+
+impl Logs {
+    /// As `compress`, or else `gzip`, says.
+    pub fn compression(&self) -> Compress {
+        let older = if self.gzip {
+            Compress::Gzip
+        } else {
+            Compress::None
+        };
+        self.compress.unwrap_or(older)
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compress {
+    #[default]
+    None,
+    Gzip,
+    /// Where the cluster unpacks it.
+    Zstd,
+    /// The best that the cluster unpacks.
+    Auto,
 }
 
 /// Files of one service, the journal, or what comes over the network.

@@ -92,6 +92,7 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
         // The node is on this machine, or near: bytes on the wire cost less than their packing.
         gzip: false,
         spool: None,
+        compress: None,
     })
 }
 

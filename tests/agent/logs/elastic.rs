@@ -61,7 +61,8 @@ impl Elastic {
         fs::create_dir_all(config.join("jvm.options.d")).unwrap();
         fs::write(
             config.join("jvm.options.d/heap.options"),
-            "-Xms512m\n-Xmx512m\n",
+            // Compiling well takes longer than most tests do.
+            "-Xms512m\n-Xmx512m\n-XX:TieredStopAtLevel=1\n",
         )
         .unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -117,7 +118,7 @@ impl Elastic {
         }
     }
 
-    fn answers(&self) -> bool {
+    pub fn answers(&self) -> bool {
         let Ok(stream) = TcpStream::connect(&self.address) else {
             return false;
         };

@@ -15,7 +15,8 @@ pub struct Bulk {
     pub stream: String,
     pub documents: Vec<(String, String)>,
     pub bytes: usize,
-    pub gzip: bool,
+    /// How it was packed.
+    pub encoding: Option<String>,
     pub authorization: Option<String>,
     pub name: String,
 }
@@ -41,6 +42,8 @@ pub enum Do {
     Answer(u16, &'static str),
     /// Take all but the documents with these texts in them, which get this status.
     Refuse(&'static str, u16),
+    /// Take nothing; every document gets this status and this kind of error.
+    RefuseAll(u16, &'static str),
     /// Take nothing and say for each document that its id is there.
     Taken,
 }
@@ -57,6 +60,21 @@ struct Inner {
     /// Asked of `_mget`, by index.
     asked: Vec<String>,
     held: bool,
+    /// Data streams whose requests wait for their answers.
+    held_streams: Vec<String>,
+    /// What a node says of itself; none: it may not be asked.
+    about: Option<Value>,
+    /// Packings that are unpacked beside gzip.
+    zstd: bool,
+    gzip_broken: bool,
+    /// Questions that are refused, by their path's beginning.
+    forbidden: Vec<(&'static str, u16)>,
+    /// Accepts and never answers.
+    hangs: bool,
+    /// Where what this node takes is kept.
+    cluster: Option<Fake>,
+    /// All of its requests are answered with this status.
+    broken: Option<u16>,
     /// So many questions for ids are answered as by an index that is still recovering.
     recovering: usize,
     /// Name of a request that is executed, and how often it is listed yet.
@@ -121,6 +139,47 @@ impl Fake {
         self.inner.lock().unwrap().held = held;
     }
 
+    /// While held, requests for one data stream wait for their answers.
+    pub fn hold_stream(&self, stream: &str, held: bool) {
+        let mut inner = self.inner.lock().unwrap();
+        inner.held_streams.retain(|name| name != stream);
+        if held {
+            inner.held_streams.push(stream.to_owned());
+        }
+    }
+
+    /// From now on it accepts requests and never answers them, or does again.
+    pub fn hang(&self, hangs: bool) {
+        self.inner.lock().unwrap().hangs = hangs;
+    }
+
+    /// What it says of itself at `/`.
+    pub fn about(&self, about: Value) {
+        self.inner.lock().unwrap().about = Some(about);
+    }
+
+    pub fn unpacks(&self, gzip: bool, zstd: bool) {
+        let mut inner = self.inner.lock().unwrap();
+        (inner.gzip_broken, inner.zstd) = (!gzip, zstd);
+    }
+
+    /// Questions whose path begins so are answered with this status.
+    pub fn forbid(&self, path: &'static str, status: u16) {
+        self.inner.lock().unwrap().forbidden.push((path, status));
+    }
+
+    /// Every request is answered with this status, as by a gateway; or by the node again.
+    pub fn broken(&self, status: Option<u16>) {
+        self.inner.lock().unwrap().broken = status;
+    }
+
+    /// A second address of the same cluster, with a life of its own.
+    pub fn other_node(&self) -> Self {
+        let other = Self::start();
+        other.inner.lock().unwrap().cluster = Some(self.clone());
+        other
+    }
+
     /// The next questions for ids find the index recovering.
     pub fn recover(&self, questions: usize) {
         self.inner.lock().unwrap().recovering = questions;
@@ -176,10 +235,21 @@ impl Fake {
     fn serve(&self, stream: &TcpStream) {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         while let Some((head, body)) = request(&mut reader) {
-            while self.inner.lock().unwrap().held {
+            let waits = || {
+                let inner = self.inner.lock().unwrap();
+                let mut streams = inner.held_streams.iter();
+                inner.held || inner.hangs || streams.any(|name| head.path.contains(&**name))
+            };
+            while waits() {
                 std::thread::sleep(std::time::Duration::from_millis(5));
             }
-            let Some((status, text)) = self.answer(&head, body) else {
+            let broken = self.inner.lock().unwrap().broken;
+            let cluster = self.inner.lock().unwrap().cluster.clone();
+            let answer = match broken {
+                Some(status) => Some((status, "<html>no server</html>".to_owned())),
+                None => cluster.as_ref().unwrap_or(self).answer(&head, body),
+            };
+            let Some((status, text)) = answer else {
                 return;
             };
             let reply = format!(
@@ -195,6 +265,24 @@ impl Fake {
     fn answer(&self, head: &Head, body: Vec<u8>) -> Option<(u16, String)> {
         let mut inner = self.inner.lock().unwrap();
         let path = head.path.split('?').next().unwrap();
+        let bytes = body.len();
+        let forbidden = inner.forbidden.iter();
+        if let Some((_, status)) = forbidden.clone().find(|(begin, _)| path.starts_with(begin)) {
+            return Some((*status, "{}".to_owned()));
+        }
+        let Some(body) = unpacked(head, body, &inner) else {
+            let text = "{\"error\":{\"type\":\"x_content_parse_exception\"}}";
+            return Some((400, text.to_owned()));
+        };
+        if path == "/" || path.starts_with("/_nodes/") {
+            return Some(match &inner.about {
+                Some(about) => (200, about.to_string()),
+                None => (403, "{}".to_owned()),
+            });
+        }
+        if path.ends_with("/_mget") && !path.starts_with("/.ds-") {
+            return Some((200, "{\"docs\":[{\"found\":false}]}".to_owned()));
+        }
         if let Some(name) = path.strip_prefix("/_resolve/index/") {
             let Some(indices) = inner.streams.get(name) else {
                 return Some((404, "{}".to_owned()));
@@ -242,7 +330,7 @@ impl Fake {
         if path == "/_bulk" {
             return Some((200, inner.delete(&body)));
         }
-        let bulk = parse(head, body);
+        let bulk = parse(head, body, bytes);
         let number = inner.requests;
         inner.requests += 1;
         inner.bulks.push(Bulk {
@@ -286,6 +374,7 @@ impl Fake {
                 Do::Refuse(text, status) if document.contains(text) => {
                     (*status, "refused_exception")
                 }
+                Do::RefuseAll(status, kind) => (*status, *kind),
                 Do::Taken => (409, "version_conflict_engine_exception"),
                 _ if index.contains_key(&id) => (409, "version_conflict_engine_exception"),
                 _ => {
@@ -344,21 +433,23 @@ fn request(reader: &mut BufReader<TcpStream>) -> Option<(Head, Vec<u8>)> {
     Some((Head { path, headers }, body))
 }
 
-fn parse(head: &Head, body: Vec<u8>) -> Bulk {
-    let bytes = body.len();
-    let gzip = head
-        .headers
-        .get("content-encoding")
-        .is_some_and(|value| value == "gzip");
-    let text = if gzip {
-        let mut text = String::new();
-        flate2::read::GzDecoder::new(&body[..])
-            .read_to_string(&mut text)
-            .unwrap();
-        text
-    } else {
-        String::from_utf8(body).unwrap()
-    };
+/// `None` if it is packed in a way that this node does not know.
+fn unpacked(head: &Head, body: Vec<u8>, inner: &Inner) -> Option<Vec<u8>> {
+    match head.headers.get("content-encoding").map(String::as_str) {
+        None => Some(body),
+        Some("gzip") if !inner.gzip_broken => {
+            let mut out = Vec::new();
+            let mut decoder = flate2::read::GzDecoder::new(&body[..]);
+            decoder.read_to_end(&mut out).unwrap();
+            Some(out)
+        }
+        Some("zstd") if inner.zstd => Some(zstd::stream::decode_all(&body[..]).unwrap()),
+        Some(_) => None,
+    }
+}
+
+fn parse(head: &Head, body: Vec<u8>, bytes: usize) -> Bulk {
+    let text = String::from_utf8(body).unwrap();
     assert!(
         text.ends_with('\n'),
         "Elasticsearch refuses a body without a last line end"
@@ -384,7 +475,7 @@ fn parse(head: &Head, body: Vec<u8>) -> Bulk {
             .to_owned(),
         documents,
         bytes,
-        gzip,
+        encoding: head.headers.get("content-encoding").cloned(),
         name: head.headers["x-opaque-id"].clone(),
         authorization: head.headers.get("authorization").cloned(),
     }

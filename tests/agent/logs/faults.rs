@@ -320,20 +320,6 @@ fn an_id_that_is_taken_by_another_document_loses_nothing() {
 }
 
 #[test]
-fn another_endpoint_takes_over() {
-    let fake = Fake::start();
-    // A port that nobody listens on: bound and given up again.
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let mut agent = Runner::new(&[format!("http://{nobody}"), fake.url.clone()], "");
-    agent.start();
-    agent.append("l/app.log", numbered(0..10));
-    whole(&fake, 10);
-}
-
-#[test]
 fn secrets_are_sent_and_never_said() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key");
@@ -358,18 +344,6 @@ fn secrets_are_sent_and_never_said() {
         Some("ApiKey bmV3")
     );
     assert!(!agent.logged().contains("c2VjcmV0"));
-}
-
-#[test]
-fn requests_are_compressed_if_wanted() {
-    let (fake, agent) = started("  gzip: true");
-    agent.append("l/app.log", numbered(0..1000));
-    whole(&fake, 1000);
-    let bulks = fake.bulks();
-    assert!(
-        bulks.iter().all(|bulk| bulk.gzip && bulk.bytes < 40_000),
-        "{bulks:?}"
-    );
 }
 
 #[test]

@@ -3,12 +3,11 @@
 //! truncated. In the end: distinct sequence numbers = documents = lines written.
 //!
 //! `KAI_LOG_PROMISE=full` makes it the two minutes at 10,000 lines a second, `storm` more rollovers
-//! and kills than anybody will ever see; without, it is short enough for every run of the suite.
+//! and kills than anybody will ever see, `soak` a thousand of them; without, it is short enough for
+//! every run of the suite.
 
-use std::fs;
-use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,9 @@ use serde_json::Value;
 use super::elastic::Elastic;
 use super::proxy::Proxy;
 use super::runner::Runner;
+use super::writer::{Orders, write};
+
+mod soak;
 
 const STREAM: &str = "logs-kai.app-test";
 
@@ -59,83 +61,11 @@ impl Plan {
     }
 }
 
-/// What the writer is asked to do between two lines.
-#[derive(Default)]
-struct Orders {
-    rotate: AtomicBool,
-    truncate: AtomicBool,
-    pause: AtomicBool,
-    paused: AtomicBool,
-    stop: AtomicBool,
-    written: AtomicU64,
-}
-
-fn write(folder: &std::path::Path, rate: u64, orders: &Orders) {
-    let path = folder.join("app.log");
-    let open = || {
-        fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .unwrap()
-    };
-    let mut file = open();
-    let mut generation = 0;
-    let mut number = 0;
-    let mut text = Vec::new();
-    let (mut due, mut last) = (0.0, Instant::now());
-    while !orders.stop.load(Ordering::SeqCst) {
-        let begun = Instant::now();
-        if orders.rotate.swap(false, Ordering::SeqCst) {
-            generation += 1;
-            // Not matched by the glob: whoever has it open reads it to its end.
-            fs::rename(&path, folder.join(format!("app.log.{generation}"))).unwrap();
-            // A writer goes on in the old file until it is told.
-            writeln!(
-                file,
-                "{{\"seq\":{number},\"message\":\"after the rename\"}}"
-            )
-            .unwrap();
-            number += 1;
-            file = open();
-        }
-        if orders.truncate.swap(false, Ordering::SeqCst) {
-            file.set_len(0).unwrap();
-        }
-        if orders.pause.load(Ordering::SeqCst) {
-            orders.written.store(number, Ordering::SeqCst);
-            orders.paused.store(true, Ordering::SeqCst);
-            thread::sleep(Duration::from_millis(5));
-            last = Instant::now();
-            continue;
-        }
-        orders.paused.store(false, Ordering::SeqCst);
-        text.clear();
-        // As many as are due, also when the machine did not let us come in time.
-        due += (last.elapsed().as_secs_f64() * rate as f64).min(rate as f64);
-        last = Instant::now();
-        while due >= 1.0 {
-            due -= 1.0;
-            writeln!(
-                text,
-                "{{\"@timestamp\":\"2026-11-24T02:06:29.123Z\",\"log.level\":\"info\",\"message\":\"seat \
-                 held\",\"seq\":{number},\"http.response.status_code\":200,\"url.path\":\"/bookings\",\
-                 \"trace.id\":\"0af7651916cd43dd8448eb211c80319c\",\"span.id\":\"b7ad6b7169203331\"}}"
-            )
-            .unwrap();
-            number += 1;
-        }
-        // Lines in pieces, as a buffered writer's are.
-        let half = (text.len() / 2 + 7).min(text.len());
-        file.write_all(&text[..half]).unwrap();
-        file.write_all(&text[half..]).unwrap();
-        orders.written.store(number, Ordering::SeqCst);
-        thread::sleep(Duration::from_millis(10).saturating_sub(begun.elapsed()));
-    }
-}
-
 #[test]
 fn every_line_is_there_exactly_once() {
+    if std::env::var("KAI_LOG_PROMISE").is_ok_and(|wanted| wanted == "soak") {
+        return soak::run();
+    }
     let plan = Plan::chosen();
     let mut elastic = Elastic::start();
     elastic.template();
@@ -231,21 +161,13 @@ fn every_line_is_there_exactly_once() {
     });
     let caught_up = ended.elapsed();
     count_up(&agent, &mut cpu, &mut duplicates);
-    let sequence = elastic.sequence(STREAM, written);
-    let documents = elastic.count(STREAM);
-    assert_eq!(
-        sequence.len() as u64,
-        documents,
-        "a document without a number"
-    );
-    let mut distinct = sequence.clone();
-    distinct.dedup();
+    let tally = Tally::take(&elastic, written);
+    let (documents, distinct) = (tally.documents, tally.distinct);
     println!(
-        "lines written {written}, documents {documents}, distinct {}; agent killed {}, server killed \
+        "lines written {written}, documents {documents}, distinct {distinct}; agent killed {}, server killed \
          {}, rollovers {rolled}, answers dropped {}; sent again and found there (since the last \
          look before each kill) {duplicates}; caught up in {:.1} s; agent's CPU {cpu:.2} s; {} files \
          rotated, 1 truncated",
-        distinct.len(),
         plan.agent_kills,
         plan.server_kills,
         proxy.dropped.load(Ordering::SeqCst),
@@ -254,19 +176,53 @@ fn every_line_is_there_exactly_once() {
     );
     assert_eq!(rolled, plan.rollovers);
     assert_eq!(proxy.dropped.load(Ordering::SeqCst), 1);
-    let twice: Vec<u64> = sequence
-        .windows(2)
-        .filter(|pair| pair[0] == pair[1])
-        .map(|pair| pair[0])
-        .collect();
-    for seq in twice.iter().take(3).chain(twice.last()) {
-        println!("{seq} is there as {:#?}", elastic.copies(STREAM, *seq));
-    }
-    assert_eq!(documents, written, "documents against lines");
-    assert_eq!(distinct.len() as u64, written, "distinct against lines");
-    assert_eq!(distinct.last(), Some(&(written - 1)));
+    tally.assert_exactly_once(&elastic);
     agent.assert_balanced();
     agent.stop();
+}
+
+/// What Elasticsearch has in the end.
+struct Tally {
+    written: u64,
+    documents: u64,
+    distinct: u64,
+    /// Numbers that are there more than once.
+    twice: Vec<u64>,
+    last: Option<u64>,
+}
+
+impl Tally {
+    fn take(elastic: &Elastic, written: u64) -> Self {
+        let mut sequence = elastic.sequence(STREAM, written);
+        let documents = elastic.count(STREAM);
+        assert_eq!(
+            sequence.len() as u64,
+            documents,
+            "a document without a number"
+        );
+        let twice = sequence
+            .windows(2)
+            .filter(|pair| pair[0] == pair[1])
+            .map(|pair| pair[0])
+            .collect();
+        sequence.dedup();
+        Self {
+            written,
+            documents,
+            distinct: sequence.len() as u64,
+            twice,
+            last: sequence.last().copied(),
+        }
+    }
+
+    fn assert_exactly_once(&self, elastic: &Elastic) {
+        for seq in self.twice.iter().take(3).chain(self.twice.last()) {
+            println!("{seq} is there as {:#?}", elastic.copies(STREAM, *seq));
+        }
+        assert_eq!(self.distinct, self.written, "distinct against lines");
+        assert_eq!(self.documents, self.written, "documents against lines");
+        assert_eq!(self.last, self.written.checked_sub(1));
+    }
 }
 
 fn wait(what: &str, mut done: impl FnMut() -> bool) {

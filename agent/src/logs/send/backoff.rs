@@ -6,17 +6,34 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(10);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Backoff {
+    first: Duration,
+    longest: Duration,
     attempts: u32,
 }
 
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::within(FIRST, LONGEST)
+    }
+}
+
 impl Backoff {
+    pub fn within(first: Duration, longest: Duration) -> Self {
+        Self {
+            first,
+            longest,
+            attempts: 0,
+        }
+    }
+
     pub fn next(&mut self) -> Duration {
-        let ceiling = FIRST
+        let ceiling = self
+            .first
             .saturating_mul(1 << self.attempts.min(16))
-            .min(LONGEST);
-        self.attempts += 1;
+            .min(self.longest);
+        self.attempts = self.attempts.saturating_add(1);
         ceiling.mul_f64(rand::random::<f64>())
     }
 }

@@ -25,7 +25,7 @@ use serde_json::json;
 
 use super::{Failure, Sender};
 use crate::logs::batch::{Batch, Since};
-use crate::logs::cluster::{Answer, CallError};
+use crate::logs::cluster::{Answer, CallError, TASKS};
 use crate::logs::ledger::Outcome;
 use crate::logs::reply::Placed;
 
@@ -129,8 +129,12 @@ impl Sender {
         let answer = self.cluster.ask(&path, None).await.map_err(unanswered)?;
         let indices = match answer.status {
             200 => {
-                let resolved: Resolved = read(&answer)?;
-                let found = resolved.data_streams.into_iter().find(|s| s.name == **name);
+                let resolved: Resolved = read(&answer)
+                    .inspect_err(|failure| self.cluster.leave(answer.endpoint, &failure.reason))?;
+                let found = resolved
+                    .data_streams
+                    .into_iter()
+                    .find(|s| *s.name == **name);
                 found.map_or_else(Vec::new, |stream| stream.backing_indices)
             }
             404 => Vec::new(), // the first line makes it
@@ -225,13 +229,12 @@ impl Sender {
     /// Makes sure that no request is being executed any more that may have had these lines: one of
     /// this batch's own, or any of an earlier run.
     pub(super) async fn executed(&self, batch: &Batch) -> Result<(), Failure> {
-        let path = "/_tasks?actions=indices:data/write/bulk*&group_by=none\
-                    &filter_path=tasks.headers";
-        let answer = self.cluster.ask(path, None).await.map_err(unanswered)?;
+        let answer = self.cluster.ask(TASKS, None).await.map_err(unanswered)?;
         match answer.status {
             200 => {}
-            // Without the right to see tasks, waiting is all that can be done.
-            401 | 403 | 404 | 405 => {
+            // Without the right to see tasks, and without servers that anybody sees, waiting is all
+            // that can be done.
+            401 | 403 | 404 | 405 | 410 => {
                 tokio::time::sleep(SETTLE).await;
                 return Ok(());
             }

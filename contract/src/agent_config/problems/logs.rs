@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::{Problem, without_userinfo};
 use crate::agent_config::{
-    AgentConfig, Elasticsearch, HttpAuth, Journald, LogFormat, LogSource, Logs, RuleSource,
+    AgentConfig, Compress, Elasticsearch, HttpAuth, Journald, LogFormat, LogSource, Logs,
+    RuleSource,
 };
 
 mod intake;
@@ -37,6 +38,12 @@ pub(super) fn check(config: &AgentConfig, found: &mut Vec<Problem>) {
     intake::check(config, logs, found);
     privacy(logs, found);
     sizes(logs, found);
+    if logs.gzip && !matches!(logs.compress, None | Some(Compress::Gzip)) {
+        found.push(Problem::new(
+            "logs.gzip",
+            "gzip: true says otherwise than compress; leave gzip out",
+        ));
+    }
 }
 
 /// Lines that go nowhere must at least be counted.

@@ -331,6 +331,7 @@ mod tests {
             dead_letter_bytes: 1,
             max_line_bytes: 1,
             gzip: false,
+            compress: None,
             spool: None,
         });
         let logs = rendered(&config);

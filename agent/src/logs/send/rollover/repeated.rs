@@ -55,7 +55,7 @@ impl Sender {
         }
         let mut backoff = Backoff::default();
         while let Err(failure) = self.undo(batch, &strays, expected).await {
-            self.say(failure.reason);
+            self.say(batch, &failure.reason);
             tokio::time::sleep(backoff.next()).await;
         }
     }
