@@ -405,7 +405,9 @@ mod tests {
         for _ in 0..3 {
             let of_third = all(2);
             assert_eq!(of_third.len(), 2);
-            of_third.into_iter().for_each(|batch| pool.give(batch));
+            for batch in of_third {
+                pool.give(batch);
+            }
         }
     }
 
@@ -445,7 +447,9 @@ mod tests {
                     if let Some(poor) = poor {
                         let batch = pool.take(poor);
                         proptest::prop_assert!(batch.is_some());
-                        batch.into_iter().for_each(|batch| pool.give(batch));
+                        if let Some(batch) = batch {
+                            pool.give(batch);
+                        }
                     }
                 }
             }

@@ -290,7 +290,7 @@ impl Cluster {
         tokio::spawn(async move {
             let mut patience = endpoints::patience();
             while cluster.endpoints.is_aside(at) {
-                tokio::time::sleep(patience.next()).await;
+                tokio::time::sleep(patience.pause()).await;
                 if cluster.is_well(at).await.is_ok() {
                     cluster.endpoints.back(at);
                 }

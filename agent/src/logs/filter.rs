@@ -109,7 +109,7 @@ impl Filter {
             .samples
             .iter()
             .filter(|(when, _)| match when {
-                When::Level(name) => level.as_deref() == Some(name.as_bytes()),
+                When::Level(name) => level == Some(name.as_bytes()),
                 When::Holds(condition) => condition.holds(&get),
             })
             .map(|(_, share)| *share)

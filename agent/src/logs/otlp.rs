@@ -118,10 +118,7 @@ impl OtlpLogs {
         let stored = self.store.commit(&parts);
         stored
             .and_then(|()| self.store.sync(&parts))
-            .map_err(|refused| {
-                self.ledger.intake.waits(&self.name, &refused);
-                refused
-            })?;
+            .inspect_err(|refused| self.ledger.intake.waits(&self.name, refused))?;
         if rejected.lines == 0 {
             return Ok(Rejected::default());
         }

@@ -69,7 +69,7 @@ impl Filter {
         self.fields.iter().all(|(name, wanted)| {
             field(&document, name).is_some_and(|value| match value {
                 Value::String(text) => text == wanted,
-                other => other.to_string() == *wanted,
+                other => wanted == &other.to_string(),
             })
         })
     }

@@ -1,5 +1,6 @@
 //! A fleet that moves from Filebeat: its registry is imported, and the agent goes on exactly there.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -95,10 +96,10 @@ fn the_agent_goes_on_where_filebeat_was() {
         use sha2::Digest;
         let bytes = fs::read(file("print.log")).unwrap();
         let digest = sha2::Sha256::digest(&bytes[..1024]);
-        digest
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
+        digest.iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").unwrap();
+            hex
+        })
     };
     let folder = agent.path("data/registry/filebeat");
     registry(

@@ -1,5 +1,6 @@
 //! Many files: a thousand at once, and one that grows quickly among others.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -69,9 +70,10 @@ fn large_files_do_not_keep_a_small_one_waiting() {
     let mut agent = Runner::new(std::slice::from_ref(&fake.url), "  memoryBytes: 1048576");
     let pad = "x".repeat(1000);
     for file in 0..12 {
-        let text: String = (0..300)
-            .map(|line| format!("{file} {line} {pad}\n"))
-            .collect();
+        let mut text = String::new();
+        for line in 0..300 {
+            writeln!(text, "{file} {line} {pad}").unwrap();
+        }
         fs::write(agent.path(&format!("l/a{file:02}.log")), text).unwrap();
     }
     append(&agent.path("l/z.log"), b"the small one\n");

@@ -17,6 +17,9 @@ use super::fake::Fake;
 use super::runner::Runner;
 use crate::support::wait_for;
 
+/// Rotates a file under its writer; the number names what it keeps.
+type Rotator = fn(&Path, u64) -> u64;
+
 /// Where each line began in the file, in the order of their writing.
 fn write(path: &Path, rate: u64, stop: &AtomicBool) -> Vec<u64> {
     let mut options = OpenOptions::new();
@@ -71,7 +74,7 @@ struct Measured {
     lost: Vec<u64>,
 }
 
-fn measure(rate: u64, rotations: u64, every: Duration, rotate: fn(&Path, u64) -> u64) -> Measured {
+fn measure(rate: u64, rotations: u64, every: Duration, rotate: Rotator) -> Measured {
     let fake = Fake::start();
     let mut agent = Runner::new(std::slice::from_ref(&fake.url), "");
     agent.start();
@@ -128,7 +131,7 @@ fn copytruncate_loses_what_is_written_after_its_copy_alone() {
             "| rotation | lines/s | rotations | lines written | lost per rotation: least, mean, most |"
         );
         println!("|---|---|---|---|---|");
-        let rotators: [(&str, fn(&Path, u64) -> u64); 2] = [
+        let rotators: [(&str, Rotator); 2] = [
             ("one process, as logrotate", copytruncate),
             ("`cp a b && : > a`", by_shell),
         ];

@@ -80,7 +80,7 @@ impl Meters {
     /// An OTLP request, by how it ended.
     pub fn request(&self, source: &Arc<str>, result: &'static str) {
         self.with(source, |entry| {
-            *entry.requests.entry(result).or_default() += 1
+            *entry.requests.entry(result).or_default() += 1;
         });
     }
 

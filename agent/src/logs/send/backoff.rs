@@ -28,7 +28,7 @@ impl Backoff {
         }
     }
 
-    pub fn next(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let ceiling = self
             .first
             .saturating_mul(1 << self.attempts.min(16))
@@ -47,7 +47,7 @@ mod tests {
         let mut backoff = Backoff::default();
         for attempt in 0..100_u32 {
             let ceiling = FIRST.saturating_mul(1 << attempt.min(16)).min(LONGEST);
-            assert!(backoff.next() <= ceiling);
+            assert!(backoff.pause() <= ceiling);
         }
     }
 }

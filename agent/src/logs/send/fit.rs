@@ -61,7 +61,7 @@ impl Sender {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the cluster cannot be asked yet what it can do");
-                    tokio::time::sleep(backoff.next()).await;
+                    tokio::time::sleep(backoff.pause()).await;
                 }
             }
         }

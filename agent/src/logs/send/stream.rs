@@ -73,7 +73,7 @@ impl Stream {
     /// Nothing is tried for a while, longer with each failure after the last success.
     pub fn pause(&self) {
         let mut state = self.lock();
-        let until = Instant::now() + state.backoff.next();
+        let until = Instant::now() + state.backoff.pause();
         state.until = Some(until);
     }
 

@@ -115,7 +115,7 @@ pub fn run() {
         } else if round % (2 * ROLL_OVER) == 0 && away.is_none() {
             roll_over(&mut elastic);
         }
-        thread::sleep(life - before);
+        thread::sleep(life.saturating_sub(before));
         if round % ARRIVES == 0 && away.is_none() {
             let begun = Instant::now();
             while agent.outcome("acked") == 0.0 && begun.elapsed() < PATIENCE {
@@ -126,7 +126,7 @@ pub fn run() {
         sums.add(&agent);
         agent.kill();
         // While nobody ships: what was sent and not acknowledged lies behind the rollover.
-        if (round + ROLL_OVER) % (2 * ROLL_OVER) == 0 && away.is_none() {
+        if (round + ROLL_OVER).is_multiple_of(2 * ROLL_OVER) && away.is_none() {
             roll_over(&mut elastic);
         }
         agent.start();

@@ -56,7 +56,7 @@ impl Sender {
         let mut backoff = Backoff::default();
         while let Err(failure) = self.undo(batch, &strays, expected).await {
             self.say(batch, &failure.reason);
-            tokio::time::sleep(backoff.next()).await;
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 
