@@ -1,5 +1,5 @@
-//! The pods of the agent's own node, as the API server tells of them. Read for discovery and for the
-//! metadata of logs; nothing is ever written.
+//! The pods of the agent's own node, as the API server tells of them. Read for discovery; nothing
+//! is ever written.
 //!
 //! The client is ours: one kind of object, a list and a watch, on the HTTP client that the agent has
 //! anyway (docs/decisions/0023-discovery.md says why).

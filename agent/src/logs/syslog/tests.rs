@@ -47,7 +47,8 @@ fn a_message_becomes_a_document_that_says_who_sent_it() {
             "process.name": "su", "log.syslog.procid": "12", "log.syslog.msgid": "ID47",
             "process.pid": 12, "message": "failed", "@timestamp": "2026-11-24T02:06:29.003Z",
             "service.name": "routers", "log.source.address": "192.0.2.7:5514",
-            "source.ip": "192.0.2.7", "source.port": 5514, "host.name": "core-1"
+            "source.ip": "192.0.2.7", "source.port": 5514, "host.name": "core-1",
+            "kai.pattern": "failed", "kai.fingerprint": "5d28a90f4498a814"
         })
     );
     assert_eq!(
