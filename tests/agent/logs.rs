@@ -1,6 +1,7 @@
 //! The log lane: what is written into files against what Elasticsearch has in the end.
 
 mod cluster;
+mod disk;
 mod elastic;
 pub mod fake;
 mod faults;

@@ -92,19 +92,19 @@ impl Letters {
             serde_json::to_writer(&mut text, letter)?;
             text.push(b'\n');
         }
-        let result = self.append(&mut inner, &text);
-        if result.is_err() {
-            // Half a letter at its end must not be continued.
-            inner.open = None;
-        }
-        let removed = result?;
+        let removed = self.append(&mut inner, &text, sync)?;
         Ok(Kept {
             bytes: inner.files.iter().map(|(_, size)| size).sum(),
             removed,
         })
     }
 
-    fn append(&self, inner: &mut Inner, text: &[u8]) -> io::Result<u64> {
+    fn append(
+        &self,
+        inner: &mut Inner,
+        text: &[u8],
+        sync: impl Fn(&Path) -> io::Result<()>,
+    ) -> io::Result<u64> {
         let part = self.limit / FILES;
         let full = inner
             .files
@@ -135,18 +135,31 @@ impl Letters {
                 .create_new(true)
                 .append(true)
                 .open(self.path(number))?;
-            sync(&self.folder)?;
+            if let Err(error) = sync(&self.folder) {
+                // Its number must be free when it is tried again, or known to be taken.
+                if fs::remove_file(self.path(number)).is_err() {
+                    inner.files.push_back((number, 0));
+                    inner.open = None;
+                }
+                return Err(error);
+            }
             inner.files.push_back((number, 0));
             inner.open = Some(file);
         }
         let Some(file) = &mut inner.open else {
             return Err(io::Error::other("no file is open"));
         };
-        file.write_all(text)?;
-        file.sync_data()?;
-        if let Some((_, size)) = inner.files.back_mut() {
-            *size += text.len() as u64;
+        let Some((_, size)) = inner.files.back_mut() else {
+            return Err(io::Error::other("no file is open"));
+        };
+        if let Err(error) = file.write_all(text).and_then(|()| file.sync_data()) {
+            // Half a letter must neither be continued nor fill the disk with every attempt.
+            if file.set_len(*size).is_err() {
+                inner.open = None;
+            }
+            return Err(error);
         }
+        *size += text.len() as u64;
         Ok(removed)
     }
 
@@ -228,5 +241,19 @@ mod tests {
             letters.write(&[letter(id)]).unwrap();
         }
         assert_eq!(ids(folder.path()), ["10", "11", "12"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_synced_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let letters = Letters::open(folder.path().to_owned(), 1 << 20).unwrap();
+        let mut inner = letters.inner.lock().unwrap();
+        for _ in 0..2 {
+            let failed = letters.append(&mut inner, b"x\n", |_| Err(io::Error::other("no")));
+            assert_eq!(failed.unwrap_err().to_string(), "no");
+        }
+        drop(inner);
+        letters.write(&[letter(10)]).unwrap();
+        assert_eq!(ids(folder.path()), ["10"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::record::Record;
 use crate::durable;
@@ -24,11 +24,13 @@ pub fn load(folder: &Path) -> io::Result<Found> {
     let mut damaged = false;
     for (name, older) in [(NAME.to_owned(), false), (durable::previous(NAME), true)] {
         let path = folder.join(&name);
-        let bytes = match fs::read(&path) {
+        let read = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            other => other?,
+            // Who may not read it may not put it aside either.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+            other => other.map_err(|error| format!("it cannot be read: {error}")),
         };
-        match Record::parse(&bytes) {
+        match read.and_then(|bytes| Record::parse(&bytes)) {
             Ok(record) => {
                 if damaged {
                     tracing::warn!(
@@ -48,7 +50,7 @@ pub fn load(folder: &Path) -> io::Result<Found> {
             }
             Err(reason) => {
                 damaged = true;
-                let aside = folder.join(format!("{name}.damaged-{}", unix_now()));
+                let aside = beside(folder, &format!("{name}.damaged-{}", unix_now()));
                 let moved = fs::rename(&path, &aside);
                 tracing::error!(
                     file = %path.display(),
@@ -67,6 +69,18 @@ pub fn load(folder: &Path) -> io::Result<Found> {
         );
     }
     Ok(Found::default())
+}
+
+/// A name that nothing has yet.
+fn beside(folder: &Path, name: &str) -> PathBuf {
+    let plain = folder.join(name);
+    let mut numbered = (1_u32..).map(|number| folder.join(format!("{name}-{number}")));
+    if fs::symlink_metadata(&plain).is_err() {
+        return plain;
+    }
+    numbered
+        .find(|path| fs::symlink_metadata(path).is_err())
+        .unwrap_or(plain)
 }
 
 /// Writes a generation.
@@ -111,5 +125,17 @@ mod tests {
             .filter(|name| name.contains("damaged"))
             .collect();
         assert_eq!(names.len(), 2, "{names:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_put_aside_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        store(folder, &record(1).to_bytes().unwrap()).unwrap();
+        store(folder, &record(2).to_bytes().unwrap()).unwrap();
+        fs::remove_file(folder.join(NAME)).unwrap();
+        fs::create_dir(folder.join(NAME)).unwrap();
+        assert_eq!(written(folder), Some((1, true)));
+        assert!(!folder.join(NAME).exists());
     }
 }
