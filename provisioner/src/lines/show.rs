@@ -165,7 +165,7 @@ mod tests {
         );
         assert_eq!(
             shown(json!({ "a": 1 }), AT, false, true),
-            "{\"document\":{\"a\":1},\"id\":\"a\",\"index\":\"i\"}\n"
+            "{\"id\":\"a\",\"index\":\"i\",\"document\":{\"a\":1}}\n"
         );
     }
 
