@@ -164,6 +164,12 @@ fn check(panel: &Panel) -> Result<(), String> {
     }
     for query in &panel.queries {
         let plain = super::query::expand(&query.query, &super::query::Times::default());
+        if crate::spec::promql::endless_duration(&plain) {
+            return Err(format!(
+                "query `{}`: a duration is not a number of seconds",
+                query.query
+            ));
+        }
         promql_parser::parser::parse(&plain)
             .map_err(|error| format!("query `{}`: {error}", query.query))?;
     }

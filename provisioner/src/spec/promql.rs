@@ -157,6 +157,13 @@ pub fn check(expr: &str) -> Option<Issue> {
         }
         Err(issue) => Some(issue),
     };
+    if endless_duration(expr) {
+        return Some(ours.unwrap_or_else(|| Issue {
+            certain: true,
+            help: Some("write it as a duration, for example 5m".to_owned()),
+            ..whole("a duration of this expression is not a number of seconds".to_owned())
+        }));
+    }
     let Err(theirs) = parser::parse(expr) else {
         return None;
     };
@@ -183,12 +190,39 @@ pub fn check(expr: &str) -> Option<Issue> {
     })
 }
 
+/// Whether a number that no duration can have stands where one does, as in `x offset NaN`.
+/// promql-parser panics on those, so it must not see them.
+pub fn endless_duration(expr: &str) -> bool {
+    let Ok(tokens) = token::tokens(expr, MAX_TOKENS) else {
+        return false;
+    };
+    let mut expected = false;
+    for token in tokens {
+        let word = token.text.to_ascii_lowercase();
+        match word.as_str() {
+            "offset" | "[" | ":" => expected = true,
+            "+" | "-" | "(" if expected => {}
+            "nan" | "inf" if expected => return true,
+            _ => {
+                if expected && word.parse::<f64>().is_ok_and(|seconds| seconds >= 1e15) {
+                    return true;
+                }
+                expected = false;
+            }
+        }
+    }
+    false
+}
+
 /// Do all series of the result still have `label`, if the series that are read have it? `None`
 /// when the expression could not be read.
 pub fn keeps_label(expr: &str, label: &str) -> Option<bool> {
     match syntax::check(expr, MAX_TOKENS) {
         Ok(syntax::Outcome::Fine) => {}
         _ => return None,
+    }
+    if endless_duration(expr) {
+        return None;
     }
     parser::parse(expr)
         .ok()
@@ -273,6 +307,20 @@ fn call_of(expr: &str, name: &str) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_duration_is_endless() {
+        for expr in [
+            "5m offset NaN",
+            "x offset - inf",
+            "rate(x[1e300])",
+            "x[5m:NaN]",
+        ] {
+            assert!(check(expr).is_some_and(|issue| issue.certain), "{expr}");
+            assert_eq!(keeps_label(expr, "a"), None);
+        }
+        assert_eq!(check("x offset 300 == NaN"), None);
+    }
 
     #[test]
     fn good_expressions() {

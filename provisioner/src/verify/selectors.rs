@@ -14,6 +14,9 @@ pub struct Selector {
 /// Every selector with a metric name. What stands inside `absent()` is left out: it is asked for
 /// because it may not exist.
 pub fn selectors(expr: &str) -> Result<Vec<Selector>, String> {
+    if crate::spec::promql::endless_duration(expr) {
+        return Err("a duration is not a number of seconds".to_owned());
+    }
     let parsed = parser::parse(expr)?;
     let mut out = Vec::new();
     walk(&parsed, &mut out);

@@ -330,6 +330,14 @@ fn a_slash_that_json_escapes_hides_nothing() {
     ));
 }
 
+/// Two separators end one run of digits, and another begins in the same breath.
+#[test]
+fn a_number_behind_two_separators_is_suspected() {
+    for text in ["000000(- 0(2000-0000:", "001945(/ 0(555285-7899:"] {
+        let _ = plain(text); // asserts it
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_not_suspected_holds_nothing(
