@@ -154,7 +154,7 @@ fn lines_are_searched(stack: &Stack) {
     );
     // All of them, one JSON object a line, each once and in order.
     // Several pages of one moment, which a page's last line does not tell apart.
-    let moment = std::time::SystemTime::now() - Duration::from_secs(300);
+    let moment = std::time::SystemTime::now() - Duration::from_mins(5);
     let moment = kai_observe::clock::rfc3339(moment);
     let many: Vec<String> = (0..MANY)
         .map(|n| json!({ "@timestamp": moment, "message": format!("many {n}") }).to_string())
