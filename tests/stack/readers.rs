@@ -92,6 +92,7 @@ fn people_can_read_the_logs() {
     lines_are_searched(&stack);
     lines_are_followed_also_late_ones(&stack);
     what_was_left_out_is_counted(&stack);
+    who_wrote_how_much_is_reckoned_up(&stack);
 }
 
 fn every_dashboard_shows_something(stack: &Stack) {
@@ -153,7 +154,7 @@ fn lines_are_searched(stack: &Stack) {
     );
     // All of them, one JSON object a line, each once and in order.
     // Several pages of one moment, which a page's last line does not tell apart.
-    let moment = std::time::SystemTime::now() - Duration::from_secs(300);
+    let moment = std::time::SystemTime::now() - Duration::from_mins(5);
     let moment = kai_observe::clock::rfc3339(moment);
     let many: Vec<String> = (0..MANY)
         .map(|n| json!({ "@timestamp": moment, "message": format!("many {n}") }).to_string())
@@ -296,4 +297,38 @@ fn what_was_left_out_is_counted(stack: &Stack) {
         )
     };
     assert!(value(&of("kept")) > 100.0 && value(&of("dropped")) >= dropped);
+}
+
+fn who_wrote_how_much_is_reckoned_up(stack: &Stack) {
+    let bill = stack
+        .run(&["bill", "--days", "1", "--output", "json"])
+        .expect(0)
+        .json();
+    let services = bill["services"].as_array().unwrap();
+    let booking = services.iter().find(|row| row["service"] == "booking");
+    let booking = booking.unwrap_or_else(|| panic!("{bill:#}"));
+    assert_eq!(booking["team"], "booking");
+    assert!(
+        booking["kept"]["lines"].as_f64().unwrap() > 100.0,
+        "{bill:#}"
+    );
+    assert!(
+        booking["kept"]["bytes"].as_f64().unwrap() > 10_000.0,
+        "{bill:#}"
+    );
+    assert!(
+        booking["dropped"]["lines"].as_f64().unwrap() > 0.0,
+        "{bill:#}"
+    );
+    let reasons = booking["reasons"].as_object().unwrap();
+    assert!(
+        reasons.keys().any(|reason| reason.starts_with("rule:")),
+        "{bill:#}"
+    );
+    assert!(
+        !booking["topErrors"].as_array().unwrap().is_empty(),
+        "{bill:#}"
+    );
+    assert_eq!(bill["errorsMissing"], Value::Null);
+    stack.run(&["bill", "--team", "nobody"]).expect(4);
 }
