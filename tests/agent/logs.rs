@@ -12,6 +12,7 @@ mod journald;
 mod letters;
 mod many;
 mod parts;
+mod pods;
 mod promise;
 mod proxy;
 mod readers;
