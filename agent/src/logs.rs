@@ -31,6 +31,7 @@ pub mod ledger;
 pub mod letters;
 pub mod otlp;
 pub mod places;
+pub mod pods;
 pub mod reader;
 pub mod reply;
 pub mod send;
@@ -121,14 +122,17 @@ fn supervise(state: &State, stop: &AtomicBool) {
                 intake.end();
             }
             if let (Some(logs), Some(folder), false) = (wanted, &in_force.config.state, wait) {
-                let host = state.facts.host_name.as_deref();
                 let figures = &state.business;
                 let started = figures
                     .configure(&in_force.config)
                     .and_then(|()| intake.take_over(&logs.0, folder, &state.logs, &state.otlp_logs))
                     .and_then(|store| {
-                        let (host, carried) = (host, &mut carried);
-                        Lane::start(&logs.0, folder, host, &state.logs, figures, carried, store)
+                        let node = Node {
+                            host: state.facts.host_name.as_deref(),
+                            cluster: state.cluster.as_ref(),
+                        };
+                        let carried = &mut carried;
+                        Lane::start(&logs.0, folder, node, &state.logs, figures, carried, store)
                     });
                 match started {
                     Ok(lane) => {
@@ -228,11 +232,18 @@ pub struct Lane {
     _lock: std::fs::File,
 }
 
+/// What is known of the node for its lines.
+#[derive(Debug, Clone, Copy)]
+pub struct Node<'a> {
+    pub host: Option<&'a str>,
+    pub cluster: Option<&'a Arc<crate::kubernetes::Cluster>>,
+}
+
 impl Lane {
     pub fn start(
         config: &Logs,
         state: &Path,
-        host: Option<&str>,
+        node: Node<'_>,
         ledger: &Arc<Ledger>,
         figures: &Arc<Figures>,
         carried: &mut Vec<Carried>,
@@ -256,7 +267,7 @@ impl Lane {
                 streams.len() - 1
             });
             let rules = figures.rules().logs.get(name).cloned();
-            let source = Source::new(name, source, stream, host, redactor.clone(), rules)
+            let source = Source::new(name, source, stream, node, redactor.clone(), rules)
                 .map_err(|error| format!("logs.sources.{name}: {error}"))?;
             ledger.add_source(&source.name, &source.service, &source.team);
             sources.push(source);

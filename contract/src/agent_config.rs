@@ -32,8 +32,8 @@ pub use gate::{
 };
 pub use intake::{OtlpLogs, Spool, Syslog, SyslogTls};
 pub use logs::{
-    Compress, Elasticsearch, HttpAuth, Journald, LogContainer, LogFormat, LogSource, LogStart,
-    Logs, Multiline, TraceLanguage,
+    Compress, Elasticsearch, HttpAuth, Journald, LogContainer, LogFormat, LogPods, LogSource,
+    LogStart, Logs, Multiline, TraceLanguage,
 };
 pub use otlp_metrics::OtlpMetrics;
 pub use privacy::{Privacy, Pseudonymise, Redact, Redacted};

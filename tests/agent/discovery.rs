@@ -1,6 +1,6 @@
 //! Applications that are found: in files, and among the pods of the node.
 
-mod api;
+pub mod api;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;

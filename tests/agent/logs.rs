@@ -13,6 +13,7 @@ mod journald;
 mod letters;
 mod many;
 mod parts;
+mod pods;
 mod promise;
 mod proxy;
 mod readers;

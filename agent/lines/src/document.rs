@@ -17,6 +17,7 @@ use kai_contract::agent_config::LogFormat;
 use kai_contract::expression::Scalar;
 use regex::bytes::Regex;
 
+use super::about::{self, About};
 use super::json::{self, Kind};
 use super::{fingerprint, level, parse, time};
 use crate::marks::Marks;
@@ -96,6 +97,8 @@ pub struct Line<'a> {
     pub offset: u64,
     /// Of its file: `,"log.file.path":"…"`; of a message its sender's members.
     pub path: &'a [u8],
+    /// Of its file's pod, where it has one.
+    pub about: Option<&'a About>,
 }
 
 /// How the lines of a source are read.
@@ -159,6 +162,8 @@ pub struct Shaper {
     edits: Vec<(Range<usize>, Vec<u8>)>,
     /// The line at hand is of level error or above.
     severe: bool,
+    /// Bits of what a file's pod adds.
+    about: [usize; about::NAMES.len()],
 }
 
 impl Shaper {
@@ -222,7 +227,20 @@ impl Shaper {
             blocked: 0,
             edits: Vec::new(),
             severe: false,
+            about: [MOST; about::NAMES.len()],
         }
+    }
+
+    /// From now on, what a file's pod adds is added where a line does not have it.
+    pub fn look_for_about(&mut self) {
+        for (name, bit) in about::NAMES.iter().zip(&mut self.about) {
+            *bit = self.names.add(name.as_bytes());
+        }
+        let none = Value {
+            at: 0..0,
+            kind: Kind::Null,
+        };
+        self.found.resize(self.names.count(), none);
     }
 
     /// Appends the line's document, without an end of line.
@@ -506,6 +524,13 @@ impl Shaper {
         if self.lacks(FILE_PATH) {
             out.extend_from_slice(line.path);
         }
+        if let Some(about) = line.about {
+            for (bit, member) in self.about.into_iter().zip(&about.members) {
+                if bit < MOST && self.lacks(bit) {
+                    out.extend_from_slice(member);
+                }
+            }
+        }
         if self.lacks(OFFSET) {
             write_offset(out, line.offset);
         }
@@ -594,6 +619,9 @@ impl Shaper {
         write_stream(out, line);
         out.extend_from_slice(&self.added_all);
         out.extend_from_slice(line.path);
+        for member in line.about.iter().flat_map(|about| &about.members) {
+            out.extend_from_slice(member);
+        }
         write_offset(out, line.offset);
         out.push(b'}');
     }

@@ -5,6 +5,7 @@
 //! A crate of its own because this is what runs over every byte that passes: it is compiled for
 //! speed, where the rest of the agent is compiled for size.
 
+pub mod about;
 pub mod document;
 pub mod fingerprint;
 pub mod json;

@@ -119,6 +119,20 @@ impl Store {
         known.pods.get(uid).map(|entry| Arc::clone(&entry.pod))
     }
 
+    /// The same, where only names are known. Of two the one that is there now.
+    pub fn find_named(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
+        let known = self.lock();
+        let mut found = known
+            .pods
+            .values()
+            .filter(|entry| *entry.pod.name == *name && *entry.pod.namespace == *namespace);
+        let first = found.next()?;
+        let best = std::iter::once(first)
+            .chain(found)
+            .max_by_key(|entry| (entry.deleted.is_none(), entry.deleted))?;
+        Some(Arc::clone(&best.pod))
+    }
+
     pub fn count(&self) -> Count {
         let known = self.lock();
         let alive = known.pods.values().filter(|entry| entry.deleted.is_none());

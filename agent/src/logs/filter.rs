@@ -181,6 +181,7 @@ mod tests {
             stream: None,
             offset,
             path: b"",
+            about: None,
         };
         let mut verdict = None;
         let mut out = Vec::new();

@@ -203,6 +203,7 @@ impl Journal {
                 stream: None,
                 offset: number,
                 path: b"",
+                about: None,
             };
             batch.begin(epoch.1, number);
             let shaped = lane

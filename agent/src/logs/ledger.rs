@@ -59,6 +59,8 @@ struct Source {
     lost: BTreeMap<&'static str, u64>,
     unreadable: u64,
     journal: BTreeMap<&'static str, u64>,
+    /// What looks for files' pods came to.
+    pods: BTreeMap<&'static str, u64>,
     latency: Histogram,
 }
 
@@ -244,6 +246,13 @@ impl Ledger {
         entry.unreadable = files;
     }
 
+    /// What a look for a file's pod came to.
+    pub fn pod(&self, source: &Arc<str>, what: &'static str) {
+        let mut inner = self.lock();
+        let entry = inner.sources.entry(Arc::clone(source)).or_default();
+        *entry.pods.entry(what).or_default() += 1;
+    }
+
     /// One request to `_bulk`; its bytes before it was packed, and as it went out.
     pub fn request(&self, result: &'static str, bytes: u64, packed: u64) {
         let mut inner = self.lock();
@@ -396,6 +405,21 @@ impl Inner {
         }
         drop(family);
         self.write_bill(page);
+        let mut family = page.family(
+            "kai_agent_log_pods_total",
+            "Files of pods, by what is known of the pod when they begin; \"waiting\" at first.",
+            Counter,
+        );
+        for (name, source) in &self.sources {
+            for (metadata, files) in &source.pods {
+                let labels = [
+                    ("metadata", metadata.as_bytes()),
+                    ("source", name.as_bytes()),
+                ];
+                family.sample(&labels, *files as f64);
+            }
+        }
+        drop(family);
         let mut family = page.family(
             "kai_agent_log_flaws_total",
             "Lines (nul_bytes: bytes) that were not as they should be and were sent all the same.",

@@ -19,6 +19,7 @@ use super::id::Epoch;
 use super::journal::{self, Journal};
 use super::ledger::{Ledger, ReadCount};
 use super::places::{Place, Places, Start};
+use super::pods::{Look, Owner};
 use super::source::Source;
 use super::wake::Wake;
 use crate::business::Figures;
@@ -422,6 +423,9 @@ impl Reader {
                 return Ok(closes(tail, look.deleted));
             }
             tail.packed = false;
+            if !self.knows_owner(tail) {
+                return Ok(closes(tail, look.deleted));
+            }
             self.begin(tail)?;
         }
         let Some(id) = tail.id else {
@@ -445,6 +449,13 @@ impl Reader {
             && pause.is_some_and(|pause| tail.grew.elapsed() >= pause);
         if rest == 0 || (tail.exhausted == Some(tail.size) && !last_line && !paused) {
             if rest == 0 && closes(tail, look.deleted) == Served::Over {
+                return Ok(self.close(tail, id, look.deleted));
+            }
+            return Ok(Served::Idle);
+        }
+        // One that the last run had begun, too.
+        if !self.knows_owner(tail) {
+            if closes(tail, look.deleted) == Served::Over {
                 return Ok(self.close(tail, id, look.deleted));
             }
             return Ok(Served::Idle);
@@ -475,6 +486,40 @@ impl Reader {
         } else {
             Ok(Served::Idle)
         }
+    }
+
+    /// Whether the file can be begun: it is known whose it is, or that is not waited for.
+    fn knows_owner(&self, tail: &mut Tail) -> bool {
+        let source = &self.sources[tail.source];
+        let Some(pods) = &source.pods else {
+            return true;
+        };
+        let since = match tail.owner {
+            Owner::Known(_) => return true,
+            Owner::Excluded => return false,
+            Owner::Waiting(since) => since,
+            Owner::Unasked => Instant::now(),
+        };
+        let real = tail.real.as_deref().unwrap_or(&tail.path);
+        // One that is gone is closed soon.
+        let now = Instant::now();
+        let patient = tail.gone.is_none() || tail.grew.elapsed() < CLOSE_DELETED / 2;
+        let (owner, what) = match pods.look(&[real, &tail.path], since, now, patient) {
+            Look::Known(about) => (Owner::Known(about), "known"),
+            Look::Missing(about) => (Owner::Known(about), "missing"),
+            Look::Excluded => (Owner::Excluded, "excluded"),
+            Look::Wait => (Owner::Waiting(since), "waiting"),
+        };
+        let first = !matches!(tail.owner, Owner::Waiting(_));
+        let begins = matches!(owner, Owner::Known(_));
+        tail.owner = owner;
+        if what != "waiting" || first {
+            self.ledger.pod(&source.name, what);
+        }
+        if what == "missing" {
+            tracing::warn!(file = %tail.path.display(), "the pod of a log file is not known; its lines go without its labels");
+        }
+        begins
     }
 
     /// Gives a file that has something in it its epoch, old or new.
@@ -595,6 +640,7 @@ impl Reader {
             epoch,
             base: tail.offset,
             path: &tail.member,
+            about: tail.owner.about(),
             max_line: self.max_line,
             read_at: now_millis(),
             count: ReadCount::default(),

@@ -12,11 +12,13 @@ use kai_contract::agent_config::{
 };
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::Node;
 use super::document::{Form, Shaper};
 use super::filter::Filter;
 use super::join::traces::Language;
 use super::join::{self, Joiner, Rule, Wrapper};
 use super::journal::fields::Message;
+use super::pods::Pods;
 use super::reader::Globs;
 use crate::business::rules::RuleSet;
 use crate::privacy::{self, Redactor};
@@ -46,6 +48,8 @@ pub struct Source {
     /// How long a file is quiet before its last event is taken as whole.
     pub pause: Option<Duration>,
     pub from_end: bool,
+    /// Whose its files are, where they are containers'.
+    pub pods: Option<Pods>,
 }
 
 impl Source {
@@ -53,12 +57,12 @@ impl Source {
         name: &str,
         config: &LogSource,
         stream: usize,
-        host: Option<&str>,
+        node: Node<'_>,
         redactor: Option<Arc<Redactor>>,
         rules: Option<Arc<RuleSet>>,
     ) -> Result<Self, String> {
         let mut fields = config.fields.clone();
-        if let Some(host) = host {
+        if let Some(host) = node.host {
             fields
                 .entry("host.name".to_owned())
                 .or_insert_with(|| host.to_owned());
@@ -93,11 +97,21 @@ impl Source {
         let of = |field: &str| config.fields.get(field).map_or("", String::as_str).into();
         let multiline = config.multiline.as_ref();
         let pause = multiline.map_or(PART_PAUSE, |lines| Duration::from_millis(lines.pause_ms));
+        let mut shaper = Shaper::new(form, &fields, &watched);
+        let pods = match (&config.pods, node.cluster) {
+            (Some(pods), Some(cluster)) => {
+                shaper.look_for_about();
+                let known = fields.contains_key("service.name");
+                Some(Pods::new(Arc::clone(cluster), pods, known))
+            }
+            _ => None,
+        };
         Ok(Self {
             name: name.into(),
             stream,
             globs: Globs::new(config)?,
-            shaper: Shaper::new(form, &fields, &watched),
+            shaper,
+            pods,
             rules,
             filter,
             service: of("service.name"),

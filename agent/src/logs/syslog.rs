@@ -115,6 +115,7 @@ impl Taker {
             stream: None,
             offset: NO_OFFSET,
             path: origin,
+            about: None,
         };
         into.document.clear();
         let mut host = Vec::new();

@@ -118,6 +118,9 @@ pub const ENTRIES: &[Entry] = &[
     ("kubernetes pod", |text| {
         drop(Pod::read(text));
     }),
+    ("log path", |text| {
+        let _ = crate::logs::pods::log_path(&String::from_utf8_lossy(text));
+    }),
     ("kstat", |text| {
         drop(kstat::parse(text, |_, _| ()));
     }),

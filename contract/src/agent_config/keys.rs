@@ -178,8 +178,10 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "drop",
             "sample",
             "start",
+            "pods",
         ],
     ),
+    ("logs.sources.*.pods", &["waitMs", "labels"]),
     (
         "logs.sources.*.journald",
         &["units", "matches", "directory", "journalctl"],
@@ -636,6 +638,7 @@ mod tests {
                         drop: vec!["exists(a)".into()],
                         sample: [("debug".to_owned(), crate::agent_config::Share::ALL)].into(),
                         start: LogStart::Beginning,
+                        pods: Some(crate::agent_config::LogPods::default()),
                     },
                 )]
                 .into(),
@@ -758,6 +761,7 @@ mod tests {
             &["discovery", "pods"],
             &["logs"],
             &["logs", "sources", "booking"],
+            &["logs", "sources", "booking", "pods"],
             &["logs", "sources", "booking", "journald"],
             &["logs", "sources", "booking", "multiline"],
             &["logs", "sources", "booking", "syslog"],

@@ -108,6 +108,32 @@ pub struct LogSource {
     /// Where reading starts in a file that was there before the agent first saw it.
     #[serde(default)]
     pub start: LogStart,
+    /// Its files are containers' of the node's pods, whose metadata is added; needs `kubernetes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<LogPods>,
+}
+
+/// `pods` of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LogPods {
+    /// Milliseconds that a file waits for its pod to be known; its lines go on without, marked.
+    pub wait_ms: u64,
+    /// Labels of the pod that are added, under `kubernetes.labels`, with `_` for each dot.
+    pub labels: Vec<String>,
+}
+
+impl Default for LogPods {
+    fn default() -> Self {
+        let labels = ["name", "instance", "version", "component", "part-of"];
+        Self {
+            wait_ms: 10_000,
+            labels: labels
+                .iter()
+                .map(|name| format!("app.kubernetes.io/{name}"))
+                .collect(),
+        }
+    }
 }
 
 impl LogSource {

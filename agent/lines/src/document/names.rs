@@ -63,6 +63,25 @@ impl Names {
         }
     }
 
+    pub fn count(&self) -> usize {
+        self.known.len()
+    }
+
+    /// The bit of a name, from now on; [`MOST`] if there is none left. Not between lines: what is
+    /// remembered of members is forgotten.
+    pub fn add(&mut self, name: &[u8]) -> usize {
+        if let Some(bit) = self.known.iter().position(|known| **known == *name) {
+            return bit;
+        }
+        if self.known.len() >= MOST {
+            return MOST;
+        }
+        let mut known = std::mem::take(&mut self.known);
+        known.push(name.into());
+        *self = Self::new(known);
+        self.known.len() - 1
+    }
+
     /// Empty for a bit without one.
     pub fn name(&self, bit: usize) -> &[u8] {
         self.known.get(bit).map(|name| &**name).unwrap_or_default()

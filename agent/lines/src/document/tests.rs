@@ -27,6 +27,7 @@ fn shape_as(format: LogFormat, text: &[u8], cut: bool) -> (String, Taken) {
         read_at: READ_AT,
         offset: 1234,
         path: &path_member(std::path::Path::new("/l/a.log")),
+        about: None,
     };
     // Twice, because a shaper must forget the line before.
     shaper.shape(&mut out, &line);

@@ -179,6 +179,7 @@ impl Reader {
             epoch,
             base: old.offset,
             path: &old.member,
+            about: old.owner.about(),
             max_line,
             read_at: now_millis(),
             count: ReadCount::default(),

@@ -15,6 +15,7 @@ use crate::business::figures::FileKey;
 use crate::logs::batch::Since;
 use crate::logs::document;
 use crate::logs::places::{FileId, Place, Print};
+use crate::logs::pods::Owner;
 
 use super::names;
 
@@ -72,6 +73,8 @@ pub struct Tail {
     pub after: After,
     /// So many of its first bytes were taken with that file's last line.
     pub taken: Option<u64>,
+    /// Whose it is, where its source asks.
+    pub owner: Owner,
     file: File,
 }
 
@@ -157,6 +160,7 @@ impl Tail {
             packed: false,
             after: After::Unknown,
             taken: None,
+            owner: Owner::Unasked,
             file,
         }))
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kai_contract::agent_config::Share;
+use kai_lines::about::About;
 
 use super::super::batch::Batch;
 use super::super::document::{Line, Shaper};
@@ -37,6 +38,7 @@ pub struct Taking<'a> {
     /// Where the part begins in its file.
     pub base: u64,
     pub path: &'a [u8],
+    pub about: Option<&'a About>,
     pub max_line: usize,
     pub read_at: i64,
     pub count: ReadCount,
@@ -79,6 +81,7 @@ impl Taking<'_> {
             stream: None,
             offset: self.base + at as u64,
             path: self.path,
+            about: self.about,
         };
         self.document(at, &line);
     }
@@ -102,6 +105,7 @@ impl Taking<'_> {
                 stream: event.stream,
                 offset: self.base + (at + event.first) as u64,
                 path: self.path,
+                about: self.about,
             };
             self.count.unwrapped += u64::from(event.unwrapped);
             self.document(at + event.last, &line);

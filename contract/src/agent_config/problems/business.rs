@@ -191,8 +191,9 @@ fn fields_fit(config: &AgentConfig, business: &Business, found: &mut Vec<Problem
             .filter(|(_, _, rule)| rule.service.as_ref() == Some(name))
             .flat_map(|(figure, _, rule)| rule.fields(&business.metrics[figure].labels))
             .collect();
-        // One more is added by the agent: host.name.
-        let added = source.fields.len() + 1;
+        // One more is added by the agent, host.name, and what is looked for of a pod.
+        let of_pods = if source.pods.is_some() { 5 } else { 0 };
+        let added = source.fields.len() + 1 + of_pods;
         if !fields.is_empty() && fields.len() + added > MOST_FIELDS {
             found.push(Problem::new(
                 "business.metrics",

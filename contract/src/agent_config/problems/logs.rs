@@ -30,6 +30,7 @@ pub(super) fn check(config: &AgentConfig, found: &mut Vec<Problem>) {
     }
     for (name, source) in &logs.sources {
         check_source(name, source, found);
+        pods(config, name, source, found);
     }
     match &logs.elasticsearch {
         Some(cluster) => elasticsearch(cluster, found),
@@ -61,6 +62,46 @@ fn for_rules_only(config: &AgentConfig, logs: &Logs, found: &mut Vec<Problem>) {
                  to, and no business rule looks at them",
             ));
         }
+    }
+}
+
+/// Labels that one source adds at most: each is a field of the index.
+const MOST_LABELS: usize = 40;
+
+fn pods(config: &AgentConfig, name: &str, source: &LogSource, found: &mut Vec<Problem>) {
+    let Some(pods) = &source.pods else { return };
+    let mut wrong = |key: &str, message: String| {
+        found.push(Problem::new(
+            format!("logs.sources.{name}.pods{key}"),
+            message,
+        ));
+    };
+    if source.is_network() || source.journald.is_some() {
+        wrong(
+            "",
+            "pods are told by the paths of files; leave it out of other sources".to_owned(),
+        );
+    }
+    if config.kubernetes.is_none() {
+        wrong(
+            "",
+            "pods are known from the API server, and there is no such section; add kubernetes: {}"
+                .to_owned(),
+        );
+    }
+    if pods.wait_ms > 600_000 {
+        let given = pods.wait_ms;
+        wrong(
+            ".waitMs",
+            format!("{given} is out of range; give milliseconds from 0 to 600000"),
+        );
+    }
+    if pods.labels.len() > MOST_LABELS {
+        let given = pods.labels.len();
+        wrong(
+            ".labels",
+            format!("{given} labels are more than the {MOST_LABELS} that are supported"),
+        );
     }
 }
 
