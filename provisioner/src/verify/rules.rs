@@ -104,6 +104,10 @@ fn asleep(stack: &Stack) -> Vec<(&'static str, &'static str)> {
             "no certificate was found in files",
         ),
         ("kai_security_findings", "no baseline is accepted"),
+        (
+            "pg_replication_slot_",
+            "no database server has a replication slot",
+        ),
         ("kai_security_sudo_by_user", "nobody has used sudo"),
         (
             "kai_security_updates_",
