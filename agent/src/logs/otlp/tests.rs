@@ -1,3 +1,5 @@
+//! Requests taken whole, in part or not at all.
+
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use serde_json::Value;
 

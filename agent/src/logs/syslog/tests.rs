@@ -1,3 +1,5 @@
+//! Messages as documents, cut where they are too long.
+
 use serde_json::{Value, json};
 
 use super::*;

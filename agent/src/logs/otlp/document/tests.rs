@@ -1,3 +1,5 @@
+//! What a log record becomes, over any record.
+
 use proptest::prelude::*;
 use serde_json::json;
 

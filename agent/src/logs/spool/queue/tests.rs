@@ -1,3 +1,5 @@
+//! Queues on disk and in memory: damage, limits, restarts.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
