@@ -200,7 +200,7 @@ impl Redactor {
     }
 
     /// All findings in a text, in order and apart from each other; where two overlap, the one that
-    /// begins first stays, and of those the longer.
+    /// begins first takes the other's bytes too, so that no half of anything stays.
     fn findings(&self, text: &[u8]) -> Vec<Finding> {
         let mut found = Vec::new();
         if self.redact.has(Redact::Token) {
@@ -213,13 +213,12 @@ impl Redactor {
             numbers::find(text, self.redact, &mut found);
         }
         found.sort_by_key(|finding| (finding.at.start, usize::MAX - finding.at.end));
-        let mut end = 0;
-        found.retain(|finding| {
-            let apart = finding.at.start >= end;
-            if apart {
-                end = finding.at.end;
+        found.dedup_by(|next, kept| {
+            let overlaps = next.at.start < kept.at.end;
+            if overlaps {
+                kept.at.end = kept.at.end.max(next.at.end);
             }
-            apart
+            overlaps
         });
         found
     }

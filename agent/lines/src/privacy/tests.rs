@@ -179,6 +179,7 @@ fn addresses_go() {
         ("to budi@example.org.", "to [redacted:email]."),
         ("<a.b+c@sub.example.co.id>", "<[redacted:email]>"),
         ("to:b@x.io,c@y.io", "to:[redacted:email],[redacted:email]"),
+        ("a@b.cc+@0.aa", "[redacted:email]"),
         ("müller@bücher.example", "[redacted:email]"),
         ("a@xn--bcher-kva.xn--p1ai", "[redacted:email]"),
     ] {

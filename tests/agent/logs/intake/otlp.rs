@@ -144,6 +144,7 @@ fn what_was_acknowledged_survives_kill_9_once() {
     wait_for("some requests", || {
         (setup.value("otlp_requests_total{result=\"ok\",$}") >= 20.0).then_some(())
     });
+    wait_for("documents", || (setup.fake.count() > 0).then_some(()));
     setup.agent.kill();
     let acknowledged = sender.join().unwrap() * 10;
     setup.fake.roll_over("logs-kai.booking-test");
