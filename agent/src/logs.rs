@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use kai_contract::agent_config::{Business, Logs};
+use kai_contract::agent_config::{Business, LogBudget, Logs};
 use tokio::sync::{mpsc, watch};
 
 use crate::business::Figures;
@@ -20,6 +20,7 @@ use crate::state::State;
 
 pub mod auth;
 pub mod batch;
+pub mod budget;
 pub mod cluster;
 pub mod feed;
 pub mod filter;
@@ -87,8 +88,8 @@ pub async fn run(state: Arc<State>, mut shutdown: watch::Receiver<bool>) {
     let _ = tokio::task::spawn_blocking(move || thread.join()).await; // it has nothing to say
 }
 
-/// A lane's configuration, and the rules that its lines are counted by.
-type Wanted = (Logs, Option<Business>);
+/// A lane's configuration, the rules that its lines are counted by, and its teams' budget.
+type Wanted = (Logs, Option<Business>, Option<LogBudget>);
 
 fn supervise(state: &State, stop: &AtomicBool) {
     let mut running: Option<(Wanted, Lane)> = None;
@@ -103,14 +104,18 @@ fn supervise(state: &State, stop: &AtomicBool) {
             .logs
             .as_ref()
             .filter(|logs| !logs.sources.is_empty())
-            .map(|logs| (logs.clone(), in_force.config.business.clone()));
+            .map(|logs| {
+                let config = &in_force.config;
+                let budget = config.log_budget().cloned();
+                (logs.clone(), config.business.clone(), budget)
+            });
         let wanted = wanted.as_ref();
         if running.as_ref().map(|(logs, _)| logs) != wanted {
             if let Some((_, lane)) = running.take() {
                 tracing::info!("the log lane's configuration changed");
                 // What is in memory is sent before the intake goes.
                 let state = in_force.config.state.as_deref();
-                if !intake.stays(wanted.map(|(logs, _)| logs).zip(state)) {
+                if !intake.stays(wanted.map(|(logs, ..)| logs).zip(state)) {
                     intake.close();
                 }
                 carried = lane.stop();
@@ -123,6 +128,7 @@ fn supervise(state: &State, stop: &AtomicBool) {
             }
             if let (Some(logs), Some(folder), false) = (wanted, &in_force.config.state, wait) {
                 let figures = &state.business;
+                state.logs.budgets.configure(logs.2.as_ref());
                 let started = figures
                     .configure(&in_force.config)
                     .and_then(|()| intake.take_over(&logs.0, folder, &state.logs, &state.otlp_logs))
@@ -147,6 +153,9 @@ fn supervise(state: &State, stop: &AtomicBool) {
                     }
                 }
             }
+        }
+        if running.is_some() {
+            state.logs.budgets.keep();
         }
         thread::park_timeout(WATCH);
     }
@@ -256,6 +265,7 @@ impl Lane {
         let (folder, lock) = crate::durable::claim(state, "logs").map_err(in_state)?;
         // Without the key for its pseudonyms nothing is read: nothing leaves in the clear.
         let redactor = source::redactor(&config.privacy)?;
+        ledger.budgets.open(&folder);
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
         let mut streams = Vec::new();
         let mut sources = Vec::new();
@@ -267,7 +277,8 @@ impl Lane {
                 streams.len() - 1
             });
             let rules = figures.rules().logs.get(name).cloned();
-            let source = Source::new(name, source, stream, node, redactor.clone(), rules)
+            let budgets = &ledger.budgets;
+            let source = Source::new(name, source, stream, node, redactor.clone(), rules, budgets)
                 .map_err(|error| format!("logs.sources.{name}: {error}"))?;
             ledger.add_source(&source.name, &source.service, &source.team);
             sources.push(source);
@@ -405,6 +416,7 @@ impl Lane {
         self.places.stop();
         let _ = self.keeper.join(); // a panic was reported by its thread
         self.ledger.return_all();
+        self.ledger.budgets.store();
         self.ledger.set_places(None);
         self.ledger.set_endpoints(None);
         if self.reader.is_finished() {

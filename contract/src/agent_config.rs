@@ -12,6 +12,7 @@ mod discovery;
 mod gate;
 mod intake;
 mod keys;
+mod log_budget;
 mod logs;
 mod otlp_metrics;
 mod privacy;
@@ -31,6 +32,7 @@ pub use gate::{
     unknown_placeholder as unknown_in_query,
 };
 pub use intake::{OtlpLogs, Spool, Syslog, SyslogTls};
+pub use log_budget::{LogBudget, OverBudget};
 pub use logs::{
     Compress, Elasticsearch, HttpAuth, Journald, LogContainer, LogFormat, LogPods, LogSource,
     LogStart, Logs, Multiline, TraceLanguage,

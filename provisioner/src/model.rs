@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kai_contract::agent_config::RuleSource;
 pub use kai_contract::agent_config::{
-    BusinessFigure, LogContainer, LogFormat, Multiline, Redacted, Share,
+    BusinessFigure, LogBudget, LogContainer, LogFormat, Multiline, OverBudget, Redacted, Share,
 };
 
 /// One stack in one environment.
@@ -33,6 +33,8 @@ pub struct Stack {
     pub teams: BTreeMap<String, Team>,
     /// Series of one team's pages together; the agent's own limit when absent.
     pub team_series: Option<u64>,
+    /// Of one team's log lines.
+    pub log_budget: Option<LogBudget>,
     /// The platform's own figures; a source that is missing is reported.
     pub metrics: BTreeMap<String, BusinessFigure>,
     /// By name.

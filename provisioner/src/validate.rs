@@ -2,6 +2,7 @@
 //! run, every time; a check that finds the consequence of a mistake that was already reported keeps
 //! quiet. Pure: whether secrets are present is an input.
 
+mod budgets;
 mod databases;
 mod discovery;
 mod elasticsearch;
@@ -91,6 +92,11 @@ pub const CHECKS: &[Check] = &[
         name: "log-filter",
         what: "`logs.drop` and `logs.sample` have conditions that can be read",
         run: logs::filters_are_conditions,
+    },
+    Check {
+        name: "budget",
+        what: "`budgets` says what happens to lines that have a budget, and each agent has a part",
+        run: budgets::lines_have_one,
     },
     Check {
         name: "metric-name",

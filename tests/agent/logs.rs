@@ -1,5 +1,6 @@
 //! The log lane: what is written into files against what Elasticsearch has in the end.
 
+mod budget;
 mod cluster;
 mod disk;
 mod elastic;

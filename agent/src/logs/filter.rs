@@ -1,5 +1,5 @@
-//! Lines that are not sent: those that a rule of their source drops, and those that its sampling
-//! leaves out. Decided when a line was read and before its document is written, by the line and by
+//! Lines that are not sent: those that a rule of their source drops, those that its sampling leaves
+//! out, and those that its team's spent budget does. The first two are decided when a line was read and before its document is written, by the line and by
 //! its id alone, so that a line that is read again after a crash is decided alike.
 //!
 //! A line that several shares fit goes by the smallest. One that is kept of a share says so in
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use kai_contract::agent_config::{LEVELS, LogSource, Share};
 use kai_contract::expression::{self, Expression, Scalar};
 
+use super::budget::{self, Team};
 use super::document::Fields;
 use super::id::Epoch;
 
@@ -27,18 +28,28 @@ enum When {
 pub struct Filter {
     drops: Vec<Expression>,
     samples: Vec<(When, Share)>,
+    budget: Option<Budget>,
     /// What the rules look at; [`Filter::judge`] wants them watched in this order.
     fields: Vec<String>,
-    /// Lines since the last [`Filter::drain`], by reason: of each rule, then of sampling.
+    /// Lines since the last [`Filter::drain`], by reason: of each rule, of sampling, of the budget.
     counts: Vec<(Arc<str>, u64, u64)>,
+}
+
+/// Of the source's team.
+#[derive(Debug)]
+struct Budget {
+    team: Arc<Team>,
+    telling: Option<Expression>,
+    /// Lines that might have been left out and were kept, since the last [`Filter::drain`].
+    kept: u64,
 }
 
 /// What becomes of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Keep,
-    /// As one of those that this share keeps.
-    Sampled(Share),
+    /// As one of those that this share keeps; whether the budget had a say.
+    Sampled(Share, bool),
     /// By the rule or sampling of this number.
     Drop(usize),
 }
@@ -46,8 +57,8 @@ pub enum Verdict {
 impl Filter {
     /// `None` when nothing is asked for. Rules are judged with the configuration; one that cannot be
     /// read never fits.
-    pub fn new(config: &LogSource) -> Option<Self> {
-        if config.drop.is_empty() && config.sample.is_empty() {
+    pub fn new(config: &LogSource, budget: Option<Arc<Team>>) -> Option<Self> {
+        if config.drop.is_empty() && config.sample.is_empty() && budget.is_none() {
             return None;
         }
         let mut fields: Vec<String> = Vec::new();
@@ -66,6 +77,11 @@ impl Filter {
                 .collect();
             Some(condition.renumbered(|index| places[index]))
         };
+        let budget = budget.map(|team| Budget {
+            team,
+            telling: read(budget::TELLING),
+            kept: 0,
+        });
         let mut counts = Vec::new();
         let mut drops = Vec::new();
         for rule in &config.drop {
@@ -83,9 +99,11 @@ impl Filter {
             samples.extend(when.map(|when| (when, *share)));
         }
         counts.push((SAMPLED.into(), 0, 0));
+        counts.push((budget::REASON_WORD.into(), 0, 0));
         Some(Self {
             drops,
             samples,
+            budget,
             fields,
             counts,
         })
@@ -101,11 +119,15 @@ impl Filter {
         if let Some(rule) = self.drops.iter().position(|rule| rule.holds(&get)) {
             return Verdict::Drop(rule);
         }
-        if self.samples.is_empty() {
+        let spent = self
+            .budget
+            .as_ref()
+            .and_then(|budget| Some((budget, budget.team.share()?)));
+        if self.samples.is_empty() && spent.is_none() {
             return Verdict::Keep;
         }
         let level = fields.level();
-        let share = self
+        let ruled = self
             .samples
             .iter()
             .filter(|(when, _)| match when {
@@ -113,11 +135,30 @@ impl Filter {
                 When::Holds(condition) => condition.holds(&get),
             })
             .map(|(_, share)| *share)
-            .min();
-        match share {
-            None | Some(Share::ALL) => Verdict::Keep,
-            Some(share) if share.takes(spread(&epoch.id(offset))) => Verdict::Sampled(share),
-            Some(_) => Verdict::Drop(self.drops.len()),
+            .min()
+            .filter(|share| *share != Share::ALL);
+        let by_budget = spent
+            .filter(|(budget, _)| budget.may_drop(level, &get))
+            .map(|(_, share)| share);
+        if ruled.is_none() && by_budget.is_none() {
+            return Verdict::Keep;
+        }
+        // One number for both, so that the smaller share keeps a part of what the other would.
+        let number = spread(&epoch.id(offset));
+        if ruled.is_some_and(|share| !share.takes(number)) {
+            return Verdict::Drop(self.drops.len());
+        }
+        if by_budget.is_some_and(|share| !share.takes(number)) {
+            return Verdict::Drop(self.drops.len() + 1);
+        }
+        let share = ruled.into_iter().chain(by_budget).min();
+        Verdict::Sampled(share.unwrap_or(Share::ALL), by_budget.is_some())
+    }
+
+    /// Counts a line that is kept although the budget is spent.
+    pub fn kept(&mut self) {
+        if let Some(budget) = &mut self.budget {
+            budget.kept += 1;
         }
     }
 
@@ -131,10 +172,26 @@ impl Filter {
 
     /// What was dropped since the last call: reason, lines, bytes.
     pub fn drain(&mut self) -> impl Iterator<Item = (&Arc<str>, u64, u64)> {
+        let dropped = self.counts.last().map_or(0, |(_, lines, _)| *lines);
+        if let Some(budget) = &mut self.budget {
+            budget
+                .team
+                .sampled(std::mem::take(&mut budget.kept), dropped);
+        }
         self.counts.iter_mut().filter_map(|(reason, lines, bytes)| {
             let (lines, bytes) = (std::mem::take(lines), std::mem::take(bytes));
             (lines > 0).then_some((&*reason, lines, bytes))
         })
+    }
+}
+
+impl Budget {
+    fn may_drop<'a>(
+        &self,
+        level: Option<&[u8]>,
+        get: &impl Fn(usize) -> Option<Scalar<'a>>,
+    ) -> bool {
+        budget::is_expendable(level) && !self.telling.as_ref().is_some_and(|rule| rule.holds(get))
     }
 }
 
@@ -164,7 +221,7 @@ mod tests {
             "paths": ["/l"], "dataStream": "logs-kai.a-b", "drop": drop,
             "sample": sample.iter().copied().collect::<BTreeMap<_, _>>(),
         });
-        Filter::new(&serde_json::from_value(rules).unwrap()).unwrap()
+        Filter::new(&serde_json::from_value(rules).unwrap(), None).unwrap()
     }
 
     fn judge(filter: &Filter, text: &str, epoch: Epoch, offset: u64) -> Verdict {

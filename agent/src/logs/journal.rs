@@ -18,9 +18,11 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::batch::{Batch, Run, Since};
 use super::document::Line;
+use super::filter::{Filter, Verdict};
 use super::id::Epoch;
 use super::ledger::{Ledger, ReadCount};
 use super::places::{FileId, Places, Print, Start};
+use super::reader::take::mark;
 use super::source::Source;
 use crate::business::Figures;
 use crate::business::figures::FileKey;
@@ -206,6 +208,13 @@ impl Journal {
                 about: None,
             };
             batch.begin(epoch.1, number);
+            let begun = batch.body.len();
+            let (first, id) = (
+                rules.as_deref().map_or(0, |rules| rules.fields.len()),
+                epoch.1,
+            );
+            let mut verdict = Verdict::Keep;
+            let filter = &mut lane.source.filter;
             let shaped = lane
                 .source
                 .shaper
@@ -213,9 +222,28 @@ impl Journal {
                     if let Some(counting) = &mut counting {
                         counting.line(taken, fields);
                     }
-                    true
+                    if let Some(filter) = filter {
+                        verdict = filter.judge(fields, first, id, number);
+                    }
+                    !matches!(verdict, Verdict::Drop(_))
                 });
-            batch.end();
+            match (verdict, filter) {
+                (Verdict::Drop(reason), filter) => {
+                    batch.cancel();
+                    if let Some(filter) = filter {
+                        filter.count(reason, object.len());
+                    }
+                }
+                (verdict, filter) => {
+                    if let Verdict::Sampled(share, _) = verdict {
+                        mark(&mut batch.body, share);
+                        filter.iter_mut().for_each(Filter::kept);
+                    }
+                    count.lines += 1;
+                    count.document_bytes += (batch.body.len() - begun) as u64;
+                    batch.end();
+                }
+            }
             taken += 1;
             last = Some(String::from_utf8_lossy(found).into_owned());
             note(&mut count, entry, composed);
@@ -244,20 +272,26 @@ impl Journal {
             self.wait = AGAIN;
             self.trouble = None;
             lane.ledger.read(&name, &count);
+            lane.source.spend(count.document_bytes);
+            if let Some(filter) = &mut lane.source.filter {
+                lane.ledger.filtered(&name, filter.drain());
+            }
             let since = if suspect { self.since.clone() } else { None };
             let lines = count.lines as usize;
             let segment = lane
                 .places
                 .begin_at(place, taken, cursor, lines, since.clone());
-            batch.runs.push(Run {
-                file: place,
-                segment,
-                source: Arc::clone(&name),
-                suspect_below: if suspect { u64::MAX } else { 0 },
-                by_content: true,
-                since,
-                written: now(),
-            });
+            if lines > 0 {
+                batch.runs.push(Run {
+                    file: place,
+                    segment,
+                    source: Arc::clone(&name),
+                    suspect_below: if suspect { u64::MAX } else { 0 },
+                    by_content: true,
+                    since,
+                    written: now(),
+                });
+            }
         }
         if let Some(reason) = failed {
             lane.ledger.journal(&name, "invalid");
@@ -503,7 +537,6 @@ impl Journal {
 }
 
 fn note(count: &mut ReadCount, entry: &Entry, composed: fields::Composed) {
-    count.lines += 1;
     count.cut += u64::from(entry.cut);
     count.repaired += u64::from(composed.repaired);
     count.unparsed += u64::from(composed.unparsed);

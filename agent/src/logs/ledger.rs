@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::budget::Budgets;
 use super::cluster::abilities::Abilities;
 use super::cluster::endpoints::Endpoints;
 use super::intake::meters::Meters;
@@ -109,6 +110,8 @@ pub struct ReadCount {
 pub struct Ledger {
     /// Who looks at the lines as they pass.
     pub taps: tap::Hub,
+    /// What teams may send in a day.
+    pub budgets: Budgets,
     inner: Mutex<Inner>,
     /// Of sources that come over the network.
     pub intake: Meters,
@@ -301,6 +304,7 @@ impl Ledger {
         }
         inner.write_sources(&mut page);
         inner.write_sending(&mut page);
+        self.budgets.page(&mut page);
         inner.write_cluster(&mut page);
         if let Some(places) = &inner.places {
             write_places(&mut page, places);

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use kai_contract::agent_config::{LogSource, Logs};
+use kai_contract::agent_config::{LogSource, Logs, Share};
+use kai_contract::expression::Scalar;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
+use super::budget::{self, Team};
 use super::ledger::{Ledger, Outcome, ReadCount};
 use super::spool::{Part, Queue, Refused, Store, record};
 use crate::otlp_metrics::Rejected;
@@ -36,6 +38,9 @@ pub struct OtlpLogs {
     longest: usize,
     store: Arc<Store>,
     ledger: Arc<Ledger>,
+    /// Whose budget its records spend, and whether they may be left out when it is spent.
+    spends: Option<Arc<Team>>,
+    expendable: bool,
     /// Held while a data stream is added.
     adding: Mutex<()>,
     /// Bytes of requests that are being read.
@@ -69,6 +74,10 @@ impl OtlpLogs {
             longest: usize::try_from(logs.max_line_bytes).unwrap_or(usize::MAX),
             store: Arc::clone(store),
             ledger: Arc::clone(ledger),
+            spends: ledger
+                .budgets
+                .team(config.fields.get("kai.team").map_or("", String::as_str)),
+            expendable: !config.never_sample,
             adding: Mutex::new(()),
             room: Arc::new(Semaphore::new(limit)),
             limit,
@@ -88,13 +97,20 @@ impl OtlpLogs {
         let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
         let mut rejected = ReadCount::default();
         let mut body = Vec::new();
+        let mut left_out = Vec::new();
         decode::each(request, &mut |scope, record| {
-            let shaped = document::shape(scope, record, now, self.longest, &self.config.fields);
+            let mut shaped = document::shape(scope, record, now, self.longest, &self.config.fields);
+            let decided = self.decide(&shaped.members);
+            if let Some((share, _)) = decided {
+                let value = Value::from(share.value());
+                shaped.members.insert("kai.sampled".to_owned(), value);
+            }
             body.clear();
             let taken = self.write(&shaped.members, &mut body);
             let mut one = ReadCount {
                 lines: 1,
                 bytes: body.len() as u64,
+                document_bytes: body.len() as u64,
                 cut: u64::from(shaped.cut),
                 ..ReadCount::default()
             };
@@ -104,6 +120,10 @@ impl OtlpLogs {
                 rejected.bytes += one.bytes;
                 return;
             }
+            if decided.is_some_and(|(_, keep)| !keep) {
+                left_out.push(body.len());
+                return;
+            }
             let group = groups
                 .entry((shaped.service, shaped.environment))
                 .or_default();
@@ -111,6 +131,7 @@ impl OtlpLogs {
             let count = &mut group.count;
             count.lines += 1;
             count.bytes += one.bytes;
+            count.document_bytes += one.document_bytes;
             count.cut += one.cut;
             count.redacted.merge(one.redacted);
         })?;
@@ -119,6 +140,14 @@ impl OtlpLogs {
         stored
             .and_then(|()| self.store.sync(&parts))
             .inspect_err(|refused| self.ledger.intake.waits(&self.name, refused))?;
+        // Only now: what is not taken is sent again.
+        for bytes in left_out {
+            self.ledger
+                .filtered(&self.name, budget::one_left_out(bytes));
+        }
+        if let Some(team) = &self.spends {
+            team.add(parts.iter().map(|part| part.count.document_bytes).sum());
+        }
         if rejected.lines == 0 {
             return Ok(Rejected::default());
         }
@@ -133,6 +162,22 @@ impl OtlpLogs {
                 self.longest * 2 + BESIDE_TEXT,
                 self.longest
             ),
+        })
+    }
+
+    /// What a spent budget makes of a record; `None`: nothing.
+    fn decide(&self, members: &Map<String, Value>) -> Option<(Share, bool)> {
+        let team = self.spends.as_ref().filter(|_| self.expendable)?;
+        let text = |field: &str| members.get(field).and_then(Value::as_str);
+        team.decide(text("log.level").map(str::as_bytes), || {
+            let status = members
+                .get("http.response.status_code")
+                .map(Value::to_string);
+            budget::is_telling(|field| match members.get(field)? {
+                Value::String(text) => Some(Scalar::Text(text.as_bytes())),
+                Value::Number(_) => status.as_ref().map(|code| Scalar::Number(code.as_bytes())),
+                _ => Some(Scalar::Other),
+            })
         })
     }
 
@@ -161,6 +206,7 @@ impl OtlpLogs {
                     part.records.extend_from_slice(&group.records);
                     part.count.lines += group.count.lines;
                     part.count.bytes += group.count.bytes;
+                    part.count.document_bytes += group.count.document_bytes;
                     part.count.cut += group.count.cut;
                     part.count.redacted.merge(group.count.redacted);
                 }

@@ -29,7 +29,7 @@ pub mod names;
 mod past;
 mod stitch;
 mod tail;
-mod take;
+pub(super) mod take;
 mod unpack;
 
 pub use folders::Globs;
@@ -690,6 +690,7 @@ impl Reader {
                 .flatten();
             if let Some(file) = tail.id {
                 self.ledger.read(&source.name, &count);
+                source.spend(count.document_bytes);
                 if let Some(filter) = &mut source.filter {
                     self.ledger.filtered(&source.name, filter.drain());
                 }

@@ -13,6 +13,7 @@ use kai_contract::agent_config::{
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::Node;
+use super::budget::{Budgets, Team};
 use super::document::{Form, Shaper};
 use super::filter::Filter;
 use super::join::traces::Language;
@@ -43,6 +44,8 @@ pub struct Source {
     /// Of `service.name` and `kai.team`, by which lines are reckoned up.
     pub service: Arc<str>,
     pub team: Arc<str>,
+    /// Whose budget they spend.
+    pub spends: Option<Arc<Team>>,
     /// Only where events can have several lines.
     pub joiner: Option<Joiner>,
     /// How long a file is quiet before its last event is taken as whole.
@@ -60,6 +63,7 @@ impl Source {
         node: Node<'_>,
         redactor: Option<Arc<Redactor>>,
         rules: Option<Arc<RuleSet>>,
+        budgets: &Budgets,
     ) -> Result<Self, String> {
         let mut fields = config.fields.clone();
         if let Some(host) = node.host {
@@ -84,7 +88,12 @@ impl Source {
             auth: Some(super::auth::object),
         };
         let joiner = joiner(config)?;
-        let filter = Filter::new(config);
+        let of = |field: &str| config.fields.get(field).map_or("", String::as_str);
+        let spends = budgets.team(of("kai.team"));
+        let bounded = spends
+            .clone()
+            .filter(|_| !config.never_sample && budgets.samples());
+        let filter = Filter::new(config, bounded);
         let mut watched: Vec<String> = rules
             .as_ref()
             .map_or(Vec::new(), |rules| rules.fields.clone());
@@ -94,7 +103,6 @@ impl Source {
             Some(filter) => watched.extend_from_slice(filter.fields()),
             None => {}
         }
-        let of = |field: &str| config.fields.get(field).map_or("", String::as_str).into();
         let multiline = config.multiline.as_ref();
         let pause = multiline.map_or(PART_PAUSE, |lines| Duration::from_millis(lines.pause_ms));
         let mut shaper = Shaper::new(form, &fields, &watched);
@@ -114,14 +122,24 @@ impl Source {
             pods,
             rules,
             filter,
-            service: of("service.name"),
-            team: of("kai.team"),
+            service: of("service.name").into(),
+            team: of("kai.team").into(),
+            spends,
             pause: joiner.is_some().then_some(pause),
             journald: config.journald.clone(),
             message,
             joiner,
             from_end: config.start == LogStart::End,
         })
+    }
+}
+
+impl Source {
+    /// Documents of so many bytes were made.
+    pub fn spend(&self, bytes: u64) {
+        if let Some(team) = &self.spends {
+            team.add(bytes);
+        }
     }
 }
 

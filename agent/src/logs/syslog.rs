@@ -11,6 +11,7 @@ use kai_contract::agent_config::{LogFormat, LogSource};
 use kai_contract::expression::Scalar;
 use tokio::sync::watch;
 
+use super::budget::{self, Team};
 use super::document::{Form, Line, NO_OFFSET, Shaper};
 use super::intake::meters::Meters;
 use super::ledger::{Ledger, Outcome, ReadCount};
@@ -41,6 +42,9 @@ pub struct Taker {
     store: Arc<Store>,
     queue: Arc<Queue>,
     ledger: Arc<Ledger>,
+    /// Whose budget its messages spend, and whether they may be left out when it is spent.
+    spends: Option<Arc<Team>>,
+    expendable: bool,
 }
 
 /// Messages on their way into the queue.
@@ -73,7 +77,13 @@ impl Taker {
             redactor,
             auth: None,
         };
-        let watched = ["host.hostname".to_owned()];
+        let mut watched = vec!["host.hostname".to_owned()];
+        watched.extend(
+            budget::telling()
+                .into_iter()
+                .flat_map(|rule| rule.fields().to_vec()),
+        );
+        let team = config.fields.get("kai.team").map_or("", String::as_str);
         let queue = store.queue(name, &config.data_stream);
         Ok(Self {
             name: name.into(),
@@ -83,6 +93,8 @@ impl Taker {
             max_line,
             queue: queue.map_err(|error| format!("cannot use the spool: {error}"))?,
             store: Arc::clone(store),
+            spends: ledger.budgets.team(team),
+            expendable: !config.never_sample,
             ledger: Arc::clone(ledger),
         })
     }
@@ -120,13 +132,25 @@ impl Taker {
         into.document.clear();
         let mut host = Vec::new();
         let mut shaper = self.shaper.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut decided = None;
         let taken = shaper.shape_and_tell(&mut into.document, &line, |fields| {
             if let Some(Scalar::Text(name)) = fields.get(0) {
                 host.extend_from_slice(name);
             }
-            true
+            let spends = self.spends.as_ref().filter(|_| self.expendable);
+            decided = spends.and_then(|team| {
+                team.decide(fields.level(), || {
+                    budget::telling().is_some_and(|rule| rule.holds(&|index| fields.get(index + 1)))
+                })
+            });
+            decided.is_none_or(|(_, keep)| keep)
         });
         drop(shaper);
+        if decided.is_some_and(|(_, keep)| !keep) {
+            self.ledger
+                .filtered(&self.name, budget::one_left_out(text.len()));
+            return;
+        }
         let document = &mut into.document;
         document.pop(); // its brace
         if !host.is_empty() && !self.own_host {
@@ -138,10 +162,14 @@ impl Taker {
             document.extend_from_slice(b",\"log.flags\":[\"truncated\"]");
         }
         document.push(b'}');
+        if let Some((share, _)) = decided {
+            super::reader::take::mark(document, share);
+        }
         record::append(&mut into.records, now, document);
         let count = &mut into.count;
         count.lines += 1;
         count.bytes += message.text.len() as u64;
+        count.document_bytes += document.len() as u64;
         count.cut += u64::from(cut);
         count.unparsed += u64::from(taken.unparsed);
         count.repaired += u64::from(taken.repaired);
@@ -163,6 +191,9 @@ impl Taker {
         let [part] = parts;
         arriving.records = part.records;
         if result.is_ok() {
+            if let Some(team) = &self.spends {
+                team.add(arriving.count.document_bytes);
+            }
             arriving.records.clear();
             arriving.count = ReadCount::default();
         }

@@ -142,7 +142,11 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("discovery.labelLimits", &[]),
     ("discovery.relabel.*", RELABEL),
     ("budgets", &["perTeam"]),
-    ("budgets.perTeam", &["series"]),
+    ("budgets.perTeam", &["series", "logs"]),
+    (
+        "budgets.perTeam.logs",
+        &["bytesPerDay", "nodes", "over", "keepOneIn"],
+    ),
     ("rotate.*", &["path", "maxBytes", "keep"]),
     ("applications", &[]),
     (
@@ -177,6 +181,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "fields",
             "drop",
             "sample",
+            "neverSample",
             "start",
             "pods",
         ],
@@ -590,7 +595,10 @@ mod tests {
             )
             .unwrap(),
             budgets: Some(crate::agent_config::Budgets {
-                per_team: crate::agent_config::TeamBudget { series: Some(1) },
+                per_team: crate::agent_config::TeamBudget {
+                    series: Some(1),
+                    logs: serde_yaml::from_str("bytesPerDay: 1").unwrap(),
+                },
             }),
             rotate: vec![crate::agent_config::Rotate {
                 path: "/l".into(),
@@ -637,6 +645,7 @@ mod tests {
                         fields: [("service.name".to_owned(), "booking".to_owned())].into(),
                         drop: vec!["exists(a)".into()],
                         sample: [("debug".to_owned(), crate::agent_config::Share::ALL)].into(),
+                        never_sample: true,
                         start: LogStart::Beginning,
                         pods: Some(crate::agent_config::LogPods::default()),
                     },

@@ -105,6 +105,9 @@ pub struct LogSource {
     /// Level or condition → the share of such lines that is sent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sample: BTreeMap<String, super::Share>,
+    /// Its lines are all kept, also when their team's budget is spent: an audit's, for example.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub never_sample: bool,
     /// Where reading starts in a file that was there before the agent first saw it.
     #[serde(default)]
     pub start: LogStart,

@@ -32,6 +32,11 @@ pub struct Share(u32);
 impl Share {
     pub const ALL: Self = Self(WHOLE);
 
+    /// One of so many.
+    pub fn one_in(number: u32) -> Self {
+        Self((WHOLE + number / 2) / number.max(1))
+    }
+
     /// Whether a number that is spread evenly over all its values falls into it.
     pub fn takes(self, number: u64) -> bool {
         // The upper half is spread as evenly, and the product fits.

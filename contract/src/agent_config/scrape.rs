@@ -34,6 +34,9 @@ pub struct TeamBudget {
     /// Series of the team's applications together; [`TEAM_SERIES_LIMIT`] when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series: Option<u64>,
+    /// Log lines; without it they are counted and not bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<super::LogBudget>,
 }
 
 /// What a rule does, in Prometheus' words.
@@ -307,6 +310,9 @@ pub(super) fn check(config: &AgentConfig, found: &mut Vec<Problem>) {
             "budgets.perTeam.series",
             format!("{series} is out of range; give series from 1 to {MOST_TEAM_SERIES}"),
         ));
+    }
+    if let Some(budget) = config.log_budget() {
+        super::log_budget::check(budget, found);
     }
 }
 

@@ -103,11 +103,7 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         applications: stack.services.values().filter_map(application).collect(),
         kubernetes: None,
         discovery: discovery(stack, None),
-        budgets: stack.team_series.map(|series| Budgets {
-            per_team: TeamBudget {
-                series: Some(series),
-            },
-        }),
+        budgets: budgets(stack),
         rotate: rotate
             .into_iter()
             .map(|path| Rotate {
@@ -132,6 +128,15 @@ fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> AgentConfig 
         probes,
         databases,
     }
+}
+
+/// What each team may use.
+pub(super) fn budgets(stack: &Stack) -> Option<Budgets> {
+    let per_team = TeamBudget {
+        series: stack.team_series,
+        logs: stack.log_budget.clone(),
+    };
+    (per_team != TeamBudget::default()).then_some(Budgets { per_team })
 }
 
 /// `peers` is the name behind which all agents are, where there are several.

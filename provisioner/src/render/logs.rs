@@ -9,7 +9,7 @@ use super::elasticsearch::{canary_stream, log_stream, security_stream};
 use super::gate;
 use super::secrets::Secrets;
 use crate::layout::Layout;
-use crate::model::Stack;
+use crate::model::{LogKind, Stack};
 
 /// Name of the source that `verify` writes to; no service may have a dot.
 const CANARY: &str = "kai.canary";
@@ -62,6 +62,7 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
                 fields: fields(stack, &service.name, &service.team),
                 drop: logs.drop.clone(),
                 sample: logs.sample.clone(),
+                never_sample: logs.kind == LogKind::Audit,
                 ..LogSource::default()
             };
             Some((service.name.clone(), source))
@@ -106,6 +107,7 @@ fn security(stack: &Stack, layout: &Layout) -> [(String, LogSource); 2] {
         data_stream: security_stream(stack),
         fields: fields(stack, "kai-security", &stack.routing.fallback_team),
         drop,
+        never_sample: true,
         ..LogSource::default()
     };
     let own = layout.log("agent").to_string_lossy().into_owned();

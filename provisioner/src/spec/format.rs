@@ -2,6 +2,7 @@
 //! same list gives the patterns of the JSON Schema.
 
 pub mod cluster;
+pub mod per_day;
 
 use super::address::{self, Address, AddressError};
 
@@ -42,6 +43,8 @@ pub enum Format {
     Image,
     /// A number of bytes in Kubernetes' words, at least a mebibyte.
     Bytes,
+    /// Bytes in a day.
+    PerDay,
     /// A share of processors in Kubernetes' words.
     Cpu,
     /// A regular expression.
@@ -91,6 +94,7 @@ impl Format {
             Self::GroupBy => "label name or `...`",
             Self::Image => "container image with a version or digest",
             Self::Bytes => "number of bytes such as 160Mi or 20Gi",
+            Self::PerDay => "bytes in a day such as 40GB/d",
             Self::Cpu => "processors such as 250m or \"2\"",
             Self::Expression => "regular expression",
             Self::TimeZone => "time zone such as Asia/Jakarta",
@@ -117,6 +121,7 @@ impl Format {
             Self::Image => {
                 Some("^[a-z0-9][^\\s]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*|@sha256:[0-9a-f]{64})$")
             }
+            Self::PerDay => Some("^[0-9]+(\\.[0-9]{1,3})?((Ki|Mi|Gi|Ti|k|M|G|T)B?|KB)/d$"),
             Self::Bytes => Some("^[0-9]+(\\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$"),
             Self::Cpu => Some("^([0-9]+m|[0-9]+(\\.[0-9]{1,3})?)$"),
         }
@@ -146,6 +151,7 @@ impl Format {
             Self::GroupBy => label_name(text),
             Self::Image => cluster::image(text),
             Self::Bytes => cluster::bytes(text).map(drop),
+            Self::PerDay => per_day::parse(text).map(drop),
             Self::Cpu => cluster::cpu(text),
             Self::Expression => expression(text),
             Self::TimeZone => time_zone(text),

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use kai_contract::agent_config::{Redact, Security, TraceLanguage};
+use kai_contract::agent_config::{LogBudget, OverBudget, Redact, Security, TraceLanguage};
 use sha2::{Digest, Sha256};
 
 use super::schema::table;
@@ -123,6 +123,7 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
             team.given("series")
                 .map(|_| u64::from(team.integer("series")))
         },
+        log_budget: log_budget(spec.child("budgets")),
         smtp: spec
             .given("smtp")
             .map(|_| smtp(spec.child("smtp"), base_dir)),
@@ -139,6 +140,22 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
         left_out,
         not_active: Vec::new(),
     }
+}
+
+/// `budgets`, as far as it is about lines.
+fn log_budget(budgets: View<'_>) -> Option<LogBudget> {
+    let given = budgets.child("perTeam").text("logs")?;
+    let words = budgets.texts("over");
+    let known = [OverBudget::Warn, OverBudget::SampleInfo];
+    Some(LogBudget {
+        bytes_per_day: super::format::per_day::parse(&given).ok()?,
+        nodes: budgets.integer("nodes"),
+        over: known
+            .into_iter()
+            .filter(|over| words.iter().any(|word| word == over.word()))
+            .collect(),
+        keep_one_in: budgets.integer("keepOneIn"),
+    })
 }
 
 /// `agent.security`, what is absent as the agent has it.

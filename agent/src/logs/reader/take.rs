@@ -149,8 +149,11 @@ impl Taking<'_> {
                 }
             }
             _ => {
-                if let Verdict::Sampled(share) = verdict {
+                if let Verdict::Sampled(share, by_budget) = verdict {
                     mark(body, share);
+                    if let Some((filter, _)) = self.filter.as_mut().filter(|_| by_budget) {
+                        filter.kept();
+                    }
                 }
                 if let Some((tapped, source)) = self.tapped {
                     tapped.offer(source, &body[begun..]);
@@ -173,7 +176,7 @@ impl Taking<'_> {
 }
 
 /// Says in a document, with which `body` ends, of which share it is.
-fn mark(body: &mut Vec<u8>, share: Share) {
+pub(in super::super) fn mark(body: &mut Vec<u8>, share: Share) {
     if body.pop_if(|byte| *byte == b'}').is_some() {
         body.extend_from_slice(format!(",\"kai.sampled\":{}}}", share.value()).as_bytes());
     }

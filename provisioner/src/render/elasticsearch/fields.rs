@@ -138,6 +138,8 @@ pub fn logs() -> Value {
         ("event.sequence", "long"),
         ("http.response.body.bytes", "long"),
         ("http.response.status_code", "long"),
+        // Of how many lines this one is: 1 divided by it.
+        ("kai.sampled", "float"),
         ("log.offset", "long"),
         ("process.pid", "long"),
         // A statement is read, not counted; `db.query.summary` is.

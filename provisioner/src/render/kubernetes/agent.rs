@@ -3,8 +3,7 @@
 //! process and host namespaces are not joined.
 
 use kai_contract::agent_config::{
-    Admin, AgentConfig, Budgets, Collectors, Kubernetes as AgentKubernetes, Roots, TeamBudget,
-    VERSION,
+    Admin, AgentConfig, Collectors, Kubernetes as AgentKubernetes, Roots, VERSION,
 };
 use serde_json::{Value, json};
 
@@ -68,11 +67,7 @@ fn config(stack: &Stack, names: &Names) -> AgentConfig {
         }),
         discovery: pods
             .and_then(|_| crate::render::agent::discovery(stack, Some(everybody(names)))),
-        budgets: stack.team_series.map(|series| Budgets {
-            per_team: TeamBudget {
-                series: Some(series),
-            },
-        }),
+        budgets: crate::render::agent::budgets(stack),
         ..node(&stack.agent.collectors)
     }
 }

@@ -55,7 +55,7 @@ pub fn cpu(text: &str) -> Result<(), Wrong> {
 }
 
 /// Whole part and thousandths of a number with at most three places.
-fn decimal(text: &str) -> Option<(u64, u64)> {
+pub(super) fn decimal(text: &str) -> Option<(u64, u64)> {
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     if !digits(whole) || !digits(part) || part.len() > 3 {
         return None;

@@ -194,7 +194,7 @@ pub static STACK: Object = Object {
         Field::new(
             "budgets",
             Kind::Object(&BUDGETS),
-            "{ perTeam: { series: 200000 } }",
+            "{ perTeam: { series: 200000, logs: 40GB/d }, over: [warn, sample-info] }",
             "What each team may use.",
         ),
         Field::new(

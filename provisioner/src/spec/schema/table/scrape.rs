@@ -120,26 +120,75 @@ pub(super) static RELABEL: Object = Object {
 pub(super) static BUDGETS: Object = Object {
     name: "budgets",
     doc: "What each team may use.",
-    fields: &[Field::new(
-        "perTeam",
-        Kind::Object(&PER_TEAM),
-        "{ series: 200000 }",
-        "Of every team.",
-    )],
-    reserved: &["over"],
+    fields: &[
+        Field::new(
+            "perTeam",
+            Kind::Object(&PER_TEAM),
+            "{ series: 200000, logs: 40GB/d }",
+            "Of every team.",
+        ),
+        Field::new(
+            "over",
+            Kind::List {
+                item: &Kind::Enum {
+                    values: &["warn", "sample-info"],
+                    reserved: &[],
+                },
+                unique: true,
+                min: 1,
+            },
+            "[warn, sample-info]",
+            "What happens when `perTeam.logs` is spent. `warn`: the team gets the alert \
+             KaiAgentLogBudgetExceeded. `sample-info`: of its lines of level info and below, and of \
+             those without a level, one in `keepOneIn` is kept until midnight UTC, with the share in \
+             `kai.sampled`; never fewer of those that warn, fail or are an audit's.",
+        )
+        .default("[warn]"),
+        Field::new(
+            "keepOneIn",
+            Kind::Integer {
+                min: 2,
+                max: 1_000_000,
+            },
+            "10",
+            "With `sample-info`: of how many lines one is kept.",
+        )
+        .default("10"),
+        Field::new(
+            "nodes",
+            Kind::Integer {
+                min: 1,
+                max: 100_000,
+            },
+            "3",
+            "Agents among which `perTeam.logs` is divided evenly: each samples when its part is \
+             spent. The alert adds up what all of them sent.",
+        )
+        .default("1"),
+    ],
+    reserved: &[],
 };
 
 static PER_TEAM: Object = Object {
     name: "teamBudget",
     doc: "A team's budget.",
-    fields: &[Field::new(
-        "series",
-        Kind::Integer {
-            min: 1,
-            max: 10_000_000,
-        },
-        "200000",
-        "Series of its services' pages together, on one agent; 500000 when absent.",
-    )],
-    reserved: &["logs", "spans"],
+    fields: &[
+        Field::new(
+            "series",
+            Kind::Integer {
+                min: 1,
+                max: 10_000_000,
+            },
+            "200000",
+            "Series of its services' pages together, on one agent; 500000 when absent.",
+        ),
+        Field::new(
+            "logs",
+            Kind::Text(Format::PerDay),
+            "40GB/d",
+            "Bytes of its lines' documents in a day (UTC), on all agents together; not bounded when \
+             absent.",
+        ),
+    ],
+    reserved: &["spans"],
 };
