@@ -160,6 +160,8 @@ pub struct Shaper {
     /// Bits of the names below a plain value.
     blocked: u64,
     edits: Vec<(Range<usize>, Vec<u8>)>,
+    /// Of the last time that was taken as it stands.
+    day: time::Day,
     /// The line at hand is of level error or above.
     severe: bool,
     /// Bits of what a file's pod adds.
@@ -226,6 +228,7 @@ impl Shaper {
             present: 0,
             blocked: 0,
             edits: Vec::new(),
+            day: time::Day::default(),
             severe: false,
             about: [MOST; about::NAMES.len()],
         }
@@ -280,6 +283,7 @@ impl Shaper {
         let text = repaired.as_deref().map_or(line.text, str::as_bytes);
         let seen = seen.filter(|_| repaired.is_none());
         self.read_at = line.read_at;
+        let redactor = self.form.redactor.take();
         let mut parsed = std::mem::take(&mut self.parsed);
         let mut clean = std::mem::take(&mut self.clean);
         parsed.clear();
@@ -291,6 +295,7 @@ impl Shaper {
             line,
             text,
             seen,
+            redactor.as_deref(),
             &mut parsed,
             &mut clean,
             &mut taken,
@@ -300,6 +305,7 @@ impl Shaper {
         parsed.shrink_to(KEPT);
         clean.shrink_to(KEPT);
         (self.parsed, self.clean, self.marks) = (parsed, clean, marks);
+        self.form.redactor = redactor;
         if self.severe && !taken.dropped {
             fingerprint::append(out, begun);
         }
@@ -316,6 +322,7 @@ impl Shaper {
         line: &Line<'_>,
         text: &[u8],
         seen: Option<&Marks>,
+        redactor: Option<&Redactor>,
         parsed: &mut Vec<u8>,
         clean: &mut Vec<u8>,
         taken: &mut Taken,
@@ -345,8 +352,7 @@ impl Shaper {
             !is_object && !line.cut && !own_json && self.form.format != LogFormat::Plain;
         let mut object = if parsed.is_empty() { text } else { &*parsed };
         let mut seen = seen.filter(|_| parsed.is_empty());
-        let redactor = self.form.redactor.clone();
-        let redactor = redactor.as_deref().filter(|redactor| match seen {
+        let redactor = redactor.filter(|redactor| match seen {
             Some(marks) => redactor.suspects_by(marks, object),
             None => redactor.suspects(object),
         });
@@ -457,12 +463,19 @@ impl Shaper {
     ) -> bool {
         let mut bad_timestamp = false;
         self.edits.clear();
+        let given = self.string(text, TIMESTAMP..TIMESTAMP + 1);
+        let of_the_day = given.is_some_and(|given| self.day.has(given));
         let own_time = self
             .has(TIMESTAMP)
+            .filter(|_| !of_the_day)
             .map(|value| self.parse_time(text, value));
         let add_time = match own_time {
+            None if of_the_day => None,
             None => Some(self.other_time(text).unwrap_or(line.read_at)),
-            Some(Some(time)) if time.strict => None,
+            Some(Some(time)) if time.strict => {
+                self.day.set(given.unwrap_or_default());
+                None
+            }
             Some(time) => {
                 bad_timestamp = time.is_none();
                 let millis = time
@@ -701,13 +714,17 @@ fn write_offset(out: &mut Vec<u8>, offset: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut rest = offset;
-    loop {
+    while rest >= 10 {
+        // Two at a time: each waits for the one before.
+        let two = (rest % 100) as u8;
+        rest /= 100;
+        at -= 2;
+        digits[at] = b'0' + two / 10;
+        digits[at + 1] = b'0' + two % 10;
+    }
+    if rest > 0 || at == digits.len() {
         at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+        digits[at] = b'0' + rest as u8;
     }
     out.extend_from_slice(&digits[at..]);
 }

@@ -5,10 +5,12 @@
 /// which is only written in lower case.
 pub fn text(given: &[u8]) -> Option<&'static str> {
     // Most lines have one of these, and spelt so.
-    for name in ["info", "debug", "warn", "error"] {
-        if given == name.as_bytes() {
-            return Some(name);
-        }
+    match given {
+        b"info" => return Some("info"),
+        b"debug" => return Some("debug"),
+        b"warn" => return Some("warn"),
+        b"error" => return Some("error"),
+        _ => {}
     }
     const NAMES: [(&str, &[&str]); 10] = [
         ("trace", &["trace", "trc", "verbose", "finest", "finer"]),

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 pub use kai_kernel::bytes::Block;
-use kai_kernel::bytes::{Any, Halves, Tables, WORDS};
+use kai_kernel::bytes::{Any, Halves, Ready, Tables, WORDS};
 
 /// Classes of bytes by their numbers.
 const QUOTE: usize = 0;
@@ -46,7 +46,7 @@ const ENDS: [&[&str]; 8] = [
     &["otp"],
 ];
 
-static TABLES: LazyLock<Tables> = LazyLock::new(|| {
+static TABLES: LazyLock<Ready> = LazyLock::new(|| {
     let mut tables = Tables::default();
     let mut class = |bytes: &[u8], bit: usize| {
         for byte in bytes {
@@ -77,7 +77,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
             add(&mut tables.ends, &word.to_ascii_uppercase(), bit);
         }
     }
-    tables
+    tables.into()
 });
 
 /// What was seen of one text. Kept from text to text for its memory.
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn classes_have_their_bytes_and_no_others() {
         for byte in 0..=255_u8 {
-            let bits = TABLES.classes.of(byte);
+            let bits = TABLES.classes().of(byte);
             let is = |class: usize| bits & 1 << class != 0;
             assert_eq!(is(QUOTE), byte == b'"', "{byte}");
             assert_eq!(is(SIGN), byte == b'@', "{byte}");

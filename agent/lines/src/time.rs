@@ -19,6 +19,42 @@ pub struct Time {
     pub zoned: bool,
 }
 
+/// A day that a time was of. Those of the next lines mostly are, too, and in the form that we write,
+/// which is cheaper to see than to read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Day([u8; 10]);
+
+impl Day {
+    /// Whether `given` is a time of this day that Elasticsearch takes as it stands, of UTC and with
+    /// milliseconds. False if it must be read to know that.
+    pub fn has(&self, given: &[u8]) -> bool {
+        let Ok(given) = <&[u8; 24]>::try_from(given) else {
+            return false;
+        };
+        let is_digit = |at: usize| given[at].is_ascii_digit();
+        let hours = given[11] < b'2' || (given[11] == b'2' && given[12] < b'4');
+        given[..10] == self.0
+            && given[10] == b'T'
+            && given[13] == b':'
+            && given[16] == b':'
+            && given[19] == b'.'
+            && given[23] == b'Z'
+            && [11, 12, 14, 15, 17, 18, 20, 21, 22]
+                .iter()
+                .all(|at| is_digit(*at))
+            && hours
+            && given[14] < b'6'
+            && given[17] < b'6'
+    }
+
+    /// Of a text that was read, and is taken as it stands.
+    pub fn set(&mut self, given: &[u8]) {
+        if let Some(day) = given.first_chunk() {
+            self.0 = *day;
+        }
+    }
+}
+
 /// The text of a string in any of the usual forms; a time without a zone is of `zone`, and one
 /// without a year is the nearest such to `now`.
 pub fn read(given: &[u8], zone: Option<&TimeZone>, now: i64) -> Option<Time> {
@@ -295,6 +331,21 @@ mod tests {
         fn what_is_written_is_read_again(millis in 0i64..253_402_300_800_000) {
             let time = text(written(millis).as_bytes()).unwrap();
             prop_assert_eq!(time, Time { millis, strict: true, zoned: true });
+        }
+
+        #[test]
+        fn a_time_of_the_day_is_one_that_is_taken(
+            given in "20(26-11-24|00-02-29)T[0-2][0-9]:[0-6][0-9]:[0-6][0-9][.,][0-9]{3}[Zz]", near in any::<[u8; 2]>()
+        ) {
+            let mut day = Day::default();
+            day.set(given.as_bytes());
+            let read = text(given.as_bytes());
+            prop_assert_eq!(day.has(given.as_bytes()), read.is_some_and(|read| read.strict), "{}", given);
+            let mut other = given.into_bytes();
+            other[usize::from(near[0]) % 24] = near[1];
+            if day.has(&other) {
+                prop_assert!(text(&other).is_some_and(|read| read.strict && read.zoned));
+            }
         }
 
         #[test]

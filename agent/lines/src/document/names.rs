@@ -10,7 +10,10 @@ pub const MOST: usize = 64;
 
 /// Names of members that are remembered, and how long they may be.
 const SLOTS: usize = 64;
-const LONGEST: usize = 38;
+const LONGEST: usize = 40;
+
+/// Members of a line of which it is remembered in which slot they were.
+const PLACES: usize = 32;
 
 #[derive(Debug, Clone)]
 pub struct Value {
@@ -27,12 +30,43 @@ struct Meaning {
     below: u64,
 }
 
-/// A member's name that was met.
+/// A member's name that was met; zeros follow it.
 #[derive(Debug, Clone, Copy)]
 struct Met {
     length: u8,
     key: [u8; LONGEST],
     meaning: Meaning,
+}
+
+impl Met {
+    /// Whether it is the key at `at`, compared eight bytes at a time: keys are too short for a call.
+    #[inline]
+    fn is(&self, text: &[u8], at: &Range<usize>) -> bool {
+        let length = at.len();
+        if usize::from(self.length) != length {
+            return false;
+        }
+        let Some(window) = text
+            .get(at.start..)
+            .and_then(<[u8]>::first_chunk::<LONGEST>)
+        else {
+            return self.key.get(..length) == text.get(at.clone());
+        };
+        let (key, _) = self.key.as_chunks::<8>();
+        let (window, _) = window.as_chunks::<8>();
+        let mut left = length;
+        for (key, window) in key.iter().zip(window) {
+            let differ = u64::from_le_bytes(*key) ^ u64::from_le_bytes(*window);
+            if left <= 8 {
+                return left == 0 || differ << (64 - 8 * left) == 0;
+            }
+            if differ != 0 {
+                return false;
+            }
+            left -= 8;
+        }
+        false
+    }
 }
 
 #[derive(Debug)]
@@ -41,6 +75,9 @@ pub struct Names {
     /// Of the names that begin with a byte, their bits.
     by_first: Box<[u64; 256]>,
     met: Box<[Met; SLOTS]>,
+    /// The slots of the members of the line before, in its order: mostly the next line's, too, and
+    /// known before its key is.
+    order: [u8; PLACES],
 }
 
 impl Names {
@@ -60,6 +97,7 @@ impl Names {
             known: names,
             by_first,
             met: Box::new([none; SLOTS]),
+            order: [0; PLACES],
         }
     }
 
@@ -92,6 +130,7 @@ impl Names {
         Search {
             names: self,
             found,
+            members: 0,
             present: 0,
             blocked: 0,
         }
@@ -122,9 +161,19 @@ impl Names {
         meaning
     }
 
-    /// The same for a key of the line itself.
+    /// The same for the key at `at` of the line itself, which is its member number `place`.
     #[inline]
-    fn meaning_of(&mut self, key: &[u8]) -> Meaning {
+    fn meaning_of(&mut self, text: &[u8], at: &Range<usize>, place: usize) -> Meaning {
+        let place = place % PLACES;
+        let met = &self.met[usize::from(self.order[place]) % SLOTS];
+        if met.is(text, at) {
+            return met.meaning;
+        }
+        self.meaning_by_key(text, at, place)
+    }
+
+    fn meaning_by_key(&mut self, text: &[u8], at: &Range<usize>, place: usize) -> Meaning {
+        let key = &text[at.clone()];
         let (Some(first), Some(last)) = (key.first(), key.last()) else {
             return self.meaning(key, 0, u64::MAX);
         };
@@ -132,15 +181,16 @@ impl Names {
         let middle = usize::from(key[key.len() / 2]);
         let mixed = usize::from(*first) + usize::from(*last) * 3 + middle * 5 + key.len() * 7;
         let slot = mixed % SLOTS;
+        self.order[place] = slot as u8;
         let met = &self.met[slot];
-        let length = usize::from(met.length);
-        if length == key.len() && met.key.get(..length) == Some(key) {
+        if met.is(text, at) {
             return met.meaning;
         }
         let meaning = self.meaning(key, 0, self.by_first[usize::from(*first)]);
         let met = &mut self.met[slot];
-        if let Some(place) = met.key.get_mut(..key.len()) {
-            place.copy_from_slice(key);
+        if key.len() <= LONGEST {
+            met.key = [0; LONGEST];
+            met.key[..key.len()].copy_from_slice(key);
             (met.length, met.meaning) = (key.len() as u8, meaning);
         }
         meaning
@@ -151,6 +201,8 @@ impl Names {
 pub struct Search<'a> {
     names: &'a mut Names,
     found: &'a mut [Value],
+    /// Members that were told so far.
+    members: usize,
     present: u64,
     blocked: u64,
 }
@@ -167,10 +219,10 @@ impl Search<'_> {
         if member.escaped {
             return self.escaped(text, member, 0, u64::MAX);
         }
-        let key = &text[member.key.clone()];
-        let meaning = self.names.meaning_of(key);
+        let meaning = self.names.meaning_of(text, &member.key, self.members);
+        self.members += 1;
         if usize::from(meaning.is) < MOST || meaning.below != 0 {
-            self.note(text, member, meaning, key.len() + 1);
+            self.note(text, member, meaning, member.key.len() + 1);
         }
     }
 
@@ -228,13 +280,16 @@ mod tests {
         fn what_is_remembered_is_what_is_found_out(
             keys in proptest::collection::vec(
                 r"(a|b|log|log\.level|log\.levex|service|service\.name|time|ts|[a-c.]{0,4}|[a-z]{30,50})", 1..60
-            )
+            ),
+            lines in 1_usize..8, end in "[a-z]{0,50}"
         ) {
             let names = ["log.level", "service.name", "service.node.name", "time", "ts", "a.b"];
             let mut names = Names::new(names.iter().map(|name| name.as_bytes().into()).collect());
-            for key in &keys {
-                let key = key.as_bytes();
-                prop_assert_eq!(names.meaning_of(key), names.meaning(key, 0, u64::MAX));
+            for (place, key) in keys.iter().enumerate() {
+                let line = format!("{{\"{key}\":1{end}");
+                let (text, at) = (line.as_bytes(), 2..key.len() + 2);
+                let wanted = names.meaning(key.as_bytes(), 0, u64::MAX);
+                prop_assert_eq!(names.meaning_of(text, &at, place % lines), wanted);
             }
         }
     }
