@@ -34,8 +34,8 @@ pub use gate::{
 pub use intake::{OtlpLogs, Spool, Syslog, SyslogTls};
 pub use log_budget::{LogBudget, OverBudget};
 pub use logs::{
-    Compress, Elasticsearch, HttpAuth, Journald, LogContainer, LogFormat, LogPods, LogSource,
-    LogStart, Logs, Multiline, TraceLanguage,
+    Compress, Elasticsearch, HttpAuth, JournalProblem, Journald, LogContainer, LogFormat, LogPods,
+    LogSource, LogStart, Logs, Multiline, TraceLanguage,
 };
 pub use otlp_metrics::OtlpMetrics;
 pub use privacy::{Privacy, Pseudonymise, Redact, Redacted};

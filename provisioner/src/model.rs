@@ -1,6 +1,8 @@
 //! The spec, resolved: no optional field that has a default, no name that is not checked, secrets
 //! as references. Everything after `validate` works on these types only.
 
+pub mod intake;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -502,6 +504,8 @@ pub struct Agent {
     pub ships_security: bool,
     /// `None`: no security check runs.
     pub security: Option<kai_contract::agent_config::Security>,
+    /// `None`: only files of services are read.
+    pub logs: Option<intake::LogIntake>,
     pub resources: Resources,
 }
 

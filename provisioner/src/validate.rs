@@ -7,6 +7,7 @@ mod databases;
 mod discovery;
 mod elasticsearch;
 mod gate;
+mod intake;
 mod kubernetes;
 mod logs;
 mod metrics;
@@ -182,6 +183,11 @@ pub const CHECKS: &[Check] = &[
         name: "ports",
         what: "no service listens where the stack does, and no two services that run share a port",
         run: systems::ports_do_not_overlap,
+    },
+    Check {
+        name: "log-intake",
+        what: "what `agent.logs` takes has somewhere to go, at addresses that nobody else has",
+        run: intake::can_be_taken,
     },
     Check {
         name: "kubernetes-needs",

@@ -4,6 +4,7 @@
 mod alerting;
 mod dashboards;
 mod databases;
+mod intake;
 mod logs;
 mod panels;
 mod processes;

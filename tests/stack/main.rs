@@ -7,6 +7,7 @@ mod elasticsearch;
 mod faults;
 mod figures;
 mod gate;
+mod intake;
 mod life;
 mod lifecycle;
 mod neighbours;

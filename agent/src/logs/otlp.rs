@@ -28,6 +28,9 @@ pub type Slot = Arc<ArcSwapOption<OtlpLogs>>;
 /// What all further services share.
 const OTHER: &str = "other";
 
+/// Of whom a service is; where a file's lines have it, too.
+const TEAM: &str = "kai.team";
+
 /// A document may be larger than its text by so much.
 const BESIDE_TEXT: usize = 64 << 10;
 
@@ -105,6 +108,11 @@ impl OtlpLogs {
                 let value = Value::from(share.value());
                 shaped.members.insert("kai.sampled".to_owned(), value);
             }
+            if let Some(team) = self.team(&shaped.service)
+                && !shaped.members.contains_key(TEAM)
+            {
+                shaped.members.insert(TEAM.to_owned(), team.into());
+            }
             body.clear();
             let taken = self.write(&shaped.members, &mut body);
             let mut one = ReadCount {
@@ -181,6 +189,11 @@ impl OtlpLogs {
         })
     }
 
+    fn team(&self, service: &str) -> Option<&str> {
+        let services = &self.config.otlp.as_ref()?.services;
+        services.get(&stream::part(service, "")).map(String::as_str)
+    }
+
     /// Writes a document without what must not be in it.
     fn write(&self, members: &Map<String, Value>, out: &mut Vec<u8>) -> crate::privacy::Counts {
         let mut counts = crate::privacy::Counts::default();
@@ -226,17 +239,23 @@ impl OtlpLogs {
     /// The queue of a service's data stream, as long as there may be another one.
     fn queue(&self, service: &str, environment: &str, events: u64) -> std::io::Result<Arc<Queue>> {
         let own = stream::name(&self.config.data_stream, service, environment);
+        let otlp = self.config.otlp.as_ref();
+        let shared = otlp.and_then(|otlp| otlp.other_data_stream.as_deref());
+        if let Some(shared) = shared
+            && self.team(service).is_none()
+        {
+            return self.store.queue(&self.name, shared);
+        }
         let _one = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let there = self.store.streams_of(&self.name);
-        let most = self
-            .config
-            .otlp
-            .as_ref()
-            .map_or(1, |otlp| otlp.max_data_streams);
+        let most = otlp.map_or(1, |otlp| otlp.max_data_streams);
         if there.iter().any(|name| **name == *own) || there.len() < most as usize {
             return self.store.queue(&self.name, &own);
         }
         self.ledger.intake.overflow(&self.name, events);
+        if let Some(shared) = shared {
+            return self.store.queue(&self.name, shared);
+        }
         let environment = self.config.fields.get("service.environment");
         let environment = environment.map_or("", String::as_str);
         let other = stream::name(&self.config.data_stream, OTHER, environment);

@@ -1,6 +1,7 @@
 //! Sources of logs that cannot be read again: syslog and OTLP, and the spool that holds what they
 //! brought until it is acknowledged.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,13 @@ pub struct OtlpLogs {
     /// Data streams at most; records of further services go to the one of the service `other`.
     #[serde(default = "default_max_data_streams")]
     pub max_data_streams: u32,
+    /// Service → team, which its records get as `kai.team`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<String, String>,
+    /// Where records go of services that are not among `services`; each has a data stream of its
+    /// own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_data_stream: Option<String>,
 }
 
 /// `logs.spool`: where events that cannot be read again wait on disk.
@@ -87,6 +95,8 @@ impl Default for OtlpLogs {
     fn default() -> Self {
         Self {
             max_data_streams: default_max_data_streams(),
+            services: BTreeMap::new(),
+            other_data_stream: None,
         }
     }
 }

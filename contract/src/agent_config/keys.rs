@@ -210,7 +210,10 @@ pub const KEYS: &[(&str, &[&str])] = &[
         "logs.sources.*.syslog.tls",
         &["address", "certFile", "keyFile", "clientCaFile"],
     ),
-    ("logs.sources.*.otlp", &["maxDataStreams"]),
+    (
+        "logs.sources.*.otlp",
+        &["maxDataStreams", "services", "otherDataStream"],
+    ),
     ("logs.spool", &["maxBytes"]),
     ("logs.privacy", &["redact", "pseudonymise"]),
     ("logs.privacy.pseudonymise", &["fields", "keyFile"]),
@@ -622,7 +625,11 @@ mod tests {
                             }),
                             ..Syslog::default()
                         }),
-                        otlp: Some(OtlpLogs::default()),
+                        otlp: Some(OtlpLogs {
+                            services: [("a".into(), "t".into())].into(),
+                            other_data_stream: Some("o".into()),
+                            ..OtlpLogs::default()
+                        }),
                         journald: Some(Journald {
                             units: vec!["a.service".into()],
                             matches: vec!["A=1".into()],

@@ -164,6 +164,43 @@ pub struct Journald {
     pub journalctl: Option<PathBuf>,
 }
 
+/// What is wrong with one of [`Journald`]'s units or matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalProblem {
+    pub key: &'static str,
+    pub index: usize,
+    pub message: String,
+    pub help: &'static str,
+}
+
+impl Journald {
+    /// What journalctl would not take, or take for something else.
+    pub fn wrong(&self) -> Vec<JournalProblem> {
+        let units = self.units.iter().enumerate().filter_map(|(index, unit)| {
+            let odd = |c: char| c.is_whitespace() || c.is_control() || c == '/';
+            (unit.is_empty() || unit.contains(odd)).then(|| JournalProblem {
+                key: "units",
+                index,
+                message: format!("\"{unit}\" is no unit"),
+                help: "write one like nginx.service",
+            })
+        });
+        let matches = self.matches.iter().enumerate().filter_map(|(index, text)| {
+            let named = text.split_once('=').is_some_and(|(field, _)| {
+                let known = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+                !field.is_empty() && field.len() <= 64 && field.chars().all(known)
+            });
+            (!named || text.contains('\0')).then(|| JournalProblem {
+                key: "matches",
+                index,
+                message: format!("\"{text}\" is no match"),
+                help: "write one like _TRANSPORT=kernel",
+            })
+        });
+        units.chain(matches).collect()
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {

@@ -16,7 +16,7 @@ use crate::lines::show::Screen;
 use crate::lines::{self, Follow};
 use crate::model::Stack;
 use crate::render;
-use crate::render::elasticsearch::{log_stream, security_stream};
+use crate::render::elasticsearch::{intake_streams, log_stream, security_stream};
 use crate::spec::Secrets;
 use crate::spec::suggest::nearest;
 use crate::systems::rest::Rest;
@@ -110,22 +110,24 @@ fn query(args: &LogsArgs, common: &Common, stack: &Stack) -> Result<Query, Stop>
 
 /// The data streams of the services that are named; of all without a name.
 fn index(args: &LogsArgs, stack: &Stack) -> Result<String, String> {
-    let with_logs = || stack.services.values().filter(|one| one.logs.is_some());
+    let has_lines = |name: &str| stack.may_have_lines(name);
     let mut streams = Vec::new();
     for name in &args.services {
-        let Some(service) = stack.services.get(name) else {
+        if !stack.services.contains_key(name) {
             let names = stack.services.keys().map(String::as_str);
             let hint = nearest(name, names)
                 .map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
             return Err(format!("the spec has no service {name}{hint}"));
-        };
-        if service.logs.is_none() {
+        }
+        if !has_lines(name) {
             return Err(format!("the service {name} has no `logs` in the spec"));
         }
         streams.push(log_stream(stack, name));
     }
     if streams.is_empty() {
-        streams.extend(with_logs().map(|service| log_stream(stack, &service.name)));
+        let services = stack.services.keys().filter(|name| has_lines(name));
+        streams.extend(services.map(|name| log_stream(stack, name)));
+        streams.extend(intake_streams(stack).into_iter().map(|(_, stream)| stream));
         if stack.ships_security() {
             streams.push(security_stream(stack));
         }

@@ -41,7 +41,9 @@ pub fn render(stack: &Stack, layout: &Layout) -> Vec<Resource> {
         data: vec![PathBuf::from("run"), PathBuf::from(STATE)],
         ready: local(port, "/ready"),
         ready_within: READY_WITHIN,
-        ports: vec![port],
+        ports: std::iter::once(port)
+            .chain(logs::intake::ports(stack))
+            .collect(),
         config: vec![file.clone()],
         loaded: Loaded::Digest {
             url: local(port, "/metrics"),

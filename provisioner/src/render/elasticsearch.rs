@@ -5,6 +5,8 @@
 //! logs-kai.<service>-<environment>          lines of a service
 //! logs-kai.canary.<id>-<environment>        lines that `verify` writes
 //! logs-kai.security.<id>-<environment>      authentication logs, with `agent.security.ship`
+//! logs-kai.journal.<id>-<environment>       what comes to the agent, with `agent.logs`; so `syslog`
+//!                                           and, of services that are not the spec's, `otlp`
 //! events-kai.<service>-<environment>        deployments
 //! jaeger-span-*, jaeger-service-*, …        Jaeger's indices, where it keeps spans here
 //! ```
@@ -60,6 +62,27 @@ pub fn security_stream(stack: &Stack) -> String {
     format!("logs-kai.security.{}-{}", stack.owner.id, stack.environment)
 }
 
+/// The data stream of what came into the agent in this way and is of no service: `journal`, `syslog`
+/// or `otlp`.
+pub fn intake_stream(stack: &Stack, way: &str) -> String {
+    format!("logs-kai.{way}.{}-{}", stack.owner.id, stack.environment)
+}
+
+/// The data streams of what comes to the agent besides services' lines, by the kind of it.
+pub fn intake_streams(stack: &Stack) -> Vec<(LogKind, String)> {
+    let Some(intake) = stack.log_intake() else {
+        return Vec::new();
+    };
+    [
+        ("journal", intake.journald.as_ref().map(|one| one.kind)),
+        ("syslog", intake.syslog.as_ref().map(|one| one.kind)),
+        ("otlp", intake.otlp.then_some(LogKind::App)),
+    ]
+    .into_iter()
+    .filter_map(|(way, kind)| Some((kind?, intake_stream(stack, way))))
+    .collect()
+}
+
 /// All data streams of logs, then all of events.
 pub fn streams(stack: &Stack) -> (Vec<String>, Vec<String>) {
     let logs = by_kind(stack).into_values().flatten().collect();
@@ -86,10 +109,14 @@ fn by_kind(stack: &Stack) -> BTreeMap<LogKind, Vec<String>> {
         out.insert(LogKind::Audit, vec![security_stream(stack)]);
     }
     for service in stack.services.values() {
-        if let Some(logs) = &service.logs {
-            let streams = out.entry(logs.kind).or_default();
+        if stack.may_have_lines(&service.name) {
+            let kind = service.logs.as_ref().map_or(LogKind::App, |logs| logs.kind);
+            let streams = out.entry(kind).or_default();
             streams.push(log_stream(stack, &service.name));
         }
+    }
+    for (kind, stream) in intake_streams(stack) {
+        out.entry(kind).or_default().push(stream);
     }
     out
 }

@@ -1,5 +1,7 @@
 //! The agent's log lane: which files of which service go to which data stream.
 
+pub(super) mod intake;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -82,6 +84,7 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
         if stack.ships_security() {
             sources.extend(security(stack, layout));
         }
+        sources.extend(intake::sources(stack, secrets));
     }
     Some(Logs {
         sources,
@@ -92,8 +95,8 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
         max_line_bytes: MAX_LINE_BYTES,
         // The node is on this machine, or near: bytes on the wire cost less than their packing.
         gzip: false,
-        spool: None,
-        compress: None,
+        spool: intake::spool(stack),
+        compress: stack.log_intake().and_then(|intake| intake.compress),
     })
 }
 

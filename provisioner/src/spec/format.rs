@@ -53,6 +53,8 @@ pub enum Format {
     TimeZone,
     /// `HH:MM`.
     TimeOfDay,
+    /// An IP address and a port to listen at.
+    Listen,
 }
 
 /// Why a text does not have its format.
@@ -99,6 +101,7 @@ impl Format {
             Self::Expression => "regular expression",
             Self::TimeZone => "time zone such as Asia/Jakarta",
             Self::TimeOfDay => "time of day such as \"01:30\"",
+            Self::Listen => "IP address and port such as \"0.0.0.0:5514\"",
         }
     }
 
@@ -107,6 +110,7 @@ impl Format {
         match self {
             Self::Any | Self::Unseen | Self::Host => None,
             Self::OneLine | Self::Glob | Self::Mirror | Self::Expression => Some("\\S"),
+            Self::Listen => Some("^(\\[[0-9A-Fa-f:.%]+\\]|[0-9.]+):[0-9]{1,5}$"),
             Self::TimeOfDay => Some("^([01][0-9]|2[0-3]):[0-5][0-9]$"),
             Self::TimeZone => Some("^[A-Za-z][A-Za-z0-9_+/-]*$"),
             Self::Name => Some("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"),
@@ -156,6 +160,7 @@ impl Format {
             Self::Expression => expression(text),
             Self::TimeZone => time_zone(text),
             Self::TimeOfDay => time_of_day(text),
+            Self::Listen => listen(text),
         }
     }
 }
@@ -174,6 +179,26 @@ fn time_of_day(text: &str) -> Result<(), Wrong> {
         "is not a time of day",
         "write hours and minutes between quotes, for example \"01:30\"",
     ))
+}
+
+fn listen(text: &str) -> Result<(), Wrong> {
+    let what = "is not an address to listen at";
+    if let Ok(address) = text.parse::<std::net::SocketAddr>() {
+        if address.port() != 0 {
+            return Ok(());
+        }
+        return Err(Wrong::new(what, "name a port from 1 to 65535"));
+    }
+    let port = text.rsplit(':').next().unwrap_or(text);
+    let help = if port.parse::<u16>().is_ok_and(|port| port > 0) {
+        format!(
+            "write \"0.0.0.0:{port}\" for all addresses of the machine, \"127.0.0.1:{port}\" for \
+             itself alone; names are not looked up"
+        )
+    } else {
+        "write an IP address and a port, for example \"0.0.0.0:5514\"".to_owned()
+    };
+    Err(Wrong::new(what, help))
 }
 
 /// As the agent compiles it: over bytes, and no larger.
@@ -419,6 +444,19 @@ mod tests {
                 &["short", "UPPER123", "a-b-c-d-e"],
             ),
             (
+                Format::Listen,
+                &["0.0.0.0:5514", "[::]:514", "127.0.0.1:1"],
+                &[
+                    "",
+                    "5514",
+                    ":5514",
+                    "localhost:514",
+                    "0.0.0.0:0",
+                    "[::]",
+                    "1.2.3.4:65536",
+                ],
+            ),
+            (
                 Format::Email,
                 &["ops@example.org", "a+b@localhost"],
                 &["ops", "a b@c", "A <a@b>", "a@b,c@d", "a@b@c"],
@@ -516,7 +554,7 @@ mod tests {
         fn any_text_is_survived(text in "\\PC{0,80}") {
             use Format as F;
             for format in [F::Name, F::Id, F::Http, F::Email, F::Host, F::Glob, F::Version,
-                           F::LabelName, F::LabelKey, F::EnvName, F::OneLine, F::Mirror, F::GroupBy, F::Image, F::Bytes, F::Cpu] {
+                           F::LabelName, F::LabelKey, F::EnvName, F::OneLine, F::Mirror, F::GroupBy, F::Image, F::Bytes, F::Cpu, F::Listen] {
                 let _ = format.check(&text);
             }
         }

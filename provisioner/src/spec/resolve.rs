@@ -4,6 +4,7 @@
 mod collectors;
 mod databases;
 mod elasticsearch;
+mod intake;
 mod metrics;
 mod plain;
 mod probes;
@@ -115,6 +116,7 @@ pub fn resolve(tree: &Node, around: &Surroundings<'_>) -> Stack {
             discovery: discovery(spec.child("agent")),
             security: security(spec.child("agent")),
             ships_security: spec.child("agent").child("security").boolean("ship"),
+            logs: intake::intake(spec.child("agent"), base_dir),
             resources: resources(spec.child("agent"), "50m", "128Mi"),
         },
         services,
@@ -356,7 +358,7 @@ fn without_what_a_cluster_lacks(
             });
         }
     }
-    for key in ["security", "remoteWrite", "otlpMetrics"] {
+    for key in ["security", "remoteWrite", "otlpMetrics", "logs"] {
         if spec.child("agent").given(key).is_some() {
             left_out.push(LeftOut {
                 key: format!("agent.{key}"),
@@ -550,11 +552,7 @@ fn service_logs(view: View<'_>, base_dir: &Path) -> ServiceLogs {
             .given("multiline")
             .map(|_| multiline(view.child("multiline"))),
         time_zone: view.text("timeZone"),
-        kind: match view.text("kind").as_deref() {
-            Some("access") => LogKind::Access,
-            Some("audit") => LogKind::Audit,
-            _ => LogKind::App,
-        },
+        kind: log_kind(view),
         drop: view.texts("drop"),
         sample: view
             .text_map("sample")
@@ -562,6 +560,14 @@ fn service_logs(view: View<'_>, base_dir: &Path) -> ServiceLogs {
             // A share that is none is reported already.
             .filter_map(|(rule, share)| Some((rule, share.parse::<f64>().ok()?.try_into().ok()?)))
             .collect(),
+    }
+}
+
+fn log_kind(view: View<'_>) -> LogKind {
+    match view.text("kind").as_deref() {
+        Some("access") => LogKind::Access,
+        Some("audit") => LogKind::Audit,
+        _ => LogKind::App,
     }
 }
 

@@ -107,6 +107,9 @@ pub fn references(stack: &Stack) -> Vec<(String, &SecretRef)> {
         let at = format!("agent.remoteWrite.{name}.auth");
         all.extend(receiver.auth.iter().map(|auth| of_auth(&at, auth)));
     }
+    let syslog = stack.agent.logs.iter().filter_map(|it| it.syslog.as_ref());
+    let keys = syslog.filter_map(|syslog| Some(&syslog.tls.as_ref()?.key));
+    all.extend(keys.map(|key| ("agent.logs.syslog.tls.key".to_owned(), key)));
     for (name, probe) in &stack.probes {
         let at = format!("probes.{name}.http.auth");
         all.extend(probe.auth.iter().map(|auth| of_auth(&at, auth)));

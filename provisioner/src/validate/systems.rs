@@ -11,12 +11,9 @@ use crate::spec::Findings;
 use crate::spec::address::Address;
 use crate::spec::rules::ReadFile;
 
-pub(super) fn ports_do_not_overlap(subject: &Subject<'_>, findings: &mut Findings) {
-    if reported(findings, &["ports", "base"]) {
-        return;
-    }
-    let ports = subject.stack.ports;
-    let own: BTreeMap<u16, &str> = [
+/// The TCP ports at which parts of the stack listen.
+pub(super) fn own_ports(ports: Ports) -> BTreeMap<u16, &'static str> {
+    [
         (ports.inbox_http(), "the inbox page"),
         (ports.inbox_smtp(), "the inbox SMTP server"),
         (ports.prometheus(), "Prometheus"),
@@ -35,7 +32,15 @@ pub(super) fn ports_do_not_overlap(subject: &Subject<'_>, findings: &mut Finding
         (ports.grafana(), "Grafana"),
         (ports.kibana(), "Kibana"),
     ]
-    .into();
+    .into()
+}
+
+pub(super) fn ports_do_not_overlap(subject: &Subject<'_>, findings: &mut Findings) {
+    if reported(findings, &["ports", "base"]) {
+        return;
+    }
+    let ports = subject.stack.ports;
+    let own = own_ports(ports);
     let last = ports.base.saturating_add(Ports::SPAN - 1);
     let mut running: BTreeMap<u16, &str> = BTreeMap::new();
     for service in subject.stack.services.values() {

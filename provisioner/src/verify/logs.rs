@@ -16,7 +16,7 @@ use crate::render::logs::canary_file;
 use crate::systems::elasticsearch::{Elasticsearch, has_ilm, left_out};
 use crate::world::Reached;
 
-const AREA: &str = "logs";
+pub(super) const AREA: &str = "logs";
 
 pub async fn prove(subject: &Subject<'_>) -> Vec<Proof> {
     let stack = subject.stack;
@@ -52,16 +52,18 @@ pub async fn prove(subject: &Subject<'_>) -> Vec<Proof> {
             timed(AREA, service.name.clone(), work).await
         }
     });
-    let (templates, lifecycle, canary, receive) = tokio::join!(
+    let (templates, lifecycle, canary, receive, intake) = tokio::join!(
         timed(AREA, "templates", in_force(subject, &client)),
         carried_out(subject, &client),
         timed(AREA, "a line written now", found_again(subject, &client)),
         futures_util::future::join_all(receive),
+        Box::pin(super::intake::prove(subject, &client)),
     );
     let mut out = vec![health, templates];
     out.extend(lifecycle);
     out.extend(receive);
     out.push(canary);
+    out.extend(intake);
     if let Some(Reached::Up(server)) = subject.world.servers.get(&System::Elasticsearch) {
         out.extend(left_out(server).into_iter().map(|(what, why)| Proof {
             area: AREA,

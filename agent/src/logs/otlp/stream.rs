@@ -10,7 +10,8 @@ pub fn name(pattern: &str, service: &str, environment: &str) -> String {
         .replace("{environment}", &part(environment, "default"))
 }
 
-fn part(given: &str, without: &str) -> String {
+/// What of a name can be a part of another.
+pub fn part(given: &str, without: &str) -> String {
     let lower = given.to_lowercase();
     let fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
     let fitted: String = lower

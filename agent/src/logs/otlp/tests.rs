@@ -161,3 +161,34 @@ fn records_of_all_kinds_are_read() {
     let body = serde_json::json!({"n": -7, "d": 1.5, "b": true, "x": "AQI=", "a": ["s", null]});
     assert_eq!(record.body, body);
 }
+
+#[test]
+fn only_named_services_have_a_data_stream_of_their_own() {
+    let source: LogSource = serde_yaml::from_str(
+        "{dataStream: 'logs-kai.{service}-test', otlp: {services: {a: blue, b: green}, \
+         otherDataStream: logs-kai.rest-test}}",
+    )
+    .unwrap();
+    let logs: Logs = serde_yaml::from_str("{maxLineBytes: 1000}").unwrap();
+    let ledger = Arc::default();
+    let store = Arc::new(Store::open(None, 1 << 20, &["o"], &ledger).unwrap());
+    let taker = OtlpLogs::new("o", &source, &logs, None, &store, &ledger);
+    let all = request(&[
+        of_service("A", &["1"]),
+        of_service("x", &["2"]),
+        of_service("", &["3"]),
+    ]);
+    taker.take(&all).unwrap();
+    let held = held(&store);
+    let seen: Vec<(&str, Vec<&Value>)> = held
+        .iter()
+        .map(|(name, all)| (&**name, all.iter().map(|one| &one["kai.team"]).collect()))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("logs-kai.a-test", vec![&Value::from("blue")]),
+            ("logs-kai.rest-test", vec![&Value::Null, &Value::Null]),
+        ]
+    );
+}

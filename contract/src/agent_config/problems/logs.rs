@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::{Problem, without_userinfo};
 use crate::agent_config::{
-    AgentConfig, Compress, Elasticsearch, HttpAuth, Journald, LogFormat, LogSource, Logs,
-    RuleSource,
+    AgentConfig, Compress, Elasticsearch, HttpAuth, JournalProblem, Journald, LogFormat, LogSource,
+    Logs, RuleSource,
 };
 
 mod intake;
@@ -198,26 +198,17 @@ fn journald(name: &str, source: &LogSource, journal: &Journald, found: &mut Vec<
             "a source reads one thing: give the journal a source of its own",
         ));
     }
-    for (index, unit) in journal.units.iter().enumerate() {
-        let odd = |c: char| c.is_whitespace() || c.is_control() || c == '/';
-        if unit.is_empty() || unit.contains(odd) {
-            found.push(Problem::new(
-                at(&format!("journald.units.{index}")),
-                format!("\"{unit}\" is no unit; write one like nginx.service"),
-            ));
-        }
-    }
-    for (index, text) in journal.matches.iter().enumerate() {
-        let named = text.split_once('=').is_some_and(|(field, _)| {
-            let known = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-            !field.is_empty() && field.len() <= 64 && field.chars().all(known)
-        });
-        if !named || text.contains('\0') {
-            found.push(Problem::new(
-                at(&format!("journald.matches.{index}")),
-                format!("\"{text}\" is no match; write one like _TRANSPORT=kernel"),
-            ));
-        }
+    for JournalProblem {
+        key,
+        index,
+        message,
+        help,
+    } in journal.wrong()
+    {
+        found.push(Problem::new(
+            at(&format!("journald.{key}.{index}")),
+            format!("{message}; {help}"),
+        ));
     }
     for (key, path) in [
         ("journald.directory", &journal.directory),

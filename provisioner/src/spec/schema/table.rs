@@ -8,6 +8,7 @@ mod components;
 mod databases;
 mod discovery;
 mod elasticsearch;
+mod intake;
 mod kubernetes;
 mod logs;
 mod metrics;

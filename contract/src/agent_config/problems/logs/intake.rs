@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Problem, absolute};
+use super::{Problem, absolute, bad_data_stream};
 use crate::agent_config::{AgentConfig, LogFormat, LogSource, LogStart, Logs, RuleSource, Syslog};
 
 /// The least spool in which segments can be filled and deleted.
@@ -53,6 +53,28 @@ pub(super) fn check(config: &AgentConfig, logs: &Logs, found: &mut Vec<Problem>)
                 found.push(Problem::new(
                     at("otlp.maxDataStreams"),
                     format!("{} is out of range; give 1 to 1000", given.max_data_streams),
+                ));
+            }
+        }
+        if let Some((given, stream)) = source
+            .otlp
+            .as_ref()
+            .and_then(|given| Some((given, given.other_data_stream.as_ref()?)))
+        {
+            if let Some(reason) = bad_data_stream(stream) {
+                found.push(Problem::new(
+                    at("otlp.otherDataStream"),
+                    format!("\"{stream}\" {reason}; write one like logs-kai.other-production"),
+                ));
+            }
+            if given.services.len() >= given.max_data_streams as usize {
+                found.push(Problem::new(
+                    at("otlp.maxDataStreams"),
+                    format!(
+                        "{} is too few for {} services and the data stream of all others",
+                        given.max_data_streams,
+                        given.services.len()
+                    ),
                 ));
             }
         }
@@ -259,7 +281,8 @@ mod tests {
                      {udp: here, tcp: '127.0.0.1:9180', tls: {address: '0.0.0.0:1', certFile: c, \
                      keyFile: k, clientCaFile: a}, maxConnections: 0, idleSeconds: 1000000, \
                      receiveBufferBytes: 1}, otlp: {maxDataStreams: 0}}\n    c: {dataStream: 'l-{x}', \
-                     otlp: {}, timeZone: UTC}\n";
+                     otlp: {maxDataStreams: 1, services: {a: t}, otherDataStream: 'l-{service}'}, \
+                     timeZone: UTC}\n";
         let found = problems_of(wrong);
         for path in [
             "logs.sources.a/b",
@@ -278,6 +301,8 @@ mod tests {
             "logs.sources.b.syslog.receiveBufferBytes",
             "logs.sources.b.otlp.maxDataStreams",
             "logs.sources.c.dataStream",
+            "logs.sources.c.otlp.otherDataStream",
+            "logs.sources.c.otlp.maxDataStreams",
             "logs.sources.c.otlp",
             "logs.sources.c.timeZone",
             "logs.spool.maxBytes",

@@ -43,6 +43,12 @@ pub(super) static AGENT: Object = Object {
             "Security checks: logins, files, sockets, accounts, modules, certificates, updates.",
         ),
         Field::new(
+            "logs",
+            Kind::Object(&super::intake::INTAKE),
+            "{ syslog: { udp: \"0.0.0.0:5514\" }, otlp: true, spool: { size: 512Mi } }",
+            "Log events that come to the agent: the journal, syslog, OTLP; and how it sends them.",
+        ),
+        Field::new(
             "resources",
             Kind::Object(&RESOURCES),
             "{ cpu: 250m, memory: 160Mi }",
