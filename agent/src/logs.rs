@@ -134,7 +134,12 @@ fn supervise(state: &State, stop: &AtomicBool) {
                     .and_then(|()| intake.take_over(&logs.0, folder, &state.logs, &state.otlp_logs))
                     .and_then(|store| {
                         let node = Node {
-                            host: state.facts.host_name.as_deref(),
+                            // A pod has a name of its own; lines are of its node.
+                            host: (state
+                                .cluster
+                                .as_deref()
+                                .map(crate::kubernetes::Cluster::node))
+                            .or(state.facts.host_name.as_deref()),
                             cluster: state.cluster.as_ref(),
                         };
                         let carried = &mut carried;

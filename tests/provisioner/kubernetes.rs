@@ -92,7 +92,7 @@ fn program(name: &str) -> PathBuf {
 
 #[test]
 fn manifests_are_rendered_as_they_were_read() {
-    for name in ["cluster", "found", "small"] {
+    for name in ["cluster", "found", "lanes", "small"] {
         let ran = kai_observe(&["render"], &spec(name)).expect(0);
         let golden = folder().join(format!("{name}.rendered"));
         if std::env::var_os("KAI_BLESS").is_some() {
@@ -229,6 +229,49 @@ fn agents_that_look_for_pods_may_read_pods() {
         .iter()
         .filter(|o| o["kind"] == "Role" && o["metadata"]["name"] == "seek-kai-agent");
     assert_eq!(roles.count(), 2);
+}
+
+/// The lanes that send add one capability, their own folder of the node and ports for spans and records.
+#[test]
+fn agents_that_send_get_what_their_lanes_need() {
+    let objects = objects("lanes");
+    let pod = &find(&objects, "DaemonSet", "kai-agent")["spec"]["template"]["spec"];
+    assert_eq!(pod["automountServiceAccountToken"], true);
+    assert_eq!(pod["securityContext"]["runAsUser"], 0);
+    let container = &pod["containers"][0];
+    assert_eq!(
+        container["securityContext"]["capabilities"],
+        serde_json::json!({ "drop": ["ALL"], "add": ["DAC_READ_SEARCH"] })
+    );
+    let mounts = container["volumeMounts"].as_array().unwrap();
+    let writable: Vec<&Value> = mounts
+        .iter()
+        .filter(|mount| mount["readOnly"].is_null())
+        .map(|mount| &mount["mountPath"])
+        .collect();
+    assert_eq!(writable, ["/run/kai-agent", "/var/lib/kai-agent"]);
+    let sources = &pod["volumes"][0]["projected"]["sources"];
+    let keys: Vec<&Value> = sources[1]["secret"]["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["path"])
+        .collect();
+    assert_eq!(
+        keys,
+        ["secrets/agent-elasticsearch", "secrets/agent-pseudonyms"]
+    );
+    let service = &find(&objects, "Service", "kai-otlp")["spec"];
+    assert_eq!(service["internalTrafficPolicy"], "Local");
+    let ran = kai_observe(&["render"], &spec("lanes")).expect(0);
+    for secret in ["alertmanager-receivers", "generic kai-agent"] {
+        assert!(ran.err.contains(secret), "{}", ran.err);
+    }
+    // The agent takes the configuration that it gets.
+    let map = find(&objects, "ConfigMap", "kai-agent");
+    let text = map["data"]["agent.yaml"].as_str().unwrap();
+    let config: kai_contract::agent_config::AgentConfig = serde_yaml::from_str(text).unwrap();
+    assert_eq!(config.problems(), Vec::new());
 }
 
 #[test]

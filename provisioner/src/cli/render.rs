@@ -182,25 +182,30 @@ fn secrets_json(needed: &[Needed]) -> serde_json::Value {
 /// What must be there, and a command that makes it without a value on a command line, where every
 /// user of the machine could read it.
 fn advice(needed: &[Needed]) -> Vec<String> {
-    let Some(first) = needed.first() else {
-        return Vec::new();
-    };
-    let mut out = vec![format!(
-        "Secret {}/{} must be there before Alertmanager starts; render never reads its values:",
-        first.namespace, first.secret
-    )];
-    out.push(format!(
-        "  kubectl -n {} create secret generic {} \\",
-        first.namespace, first.secret
-    ));
-    for (index, n) in needed.iter().enumerate() {
-        let from = match &n.reference.source {
-            SecretSource::Env(name) => format!("<(printenv {name})"),
-            SecretSource::File(path) | SecretSource::Generated(path) => path.display().to_string(),
-            SecretSource::Issued(address) => format!("<the key of {address}>"),
+    let mut out = Vec::new();
+    for of_one in needed.chunk_by(|a, b| (&a.namespace, &a.secret) == (&b.namespace, &b.secret)) {
+        let Some(first) = of_one.first() else {
+            continue;
         };
-        let more = if index + 1 < needed.len() { " \\" } else { "" };
-        out.push(format!("    --from-file={}={from}{more}", n.key));
+        out.push(format!(
+            "Secret {}/{} must be there before its pods start; render never reads its values:",
+            first.namespace, first.secret
+        ));
+        out.push(format!(
+            "  kubectl -n {} create secret generic {} \\",
+            first.namespace, first.secret
+        ));
+        for (index, n) in of_one.iter().enumerate() {
+            let from = match &n.reference.source {
+                SecretSource::Env(name) => format!("<(printenv {name})"),
+                SecretSource::File(path) | SecretSource::Generated(path) => {
+                    path.display().to_string()
+                }
+                SecretSource::Issued(address) => format!("<the key of {address}>"),
+            };
+            let more = if index + 1 < of_one.len() { " \\" } else { "" };
+            out.push(format!("    --from-file={}={from}{more}", n.key));
+        }
     }
     out
 }

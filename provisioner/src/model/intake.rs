@@ -12,6 +12,8 @@ use super::{LogKind, SecretRef, Stack};
 pub struct LogIntake {
     pub journald: Option<JournalIntake>,
     pub syslog: Option<SyslogIntake>,
+    /// In a cluster: lines of the node's pods.
+    pub pods: Option<PodLogs>,
     /// Log records are taken at the addresses that take spans.
     pub otlp: bool,
     /// Bytes on disk for what cannot be read again; `None`: it waits in memory.
@@ -24,6 +26,17 @@ pub struct LogIntake {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalIntake {
     pub journald: Journald,
+    pub kind: LogKind,
+}
+
+/// `agent.logs.pods`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodLogs {
+    /// Empty: all.
+    pub namespaces: Vec<String>,
+    /// `None`: the usual ones.
+    pub labels: Option<Vec<String>>,
+    pub wait_ms: u64,
     pub kind: LogKind,
 }
 

@@ -5,8 +5,8 @@
 //! logs-kai.<service>-<environment>          lines of a service
 //! logs-kai.canary.<id>-<environment>        lines that `verify` writes
 //! logs-kai.security.<id>-<environment>      authentication logs, with `agent.security.ship`
-//! logs-kai.journal.<id>-<environment>       what comes to the agent, with `agent.logs`; so `syslog`
-//!                                           and, of services that are not the spec's, `otlp`
+//! logs-kai.journal.<id>-<environment>       what comes to the agent, with `agent.logs`; so `syslog`,
+//!                                           `pods`, and, of services not in the spec, `otlp`
 //! events-kai.<service>-<environment>        deployments
 //! jaeger-span-*, jaeger-service-*, …        Jaeger's indices, where it keeps spans here
 //! ```
@@ -76,6 +76,7 @@ pub fn intake_streams(stack: &Stack) -> Vec<(LogKind, String)> {
     [
         ("journal", intake.journald.as_ref().map(|one| one.kind)),
         ("syslog", intake.syslog.as_ref().map(|one| one.kind)),
+        ("pods", intake.pods.as_ref().map(|one| one.kind)),
         ("otlp", intake.otlp.then_some(LogKind::App)),
     ]
     .into_iter()

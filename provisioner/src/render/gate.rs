@@ -46,6 +46,13 @@ pub(super) fn elasticsearch(
     secret_file: &mut dyn FnMut(&SecretRef) -> String,
 ) -> Option<Elasticsearch> {
     let connection = super::elasticsearch::agents_connection(stack)?;
+    Some(endpoint(connection, secret_file))
+}
+
+pub(super) fn endpoint(
+    connection: crate::model::Connection,
+    secret_file: &mut dyn FnMut(&SecretRef) -> String,
+) -> Elasticsearch {
     let auth = connection.auth.map(|auth| match auth {
         Auth::ApiKey(key) => HttpAuth::ApiKeyFile(secret_file(&key).into()),
         Auth::Token(token) => HttpAuth::TokenFile(secret_file(&token).into()),
@@ -54,11 +61,11 @@ pub(super) fn elasticsearch(
             password_file: secret_file(&password).into(),
         },
     });
-    Some(Elasticsearch {
+    Elasticsearch {
         endpoints: vec![connection.url],
         auth,
         ca_file: None,
-    })
+    }
 }
 
 /// Nothing when there is nothing to check.

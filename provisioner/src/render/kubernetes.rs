@@ -7,6 +7,7 @@ mod agent;
 mod alertmanager;
 mod discovery;
 mod kube_state;
+mod lanes;
 mod names;
 mod parts;
 mod prometheus;
@@ -82,11 +83,13 @@ pub fn render(stack: &Stack, cluster: &Kubernetes) -> Manifests {
     let names = Names::new(stack, cluster);
     let mut values = names.namespaces();
     let mut secrets = Vec::new();
-    values.extend(agent::render(stack, cluster, &names));
+    let (objects, needed) = agent::render(stack, cluster, &names);
+    values.extend(objects);
+    secrets.extend(needed);
     if let Some(settings) = &stack.systems.alertmanager {
         let (objects, needed) = alertmanager::render(stack, cluster, settings, &names);
         values.extend(objects);
-        secrets = needed;
+        secrets.extend(needed);
     }
     values.extend(kube_state::render(stack, cluster, &names));
     if let Some(settings) = &stack.systems.prometheus {

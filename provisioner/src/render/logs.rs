@@ -5,7 +5,9 @@ pub(super) mod intake;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kai_contract::agent_config::{LogFormat, LogSource, Logs, Privacy, Pseudonymise};
+use kai_contract::agent_config::{
+    Elasticsearch, LogFormat, LogSource, Logs, Privacy, Pseudonymise, Spool,
+};
 
 use super::elasticsearch::{canary_stream, log_stream, security_stream};
 use super::gate;
@@ -86,7 +88,19 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
         }
         sources.extend(intake::sources(stack, secrets));
     }
-    Some(Logs {
+    let spool = intake::spool(stack);
+    Some(lane(stack, secrets, sources, elasticsearch, spool))
+}
+
+/// The lane itself.
+pub(super) fn lane(
+    stack: &Stack,
+    secrets: &mut Secrets,
+    sources: BTreeMap<String, LogSource>,
+    elasticsearch: Option<Elasticsearch>,
+    spool: Option<Spool>,
+) -> Logs {
+    Logs {
         sources,
         elasticsearch,
         privacy: privacy(stack, secrets),
@@ -95,9 +109,9 @@ pub(super) fn config(stack: &Stack, layout: &Layout, secrets: &mut Secrets) -> O
         max_line_bytes: MAX_LINE_BYTES,
         // The node is on this machine, or near: bytes on the wire cost less than their packing.
         gzip: false,
-        spool: intake::spool(stack),
+        spool,
         compress: stack.log_intake().and_then(|intake| intake.compress),
-    })
+    }
 }
 
 /// The authentication logs, and of the agent's own log what differs from the baselines.

@@ -313,10 +313,21 @@ fn without_what_a_cluster_lacks(
         systems.inbox = None;
     }
     let mut left_out = Vec::new();
+    let logs = spec.child("agent").child("logs");
+    let sends_logs = logs.given("pods").is_some() || logs.boolean("otlp");
     for (name, placement) in systems.placements() {
         let why = match placement {
             Placement::Managed { .. } if given.given(name).is_some() => continue,
             Placement::Managed { .. } => "it is not rendered for a cluster in this build",
+            Placement::External(_) if name == "elasticsearch" && sends_logs => {
+                "its templates, lifecycles and rights are not written from a cluster in this build: \
+                 the agents send to it as it is"
+            }
+            Placement::External(_)
+                if name == "jaeger" && given.child(name).given("otlp").is_some() =>
+            {
+                continue;
+            }
             Placement::External(_) => "a stack in a cluster does not write to it in this build",
         };
         left_out.push(LeftOut {
@@ -332,7 +343,8 @@ fn without_what_a_cluster_lacks(
     for service in services.values().filter(|s| s.logs.is_some()) {
         left_out.push(LeftOut {
             key: format!("services.{}.logs", service.name),
-            why: "the agent of a cluster does not ship logs in this build".to_owned(),
+            why: "files of a service are of a machine; in a cluster `agent.logs.pods` takes pods' lines"
+                .to_owned(),
         });
     }
     for (name, view) in spec.children("services") {
@@ -358,11 +370,19 @@ fn without_what_a_cluster_lacks(
             });
         }
     }
-    for key in ["security", "remoteWrite", "otlpMetrics", "logs"] {
+    for key in ["security", "remoteWrite", "otlpMetrics"] {
         if spec.child("agent").given(key).is_some() {
             left_out.push(LeftOut {
                 key: format!("agent.{key}"),
                 why: "the agent of a cluster does not do it in this build".to_owned(),
+            });
+        }
+    }
+    for key in ["journald", "syslog"] {
+        if logs.given(key).is_some() {
+            left_out.push(LeftOut {
+                key: format!("agent.logs.{key}"),
+                why: "the agent of a cluster does not take it in this build".to_owned(),
             });
         }
     }

@@ -1,19 +1,22 @@
 //! Checks on `agent.logs`: somebody keeps what is taken, and nobody else listens there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use kai_contract::agent_config::JournalProblem;
 
 use super::systems::own_ports;
 use super::{Subject, reported};
-use crate::model::intake::SyslogIntake;
+use crate::model::intake::{LogIntake, SyslogIntake};
 use crate::model::{Ports, RunsOn};
 use crate::render;
 use crate::spec::Findings;
 use crate::spec::address::Address;
 
 const PATH: [&str; 2] = ["agent", "logs"];
+/// As long as the agent lets a file wait.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
 
 pub(super) fn can_be_taken(subject: &Subject<'_>, findings: &mut Findings) {
     let stack = subject.stack;
@@ -50,6 +53,7 @@ pub(super) fn can_be_taken(subject: &Subject<'_>, findings: &mut Findings) {
             )
             .help("take it out, or take `syslog` or `otlp`");
     }
+    pods(subject, intake, findings);
     if let Some(journal) = &intake.journald {
         for problem in journal.journald.wrong() {
             let JournalProblem { key, index, .. } = &problem;
@@ -83,6 +87,47 @@ pub(super) fn can_be_taken(subject: &Subject<'_>, findings: &mut Findings) {
         }
         if stack.runs_on == RunsOn::Local {
             ports(subject, syslog, findings);
+        }
+    }
+}
+
+fn pods(subject: &Subject<'_>, intake: &LogIntake, findings: &mut Findings) {
+    let path = [PATH[0], PATH[1], "pods"];
+    let Some(pods) = intake.pods.as_ref().filter(|_| !reported(findings, &path)) else {
+        return;
+    };
+    if subject.stack.runs_on == RunsOn::Local {
+        findings
+            .error(
+                "not-here",
+                subject.key(&path),
+                "pods are found in a cluster, and the stack runs on this machine",
+            )
+            .help("write runsOn: kubernetes, or take `pods` out");
+        return;
+    }
+    if pods.wait_ms > LONGEST_WAIT.as_millis() as u64 {
+        let at = [path[0], path[1], path[2], "wait"];
+        findings
+            .error(
+                "log-intake",
+                subject.at(&at),
+                "`wait` is longer than ten minutes",
+            )
+            .help("a file waits so long where nobody knows its pod; 10s is usual");
+    }
+    let discovery = subject.stack.agent.discovery.as_ref();
+    if let Some(found) = discovery.and_then(|discovery| discovery.pods.as_ref()) {
+        let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>();
+        if sorted(&found.namespaces) != sorted(&pods.namespaces) {
+            let at = [path[0], path[1], path[2], "namespaces"];
+            findings
+                .error(
+                    "log-intake",
+                    subject.at(&at),
+                    "`agent.discovery.pods.namespaces` are others, and the agent has one right for both",
+                )
+                .help("name the same namespaces in both, or none");
         }
     }
 }

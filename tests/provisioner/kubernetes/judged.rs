@@ -36,7 +36,7 @@ fn a_real_api_server_accepts_everything() {
     let folder = server.folder.path().join("schemas");
     std::fs::create_dir_all(&folder).unwrap();
     schemas::write(&openapi.body, &folder);
-    for name in ["cluster", "found", "small"] {
+    for name in ["cluster", "found", "lanes", "small"] {
         let objects = objects(name);
         strict_schemas(&server, name, &objects);
         // A dry run creates nothing, and everything but a namespace needs one that is there.

@@ -2,18 +2,22 @@
 //! `/proc`, `/sys` and `/` read-only, and neither root nor any capability; the node's network,
 //! process and host namespaces are not joined.
 
+use std::path::Path;
+
 use kai_contract::agent_config::{
     Admin, AgentConfig, Collectors, Kubernetes as AgentKubernetes, Roots, VERSION,
 };
 use serde_json::{Value, json};
 
-use super::access;
 use super::names::Names;
 use super::parts::{self, NOBODY};
+use super::{Needed, access, lanes};
 use crate::model::{Kubernetes, Resources, Stack};
+use crate::render::secrets::Secrets;
 use crate::render::yaml;
 
 const PART: &str = "kai-agent";
+const FOLDER: &str = "/etc/kai-agent";
 const PORT: u16 = 9180;
 /// What the agent keeps outlives its pod here.
 const STATE: &str = "/var/lib/kai-agent";
@@ -24,8 +28,10 @@ const MOUNT_POINTS: &str = "^/(dev|proc|sys|run/credentials/.+|run/containerd/.+
 /// One end of each pod's link: its name changes with every pod.
 const DEVICES: &str = "^(veth|cali|lxc|azv|gke|eni[0-9a-f]{5}).*$";
 
-pub fn render(stack: &Stack, cluster: &Kubernetes, names: &Names) -> Vec<Value> {
-    let config = config(stack, names);
+pub fn render(stack: &Stack, cluster: &Kubernetes, names: &Names) -> (Vec<Value>, Vec<Needed>) {
+    let mut secrets = Secrets::below(Path::new(FOLDER), false);
+    let config = config(stack, names, &mut secrets);
+    let needed = lanes::needed(&secrets, &names.agent_namespace, PART);
     let text = yaml::to_text(&config);
     let namespace = &names.agent_namespace;
     let object =
@@ -45,12 +51,15 @@ pub fn render(stack: &Stack, cluster: &Kubernetes, names: &Names) -> Vec<Value> 
             } }),
         ),
         network(&config, names),
-        daemon_set(stack, cluster, names, &config),
+        daemon_set(stack, cluster, names, &config, &needed),
     ];
+    if config.traces.is_some() {
+        out.push(lanes::service(names, PART));
+    }
     if let Some(kubernetes) = &config.kubernetes {
         out.extend(access::pods(names, PART, &kubernetes.namespaces));
     }
-    out
+    (out, needed)
 }
 
 /// Where all agents are, by the headless Service.
@@ -58,11 +67,21 @@ pub(super) fn everybody(names: &Names) -> String {
     format!("{PART}.{}.svc:{PORT}", names.agent_namespace)
 }
 
-fn config(stack: &Stack, names: &Names) -> AgentConfig {
+fn config(stack: &Stack, names: &Names, secrets: &mut Secrets) -> AgentConfig {
     let pods = stack.agent.discovery.as_ref().and_then(|d| d.pods.as_ref());
+    let logs = lanes::logs(stack, names, secrets);
+    // One right for both: `validate` sees that they ask for the same.
+    let of_logs = stack.log_intake().and_then(|intake| intake.pods.as_ref());
+    let of_logs = of_logs
+        .filter(|_| logs.is_some())
+        .map(|pods| &pods.namespaces);
+    let namespaces = pods.map(|pods| &pods.namespaces).or(of_logs);
     AgentConfig {
-        kubernetes: pods.map(|pods| AgentKubernetes {
-            namespaces: pods.namespaces.clone(),
+        state: logs.is_some().then(|| STATE.into()),
+        logs,
+        traces: lanes::traces(stack),
+        kubernetes: namespaces.map(|namespaces| AgentKubernetes {
+            namespaces: namespaces.clone(),
             ..AgentKubernetes::default()
         }),
         discovery: pods
@@ -150,12 +169,11 @@ fn network(config: &AgentConfig, names: &Names) -> Value {
     if config.discovery.is_some() {
         from.push(parts::peer(names, PART, &names.agent_namespace));
     }
-    let mut out = parts::ingress(
-        names,
-        PART,
-        &names.agent_namespace,
-        json!([{ "from": from, "ports": [{ "protocol": "TCP", "port": PORT }] }]),
-    );
+    let mut rules = json!([{ "from": from, "ports": [{ "protocol": "TCP", "port": PORT }] }]);
+    if let (Some(rules), Some(_)) = (rules.as_array_mut(), &config.traces) {
+        rules.push(lanes::ingress());
+    }
+    let mut out = parts::ingress(names, PART, &names.agent_namespace, rules);
     if config.logs.is_none() && config.traces.is_none() && config.kubernetes.is_none() {
         // No rule allows any. (An empty list would say the same, and differ from what the server
         // keeps, so that each apply would be a change.)
@@ -164,7 +182,13 @@ fn network(config: &AgentConfig, names: &Names) -> Value {
     out
 }
 
-fn daemon_set(stack: &Stack, cluster: &Kubernetes, names: &Names, config: &AgentConfig) -> Value {
+fn daemon_set(
+    stack: &Stack,
+    cluster: &Kubernetes,
+    names: &Names,
+    config: &AgentConfig,
+    needed: &[Needed],
+) -> Value {
     names.object(
         "apps/v1",
         "DaemonSet",
@@ -180,13 +204,18 @@ fn daemon_set(stack: &Stack, cluster: &Kubernetes, names: &Names, config: &Agent
             "revisionHistoryLimit": 5,
             "template": {
                 "metadata": { "labels": names.labels(PART) },
-                "spec": pod(&stack.agent.resources, cluster, config),
+                "spec": pod(&stack.agent.resources, cluster, config, needed),
             },
         } }),
     )
 }
 
-fn pod(resources: &Resources, cluster: &Kubernetes, config: &AgentConfig) -> Value {
+fn pod(
+    resources: &Resources,
+    cluster: &Kubernetes,
+    config: &AgentConfig,
+    needed: &[Needed],
+) -> Value {
     let logs = config.logs.is_some();
     let host = |path: &str, kind: &str| json!({ "path": path, "type": kind });
     let seen = |name: &str, path: &str| {
@@ -195,14 +224,14 @@ fn pod(resources: &Resources, cluster: &Kubernetes, config: &AgentConfig) -> Val
                 "mountPropagation": "HostToContainer" })
     };
     let mut mounts = vec![
-        json!({ "name": "config", "mountPath": "/etc/kai-agent", "readOnly": true }),
+        json!({ "name": "config", "mountPath": FOLDER, "readOnly": true }),
         json!({ "name": "run", "mountPath": "/run/kai-agent" }),
         seen("proc", "/host/proc"),
         seen("sys", "/host/sys"),
         seen("root", "/host/root"),
     ];
     let mut volumes = vec![
-        json!({ "name": "config", "configMap": { "name": PART } }),
+        lanes::config_volume(PART, needed),
         json!({ "name": "run", "emptyDir": { "medium": "Memory", "sizeLimit": "1Mi" } }),
         json!({ "name": "proc", "hostPath": host("/proc", "Directory") }),
         json!({ "name": "sys", "hostPath": host("/sys", "Directory") }),
@@ -246,6 +275,9 @@ fn pod(resources: &Resources, cluster: &Kubernetes, config: &AgentConfig) -> Val
         let field = json!({ "apiVersion": "v1", "fieldPath": "spec.nodeName" });
         out["containers"][0]["env"] =
             json!([{ "name": "NODE_NAME", "valueFrom": { "fieldRef": field } }]);
+    }
+    if let (Some(_), Some(ports)) = (&config.traces, out["containers"][0]["ports"].as_array_mut()) {
+        ports.extend(lanes::ports());
     }
     if !pull.is_empty() {
         out["imagePullSecrets"] = json!(pull);
@@ -302,7 +334,7 @@ mod tests {
             cpu: "50m".into(),
             memory: "128Mi".into(),
         };
-        pod(&resources, &cluster(), config)
+        pod(&resources, &cluster(), config, &[])
     }
 
     #[test]

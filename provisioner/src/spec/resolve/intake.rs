@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::{log_kind, secret};
-use crate::model::intake::{Compress, JournalIntake, Journald, LogIntake, SyslogIntake, SyslogTls};
+use crate::model::intake::{
+    Compress, JournalIntake, Journald, LogIntake, PodLogs, SyslogIntake, SyslogTls,
+};
 use crate::spec::format::cluster;
 use crate::spec::view::View;
 
@@ -11,6 +13,7 @@ pub(super) fn intake(agent: View<'_>, base_dir: &Path) -> Option<LogIntake> {
     agent.given("logs")?;
     let view = agent.child("logs");
     let journald = view.child("journald");
+    let pods = view.child("pods");
     let syslog = view.child("syslog");
     let size = view.child("spool").text("size");
     Some(LogIntake {
@@ -31,6 +34,12 @@ pub(super) fn intake(agent: View<'_>, base_dir: &Path) -> Option<LogIntake> {
             kind: log_kind(syslog),
             connections: syslog.integer("connections"),
             idle_seconds: syslog.duration("idle").as_secs(),
+        }),
+        pods: view.given("pods").map(|_| PodLogs {
+            namespaces: pods.texts("namespaces"),
+            labels: pods.given("labels").map(|_| pods.texts("labels")),
+            wait_ms: u64::try_from(pods.duration("wait").as_millis()).unwrap_or(u64::MAX),
+            kind: log_kind(pods),
         }),
         otlp: view.boolean("otlp"),
         spool: view

@@ -34,6 +34,12 @@ pub(super) static INTAKE: Object = Object {
              one of `udp`, `tcp` and `tls`.",
         ),
         Field::new(
+            "pods",
+            Kind::Object(&PODS),
+            "{ namespaces: [kai] }",
+            "In a cluster: lines of the pods of each node, into `logs-kai.pods.<id>-<environment>`.",
+        ),
+        Field::new(
             "otlp",
             Kind::Bool,
             "true",
@@ -91,6 +97,44 @@ static JOURNALD: Object = Object {
             "/var/log/journal",
             "Folder with journal files; the machine's own journal when absent.",
         ),
+        KIND,
+    ],
+    reserved: &[],
+};
+
+static PODS: Object = Object {
+    name: "podLogs",
+    doc: "Lines of pods, with what the cluster knows of each pod.",
+    fields: &[
+        Field::new(
+            "namespaces",
+            Kind::List {
+                item: &Kind::Text(Format::Name),
+                unique: true,
+                min: 1,
+            },
+            "[kai]",
+            "Of pods in these namespaces; of all when absent. Decides what the agent may read of the \
+             API, and is the same as `agent.discovery.pods.namespaces` where both are there.",
+        ),
+        Field::new(
+            "labels",
+            Kind::List {
+                item: &TEXT,
+                unique: true,
+                min: 0,
+            },
+            "[app.kubernetes.io/name]",
+            "Labels of pods that lines get; when absent the names, instances, versions, components and \
+             parts that Kubernetes recommends.",
+        ),
+        Field::new(
+            "wait",
+            DURATION_OR_ZERO,
+            "10s",
+            "How long a file waits for its pod to be known; at most 10m. Its lines go on without, marked.",
+        )
+        .default("10s"),
         KIND,
     ],
     reserved: &[],
