@@ -15,6 +15,7 @@ use super::runner::Runner;
 use crate::support::{free_address, wait_for};
 
 mod otlp;
+mod senders;
 mod tls;
 
 /// An agent with a source `net` that takes syslog at an address over UDP and TCP.
