@@ -1,10 +1,11 @@
 //! Log lines read back from Elasticsearch or OpenSearch, for people at a terminal: searched in a range
 //! of time, or followed.
 //!
-//! [`query`] says what is asked, [`pages`] asks it page by page, [`follow`] again and again, [`show`]
+//! [`fresh`] finds kinds of errors that a deploy brought. [`query`] says what is asked, [`pages`] asks it page by page, [`follow`] again and again, [`show`]
 //! turns a line into text. Memory is a page, however many lines there are.
 
 mod follow;
+pub mod fresh;
 mod pages;
 pub mod query;
 pub mod show;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{Ran, Stack, get_json, kill, request, wait_for};
 
 /// The example with Elasticsearch, and an authentication log of this test's own.
-fn spec(stack: &Stack) -> String {
+fn spec(stack: &Stack, readers: &str) -> String {
     let folder = stack.folder.path().display();
     format!(
         "apiVersion: observe.kai/v1
@@ -20,12 +20,10 @@ ports: {{ base: {base} }}
 systems:
   prometheus: {{ mode: managed }}
   alertmanager: {{ mode: \"off\" }}
-  inbox: {{ mode: \"off\" }}
+  inbox: {{ mode: managed }}
   jaeger: {{ mode: \"off\" }}
   grafana: {{ mode: \"off\" }}
-  kibana: {{ mode: managed }}
-  elasticsearch: {{ mode: managed, heapMib: 384 }}
-defaults: {{ scrapeInterval: 1s, evaluationInterval: 1s }}
+{readers}defaults: {{ scrapeInterval: 1s, evaluationInterval: 1s }}
 agent: {{ security: {{ logs: [\"{folder}/auth.log\"], ship: true,
   disable: [certificates, integrity, listeners, modules, reboot, suid, updates, users] }} }}
 teams: {{ booking: {{ email: b@kai.example }}, platform: {{ email: p@kai.example }} }}
@@ -41,6 +39,7 @@ services:
       component: ticketing
       args: [--listen, \"127.0.0.1:{port}\", --load, \"20\", --seed, \"7\", --log-file, \"${{data}}/booking.log\"]
 ",
+        readers = readers,
         id = stack.id,
         base = stack.base,
         port = stack.service_port(),
@@ -81,18 +80,51 @@ fn proof(ran: &Ran, area: &str, name: &str) -> Value {
 #[test]
 fn people_can_read_the_logs() {
     let stack = Stack::new();
-    stack.write_spec(&spec(&stack));
+    stack.write_spec(&spec(
+        &stack,
+        "  kibana: { mode: managed }\n  elasticsearch: { mode: managed, heapMib: 384 }\n",
+    ));
     std::fs::write(stack.folder.path().join("auth.log"), auth_log()).unwrap();
     stack.run(&["provision", "--no-verify"]).expect(0);
+    break_it(&stack);
+    every_dashboard_shows_something(&stack);
+    lines_are_searched(&stack);
+    lines_are_followed_also_late_ones(&stack);
+    kinds_of_errors_that_a_deploy_brought_are_told(&stack);
+    what_was_left_out_is_counted(&stack);
+    who_wrote_how_much_is_reckoned_up(&stack);
+}
+
+/// The same commands on the other dialect, by the release that is named: `KAI_OPENSEARCH=3.8.0`. Too
+/// long for every run.
+#[test]
+fn lines_are_read_from_opensearch_alike() {
+    let Ok(version) = std::env::var("KAI_OPENSEARCH") else {
+        println!("not run: KAI_OPENSEARCH names no release, such as 3.8.0 or 2.19.5");
+        return;
+    };
+    let stack = Stack::new();
+    let readers = format!(
+        "  kibana: {{ mode: \"off\" }}\n  elasticsearch: {{ mode: managed, distribution: opensearch, \
+         version: \"{version}\", heapMib: 384 }}\n"
+    );
+    stack.write_spec(&spec(&stack, &readers));
+    std::fs::write(stack.folder.path().join("auth.log"), auth_log()).unwrap();
+    stack.run(&["provision", "--no-verify"]).expect(0);
+    let page = get_json(&stack.url(8, "/"));
+    assert_eq!(page["version"]["distribution"], "opensearch");
+    assert_eq!(page["version"]["number"], version.as_str());
+    break_it(&stack);
+    lines_are_searched(&stack);
+    lines_are_followed_also_late_ones(&stack);
+    kinds_of_errors_that_a_deploy_brought_are_told(&stack);
+}
+
+fn break_it(stack: &Stack) {
     let fault = format!("http://127.0.0.1:{}/faults", stack.service_port());
     let body = json!({ "errors": 0.3, "latency": "600ms", "for": "10m" });
     let (status, text) = request(Method::POST, &fault, Some(body));
     assert_eq!(status, 201, "{text}");
-    every_dashboard_shows_something(&stack);
-    lines_are_searched(&stack);
-    lines_are_followed_also_late_ones(&stack);
-    what_was_left_out_is_counted(&stack);
-    who_wrote_how_much_is_reckoned_up(&stack);
 }
 
 fn every_dashboard_shows_something(stack: &Stack) {
@@ -104,14 +136,14 @@ fn every_dashboard_shows_something(stack: &Stack) {
             .then_some(ran)
     });
     let said = |slug: &str| proof(&ran, "log dashboards", slug)["detail"].to_string();
-    // No deploy was told, and the example asks no database.
+    // No deploy was told.
     assert!(
         said("errors").contains("9 panels answered, 2 of them empty"),
         "{}",
         said("errors")
     );
     assert!(
-        said("performance").contains("2 of them empty"),
+        said("performance").contains("9 panels answered") && !said("performance").contains("empty"),
         "{}",
         said("performance")
     );
@@ -140,6 +172,10 @@ fn settled(stack: &Stack, until: &str) {
 }
 
 fn lines_are_searched(stack: &Stack) {
+    wait_for("errors", Duration::from_mins(1), || {
+        let ran = stack.run(&["logs", "booking", "--level", "error", "-n", "5"]);
+        (ran.out.lines().count() == 5).then_some(())
+    });
     let errors = stack
         .run(&["logs", "booking", "--level", "error", "-n", "5"])
         .expect(0);
@@ -282,6 +318,74 @@ fn lines_are_followed_also_late_ones(stack: &Stack) {
     assert!(lines.try_recv().is_err(), "a line is shown once");
 }
 
+/// Told of by an event, or by a version's first line.
+fn kinds_of_errors_that_a_deploy_brought_are_told(stack: &Stack) {
+    let file = stack.place().join("data/booking/fresh.log");
+    let write = |seconds: u64, what: &str| {
+        let at = std::time::SystemTime::now() - Duration::from_secs(seconds);
+        let line = json!({ "@timestamp": kai_observe::clock::rfc3339(at), "log.level": "error", "message": what });
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&file)
+            .unwrap();
+        std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes()).unwrap();
+    };
+    let told = |wanted: &str, version: &str| {
+        wait_for(wanted, Duration::from_mins(1), || {
+            let ran = stack.run(&["logs", "booking", "--new-since-deploy", "--output", "json"]);
+            let kinds: Vec<Value> = ran
+                .expect(0)
+                .out
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            let is_wanted = |kind: &Value| kind["pattern"] == wanted && kind["version"] == version;
+            kinds.iter().any(is_wanted).then_some(kinds)
+        })
+    };
+    // Before the first line that names a version, and after.
+    write(3_600, "old trouble 17");
+    write(0, "its own trouble 3");
+    let kinds = told("its own trouble <n>", "0.1.0");
+    assert!(kinds.iter().all(|kind| kind["deployTold"] == false));
+    assert!(
+        !kinds
+            .iter()
+            .any(|kind| kind["pattern"] == "old trouble <n>")
+    );
+    let many = kinds.len();
+    assert!(many > 1, "the example's own errors: {kinds:?}");
+    let deploy = stack.run(&[
+        "event",
+        "deploy",
+        "--service",
+        "booking",
+        "--version",
+        "9.9.9",
+    ]);
+    deploy.expect(0);
+    write(0, "old trouble 18");
+    write(0, "its own trouble 4");
+    write(0, "new trouble 99");
+    let kinds = told("new trouble <n>", "9.9.9");
+    assert!(kinds.len() < many + 1, "{kinds:?}");
+    for kind in &kinds {
+        assert_eq!(kind["deployTold"], true);
+        let pattern = kind["pattern"].as_str().unwrap();
+        assert!(
+            !pattern.starts_with("old") && !pattern.starts_with("its own"),
+            "{pattern}"
+        );
+    }
+    let shown = stack.run(&["logs", "--new-since-deploy"]).expect(0);
+    assert!(shown.out.contains("booking 9.9.9 deployed"), "{shown:?}");
+    assert!(shown.out.contains("new trouble <n>"), "{shown:?}");
+    stack
+        .run(&["logs", "--new-since-deploy", "--follow"])
+        .expect(64);
+}
+
 fn what_was_left_out_is_counted(stack: &Stack) {
     let page = request(Method::GET, &stack.url(5, "/metrics"), None).1;
     let value = |series: &str| -> f64 {
@@ -330,5 +434,40 @@ fn who_wrote_how_much_is_reckoned_up(stack: &Stack) {
         "{bill:#}"
     );
     assert_eq!(bill["errorsMissing"], Value::Null);
-    stack.run(&["bill", "--team", "nobody"]).expect(4);
+    assert!(booking["series"].as_f64().unwrap() > 10.0, "{bill:#}");
+    assert_eq!(bill["byDay"].as_array().unwrap().len(), 1);
+    let misspelt = stack.run(&["bill", "--team", "boking"]).expect(64);
+    assert!(
+        misspelt.err.contains("did you mean booking?"),
+        "{misspelt:?}"
+    );
+    stack.run(&["bill", "--days", "0"]).expect(64);
+    // A page for people, and a letter to each team.
+    let page = stack.folder.path().join("bill.html");
+    let mailed = stack
+        .run(&[
+            "bill",
+            "--days",
+            "1",
+            "--mail",
+            "--html",
+            page.to_str().unwrap(),
+        ])
+        .expect(0);
+    assert!(
+        mailed.out.contains("mailed") && mailed.out.contains("b@kai.example"),
+        "{mailed:?}"
+    );
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("<svg") && page.contains("<rect") && page.contains("booking"));
+    let messages = stack.inbox("/api/messages?limit=100").to_string();
+    assert!(
+        messages.contains("Log lines of booking, 1 days"),
+        "{messages}"
+    );
+    let nowhere = stack.folder.path().join("none/bill.html");
+    let failed = stack
+        .run(&["bill", "--days", "1", "--html", nowhere.to_str().unwrap()])
+        .expect(1);
+    assert!(failed.err.contains("cannot write"), "{failed:?}");
 }

@@ -19,6 +19,7 @@ pub mod ops;
 pub mod payments;
 pub mod refunds;
 pub mod search;
+pub mod statements;
 
 #[cfg(test)]
 mod tests;

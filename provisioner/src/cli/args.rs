@@ -353,6 +353,9 @@ pub struct LogsArgs {
     /// All lines of the range, oldest first
     #[arg(long, conflicts_with_all = ["lines", "follow"])]
     pub all: bool,
+    /// Kinds of errors that a service did not have before its last deploy
+    #[arg(long, conflicts_with_all = ["since", "until", "level", "grep", "trace", "condition", "lines", "all", "follow"])]
+    pub new_since_deploy: bool,
     /// Keep showing lines as they arrive
     #[arg(long)]
     pub follow: bool,
@@ -369,6 +372,9 @@ pub struct BillArgs {
     /// Only this team
     #[arg(long, value_name = "NAME")]
     pub team: Option<String>,
+    /// Also write it as a page with a picture, which needs no other file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Also send each team with an address its part
     #[arg(long)]
     pub mail: bool,

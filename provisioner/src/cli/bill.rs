@@ -1,9 +1,10 @@
 //! `kai-observe bill`: what each team's and service's lines were in a week, against the week before;
-//! what the rules left out; the errors that were told most. Figures are the agents', read from
-//! Prometheus; errors are read from Elasticsearch.
+//! what was left out; the series of their pages; the errors that were told most. Figures are the
+//! agents', read from Prometheus; errors are read from Elasticsearch.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
 
 use kai_contract::exit;
 use serde::Serialize;
@@ -17,11 +18,17 @@ use crate::events::send::{deliver, letter};
 use crate::model::Stack;
 use crate::render;
 use crate::spec::Secrets;
+use crate::spec::suggest::nearest;
 use crate::systems::prometheus::Prometheus;
 use crate::systems::rest::Rest;
 
+mod page;
+
 /// Errors that are listed, of each service.
 const TOP: usize = 3;
+
+/// Columns of the picture at most.
+const COLUMNS: u32 = 31;
 
 /// Lines and bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -40,9 +47,30 @@ struct Row {
     /// The same time before; `None` where Prometheus knows nothing of it.
     before: Option<Amount>,
     dropped: Amount,
+    /// Of its page, now; `None` where no agent reads one.
+    series: Option<f64>,
     /// Lines by reason, of the sources with the service's name.
     reasons: BTreeMap<String, f64>,
     top_errors: Vec<Kind>,
+}
+
+/// Bytes kept of each team in one day, or in one of the parts of a longer time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Day {
+    /// The day that it ends on.
+    name: String,
+    teams: BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Bill {
+    days: u32,
+    #[serde(rename = "services")]
+    rows: Vec<Row>,
+    by_day: Vec<Day>,
+    errors_missing: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,6 +87,22 @@ pub async fn run(args: &BillArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> 
         Secrets::AssumePresent
     };
     let stack = context::load(common, ui, secrets, None)?;
+    if let Some(team) = &args.team
+        && !stack.teams.contains_key(team)
+    {
+        let names = stack.teams.keys().map(String::as_str);
+        let hint = match nearest(team, names.clone()) {
+            Some(meant) => format!("; did you mean {meant}?"),
+            None => format!("; it has {}", names.collect::<Vec<_>>().join(", ")),
+        };
+        return Err(Stop::new(
+            exit::USAGE,
+            format!("the spec has no team {team}{hint}"),
+        ));
+    }
+    if args.mail {
+        can_mail(&stack, args.team.as_deref())?;
+    }
     if stack.systems.prometheus.is_none() {
         return Err(Stop::error(
             "the spec turns Prometheus off (systems.prometheus.mode), and the agents' figures are there",
@@ -67,18 +111,35 @@ pub async fn run(args: &BillArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> 
     let prometheus = Prometheus::new(stack.ports.prometheus());
     let mut rows = rows(&prometheus, args.days).await.map_err(Stop::error)?;
     let missing = top_errors(&stack, &mut rows, args.days).await.err();
+    let mut by_day = by_day(&prometheus, args.days).await.map_err(Stop::error)?;
     if let Some(team) = &args.team {
         rows.retain(|row| row.team == *team);
+        for day in &mut by_day {
+            day.teams.retain(|name, _| name == team);
+        }
     }
-    if rows.is_empty() {
-        ui.json(&json!({ "days": args.days, "services": [] }));
+    let bill = Bill {
+        days: args.days,
+        rows,
+        by_day,
+        errors_missing: missing,
+    };
+    if bill.rows.is_empty() {
+        ui.json(&bill);
         eprintln!("no agent counted a line in the last {} days", args.days);
         return Ok(exit::NO_DATA);
     }
-    ui.line(text(&rows, args.days, missing.as_deref()).trim_end());
-    ui.json(&json!({ "days": args.days, "services": rows, "errorsMissing": missing }));
+    ui.line(text(&bill.rows, args.days, bill.errors_missing.as_deref()).trim_end());
+    ui.json(&bill);
+    if let Some(file) = &args.html {
+        let made = crate::clock::rfc3339(SystemTime::now());
+        let page = page::html(&bill, &stack.environment, &made);
+        std::fs::write(file, page)
+            .map_err(|error| Stop::error(format!("cannot write {}: {error}", file.display())))?;
+        ui.stage("written", &file.display().to_string());
+    }
     if args.mail {
-        return mail(&stack, &rows, args.days, ui).await;
+        return mail(&stack, &bill.rows, args.days, ui).await;
     }
     Ok(exit::OK)
 }
@@ -130,9 +191,55 @@ async fn rows(prometheus: &Prometheus, days: u32) -> Result<Vec<Row>, String> {
             row.reasons.insert(label("reason"), lines.round());
         }
     }
+    // Series of the pages, by the name of their service.
+    let found = prometheus.query("sum by (app) (kai_agent_scrape_series)");
+    for sample in found.await.map_err(|error| error.to_string())? {
+        let app = sample.metric.get("app").cloned().unwrap_or_default();
+        if let Some(row) = rows.values_mut().find(|row| row.service == app) {
+            row.series = sample.value.1.parse().ok();
+        }
+    }
     let mut rows: Vec<Row> = rows.into_values().collect();
     rows.sort_by(|a, b| b.kept.bytes.total_cmp(&a.kept.bytes));
     Ok(rows)
+}
+
+/// Columns of the picture, the oldest first: days, or as many parts of a longer time.
+async fn by_day(prometheus: &Prometheus, days: u32) -> Result<Vec<Day>, String> {
+    let width = days.div_ceil(COLUMNS);
+    let columns = days.div_ceil(width);
+    let mut out = Vec::new();
+    for back in (0..columns).rev() {
+        let offset = match back * width {
+            0 => String::new(),
+            days => format!(" offset {days}d"),
+        };
+        let query = format!(
+            "sum by (team) (increase(kai_agent_log_service_bytes_total{{outcome=\"kept\"}}[{width}d]{offset})) > 0"
+        );
+        let found = prometheus.query(&query).await;
+        let ago = Duration::from_hours(24) * back * width;
+        let end = SystemTime::now()
+            .checked_sub(ago)
+            .unwrap_or(SystemTime::now());
+        // `2026-12-01T…`
+        let name = crate::clock::rfc3339(end)
+            .get(5..10)
+            .unwrap_or_default()
+            .to_owned();
+        let teams = found.map_err(|error| error.to_string())?.into_iter();
+        out.push(Day {
+            name,
+            teams: teams
+                .filter_map(|sample| {
+                    let value: f64 = sample.value.1.parse().ok()?;
+                    let team = sample.metric.get("team").cloned().unwrap_or_default();
+                    Some((team, value.round()))
+                })
+                .collect(),
+        });
+    }
+    Ok(out)
 }
 
 /// The errors that were told most; why there are none.
@@ -196,6 +303,9 @@ fn text(rows: &[Row], days: u32, missing: Option<&str>) -> String {
             change(row),
             number(row.dropped.lines)
         );
+        if let Some(series) = row.series {
+            let _ = writeln!(out, "    {:>10} series", number(series));
+        }
         for (reason, lines) in &row.reasons {
             let _ = writeln!(out, "    {:>10} left out: {reason}", number(*lines));
         }
@@ -258,6 +368,26 @@ fn scaled(value: f64, step: f64, units: &[&str]) -> String {
     }
 }
 
+/// What would keep every letter from being sent is said before anything is read.
+fn can_mail(stack: &Stack, only: Option<&str>) -> Result<(), Stop> {
+    if stack.smtp.is_none() && stack.systems.inbox.is_none() {
+        return Err(Stop::error(
+            "the spec has neither `smtp` nor an inbox, so no mail can be sent",
+        ));
+    }
+    let mut wanted = stack
+        .teams
+        .iter()
+        .filter(|(name, _)| only.is_none_or(|only| only == name.as_str()));
+    if wanted.any(|(_, team)| team.email.is_some()) {
+        return Ok(());
+    }
+    Err(Stop::error(match only {
+        Some(team) => format!("no mail can be sent: give an address, teams.{team}.email"),
+        None => "no mail can be sent: no team of the spec has an `email`".to_owned(),
+    }))
+}
+
 /// Each team with an address gets its own part.
 async fn mail(stack: &Stack, rows: &[Row], days: u32, ui: &Ui) -> Result<u8, Stop> {
     let mut failed = false;
@@ -267,7 +397,14 @@ async fn mail(stack: &Stack, rows: &[Row], days: u32, ui: &Ui) -> Result<u8, Sto
             .filter(|row| row.team == *name)
             .cloned()
             .collect();
-        let (Some(to), false) = (&team.email, own.is_empty()) else {
+        if own.is_empty() {
+            continue;
+        }
+        let Some(to) = &team.email else {
+            ui.stage(
+                "not mailed",
+                &format!("{name} has no address (teams.{name}.email)"),
+            );
             continue;
         };
         let smtp = match (&stack.smtp, &stack.systems.inbox) {
@@ -317,6 +454,7 @@ mod tests {
                 lines: 950.0,
                 bytes: 1.0,
             },
+            series: Some(420.0),
             reasons: [("sampled".to_owned(), 950.0)].into(),
             top_errors: vec![Kind {
                 pattern: "x".repeat(200),
@@ -338,6 +476,7 @@ mod tests {
             "+100%",
             "new",
             "950 left out: sampled",
+            "420 series",
             "2.0 GB",
         ] {
             assert!(text.contains(part), "{part}: {text}");

@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use kai_contract::agent_config::LEVELS;
 use kai_contract::{exit, expression};
+use serde_json::json;
 
 use super::Stop;
 use super::args::{Common, LogsArgs, Output};
 use super::context;
 use super::ui::Ui;
 use crate::inbox::time::Instant;
+use crate::lines::fresh;
 use crate::lines::query::{Fields, Query};
 use crate::lines::show::Screen;
 use crate::lines::{self, Follow};
 use crate::model::Stack;
 use crate::render;
-use crate::render::elasticsearch::{intake_streams, log_stream, security_stream};
+use crate::render::elasticsearch::{event_stream, intake_streams, log_stream, security_stream};
 use crate::spec::Secrets;
 use crate::spec::suggest::nearest;
 use crate::systems::rest::Rest;
@@ -34,6 +36,9 @@ pub async fn run(args: &LogsArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> 
     };
     let rest = Rest::new(&access).map_err(Stop::error)?;
     let json = common.output == Output::Json;
+    if args.new_since_deploy {
+        return new_since_deploy(args, &stack, &rest, ui, json).await;
+    }
     if args.follow {
         let mut screen = Screen::new(io::stdout(), ui.color, json);
         let options = Follow {
@@ -61,6 +66,74 @@ pub async fn run(args: &LogsArgs, common: &Common, ui: &Ui) -> Result<u8, Stop> 
         return Ok(exit::NO_DATA);
     }
     Ok(exit::OK)
+}
+
+/// Of each service apart: each has a last deploy of its own.
+async fn new_since_deploy(
+    args: &LogsArgs,
+    stack: &Stack,
+    rest: &Rest,
+    ui: &Ui,
+    json: bool,
+) -> Result<u8, Stop> {
+    let named = |name: &String| args.services.is_empty() || args.services.contains(name);
+    let services = stack.services.values();
+    let mut without = Vec::new();
+    for service in services.filter(|one| one.logs.is_some() && named(&one.name)) {
+        let lines = log_stream(stack, &service.name);
+        let events = event_stream(&stack.environment, &service.name);
+        let deployed = fresh::last_deploy(rest, &events, &lines).await;
+        let Some(deployed) = deployed.map_err(Stop::error)? else {
+            without.push(service.name.as_str());
+            continue;
+        };
+        let kinds = fresh::fresh(rest, &lines, deployed.at).await;
+        let kinds = kinds.map_err(Stop::error)?;
+        if json {
+            for kind in &kinds {
+                let line = json!({
+                    "service": service.name,
+                    "version": deployed.version,
+                    "deployedAt": deployed.at.rfc3339(),
+                    "deployTold": deployed.told,
+                    "firstSeen": kind.first_seen.rfc3339(),
+                    "lines": kind.lines,
+                    "pattern": kind.pattern,
+                    "fingerprint": kind.fingerprint,
+                });
+                println!("{line}");
+            }
+            continue;
+        }
+        let by = if deployed.told {
+            "deployed"
+        } else {
+            "first seen, no deploy was told,"
+        };
+        let at = deployed.at.rfc3339();
+        ui.line(&format!(
+            "{} {} {by} {at}: {} new kinds of errors",
+            service.name,
+            deployed.version,
+            kinds.len()
+        ));
+        for kind in &kinds {
+            let first = kind.first_seen.rfc3339();
+            ui.line(&format!(
+                "  {first} {:>8} lines  {}",
+                kind.lines, kind.pattern
+            ));
+        }
+    }
+    if without.is_empty() {
+        return Ok(exit::OK);
+    }
+    eprintln!(
+        "no deploy is known of {}: tell of it with `kai-observe event deploy`, or let lines name a \
+         service.version",
+        without.join(", ")
+    );
+    Ok(exit::NO_DATA)
 }
 
 fn range(args: &LogsArgs) -> String {

@@ -49,7 +49,8 @@ impl Hit {
     }
 }
 
-fn field<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+/// A member, whether it is dotted, nested or both.
+pub(super) fn field<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
     if let Some(found) = object.get(name) {
         return Some(found);
     }

@@ -12,8 +12,8 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::CUSTOMER;
 use super::error::ApiError;
+use super::{CUSTOMER, statements};
 use crate::app::Shared;
 use crate::telemetry;
 
@@ -40,7 +40,7 @@ pub async fn observe(
         code: None,
     };
     let mut response = async {
-        if customer && let Some(failure) = break_on_purpose(&app).await {
+        if customer && let Some(failure) = break_on_purpose(&app, method, template).await {
             return failure.into_response();
         }
         next.run(request).await
@@ -92,9 +92,11 @@ fn span(method: &'static str, template: &'static str, path: &str, customer: bool
 }
 
 /// The faults that meet every customer's request.
-async fn break_on_purpose(app: &Shared) -> Option<ApiError> {
+async fn break_on_purpose(app: &Shared, method: &str, template: &str) -> Option<ApiError> {
     if let Some(delay) = app.faults.latency() {
+        let asked = Instant::now();
         tokio::time::sleep(delay).await;
+        statements::tell(method, template, asked.elapsed());
     }
     let ratio = app.faults.errors()?;
     (rand::random::<f64>() < ratio).then(|| {
