@@ -116,7 +116,18 @@ impl Filter {
     /// `first` is the place of the first of [`Filter::fields`] among the watched ones.
     pub fn judge(&self, fields: &Fields<'_>, first: usize, epoch: Epoch, offset: u64) -> Verdict {
         let get = |index: usize| -> Option<Scalar<'_>> { fields.get(first + index) };
-        if let Some(rule) = self.drops.iter().position(|rule| rule.holds(&get)) {
+        self.decide(|| fields.level(), &get, || spread(&epoch.id(offset)))
+    }
+
+    /// Of an event that comes once: `number` only has to be spread evenly. `get` tells what the field
+    /// of that place among [`Filter::fields`] holds.
+    pub fn decide<'a>(
+        &self,
+        level: impl FnOnce() -> Option<&'a [u8]>,
+        get: &impl Fn(usize) -> Option<Scalar<'a>>,
+        number: impl FnOnce() -> u64,
+    ) -> Verdict {
+        if let Some(rule) = self.drops.iter().position(|rule| rule.holds(get)) {
             return Verdict::Drop(rule);
         }
         let spent = self
@@ -126,25 +137,25 @@ impl Filter {
         if self.samples.is_empty() && spent.is_none() {
             return Verdict::Keep;
         }
-        let level = fields.level();
+        let level = level();
         let ruled = self
             .samples
             .iter()
             .filter(|(when, _)| match when {
                 When::Level(name) => level == Some(name.as_bytes()),
-                When::Holds(condition) => condition.holds(&get),
+                When::Holds(condition) => condition.holds(get),
             })
             .map(|(_, share)| *share)
             .min()
             .filter(|share| *share != Share::ALL);
         let by_budget = spent
-            .filter(|(budget, _)| budget.may_drop(level, &get))
+            .filter(|(budget, _)| budget.may_drop(level, get))
             .map(|(_, share)| share);
         if ruled.is_none() && by_budget.is_none() {
             return Verdict::Keep;
         }
         // One number for both, so that the smaller share keeps a part of what the other would.
-        let number = spread(&epoch.id(offset));
+        let number = number();
         if ruled.is_some_and(|share| !share.takes(number)) {
             return Verdict::Drop(self.drops.len());
         }

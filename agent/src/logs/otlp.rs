@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::budget::{self, Team};
+use super::filter::{Filter, Verdict};
 use super::ledger::{Ledger, Outcome, ReadCount};
 use super::spool::{Part, Queue, Refused, Store, record};
 use crate::otlp_metrics::Rejected;
@@ -41,6 +42,8 @@ pub struct OtlpLogs {
     longest: usize,
     store: Arc<Store>,
     ledger: Arc<Ledger>,
+    /// The source's own rules of what is left out.
+    filter: Option<Mutex<Filter>>,
     /// Whose budget its records spend, and whether they may be left out when it is spent.
     spends: Option<Arc<Team>>,
     expendable: bool,
@@ -77,6 +80,7 @@ impl OtlpLogs {
             longest: usize::try_from(logs.max_line_bytes).unwrap_or(usize::MAX),
             store: Arc::clone(store),
             ledger: Arc::clone(ledger),
+            filter: Filter::new(config, None).map(Mutex::new),
             spends: ledger
                 .budgets
                 .team(config.fields.get("kai.team").map_or("", String::as_str)),
@@ -100,18 +104,24 @@ impl OtlpLogs {
         let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
         let mut rejected = ReadCount::default();
         let mut body = Vec::new();
-        let mut left_out = Vec::new();
+        let (mut left_out, mut dropped) = (Vec::new(), Vec::new());
         decode::each(request, &mut |scope, record| {
             let mut shaped = document::shape(scope, record, now, self.longest, &self.config.fields);
-            let decided = self.decide(&shaped.members);
-            if let Some((share, _)) = decided {
-                let value = Value::from(share.value());
-                shaped.members.insert("kai.sampled".to_owned(), value);
-            }
             if let Some(team) = self.team(&shaped.service)
                 && !shaped.members.contains_key(TEAM)
             {
                 shaped.members.insert(TEAM.to_owned(), team.into());
+            }
+            let verdict = self.judge(&shaped.members);
+            let decided = self.decide(&shaped.members);
+            let ruled = match verdict {
+                Verdict::Sampled(share, _) => Some(share),
+                _ => None,
+            };
+            let by_budget = decided.map(|(share, _)| share);
+            if let Some(share) = ruled.into_iter().chain(by_budget).min() {
+                let value = Value::from(share.value());
+                shaped.members.insert("kai.sampled".to_owned(), value);
             }
             body.clear();
             let taken = self.write(&shaped.members, &mut body);
@@ -126,6 +136,10 @@ impl OtlpLogs {
             if body.len() > self.longest * 2 + BESIDE_TEXT {
                 rejected.lines += 1;
                 rejected.bytes += one.bytes;
+                return;
+            }
+            if let Verdict::Drop(reason) = verdict {
+                dropped.push((reason, body.len()));
                 return;
             }
             if decided.is_some_and(|(_, keep)| !keep) {
@@ -153,6 +167,13 @@ impl OtlpLogs {
             self.ledger
                 .filtered(&self.name, budget::one_left_out(bytes));
         }
+        if let (Some(filter), false) = (&self.filter, dropped.is_empty()) {
+            let mut filter = filter.lock().unwrap_or_else(PoisonError::into_inner);
+            for (reason, bytes) in dropped {
+                filter.count(reason, bytes);
+            }
+            self.ledger.filtered(&self.name, filter.drain());
+        }
         if let Some(team) = &self.spends {
             team.add(parts.iter().map(|part| part.count.document_bytes).sum());
         }
@@ -171,6 +192,37 @@ impl OtlpLogs {
                 self.longest
             ),
         })
+    }
+
+    /// What the source's own rules make of a record.
+    fn judge(&self, members: &Map<String, Value>) -> Verdict {
+        let Some(filter) = &self.filter else {
+            return Verdict::Keep;
+        };
+        let filter = filter.lock().unwrap_or_else(PoisonError::into_inner);
+        let held: Vec<Option<(&Value, String)>> = filter
+            .fields()
+            .iter()
+            .map(|field| {
+                let value = members.get(field)?;
+                let text = match value {
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                Some((value, text))
+            })
+            .collect();
+        let get = |index: usize| {
+            let (value, text) = held.get(index)?.as_ref()?;
+            Some(match value {
+                Value::String(_) => Scalar::Text(text.as_bytes()),
+                Value::Number(_) => Scalar::Number(text.as_bytes()),
+                Value::Bool(value) => Scalar::Bool(*value),
+                _ => Scalar::Other,
+            })
+        };
+        let level = || members.get("log.level")?.as_str().map(str::as_bytes);
+        filter.decide(level, &get, rand::random)
     }
 
     /// What a spent budget makes of a record; `None`: nothing.

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::budget::{self, Team};
 use super::document::{Form, Line, NO_OFFSET, Shaper};
+use super::filter::{Filter, Verdict};
 use super::intake::meters::Meters;
 use super::ledger::{Ledger, Outcome, ReadCount};
 use super::spool::{Part, Queue, Refused, Store, record};
@@ -35,7 +36,9 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub struct Taker {
     pub name: Arc<str>,
     pub config: kai_contract::agent_config::Syslog,
-    shaper: Mutex<Shaper>,
+    shaper: Mutex<(Shaper, Option<Filter>)>,
+    /// Where the filter's fields begin among the watched ones.
+    first: usize,
     /// The source's fields have one; else it is the message's.
     own_host: bool,
     pub max_line: usize,
@@ -83,12 +86,17 @@ impl Taker {
                 .into_iter()
                 .flat_map(|rule| rule.fields().to_vec()),
         );
+        // A spent budget is asked below.
+        let filter = Filter::new(config, None);
+        let first = watched.len();
+        watched.extend(filter.iter().flat_map(|it| it.fields().to_vec()));
         let team = config.fields.get("kai.team").map_or("", String::as_str);
         let queue = store.queue(name, &config.data_stream);
         Ok(Self {
             name: name.into(),
             config: config.syslog.clone().unwrap_or_default(),
-            shaper: Mutex::new(Shaper::new(form, &config.fields, &watched)),
+            shaper: Mutex::new((Shaper::new(form, &config.fields, &watched), filter)),
+            first,
             own_host: config.fields.contains_key("host.name"),
             max_line,
             queue: queue.map_err(|error| format!("cannot use the spool: {error}"))?,
@@ -131,11 +139,19 @@ impl Taker {
         };
         into.document.clear();
         let mut host = Vec::new();
-        let mut shaper = self.shaper.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut decided = None;
+        let mut locked = self.shaper.lock().unwrap_or_else(PoisonError::into_inner);
+        let (shaper, filter) = &mut *locked;
+        let (mut decided, mut verdict) = (None, Verdict::Keep);
         let taken = shaper.shape_and_tell(&mut into.document, &line, |fields| {
             if let Some(Scalar::Text(name)) = fields.get(0) {
                 host.extend_from_slice(name);
+            }
+            if let Some(filter) = filter.as_ref() {
+                let get = |index| fields.get(self.first + index);
+                verdict = filter.decide(|| fields.level(), &get, rand::random);
+            }
+            if let Verdict::Drop(_) = verdict {
+                return false;
             }
             let spends = self.spends.as_ref().filter(|_| self.expendable);
             decided = spends.and_then(|team| {
@@ -145,7 +161,12 @@ impl Taker {
             });
             decided.is_none_or(|(_, keep)| keep)
         });
-        drop(shaper);
+        if let (Verdict::Drop(reason), Some(filter)) = (verdict, filter) {
+            filter.count(reason, text.len());
+            self.ledger.filtered(&self.name, filter.drain());
+            return;
+        }
+        drop(locked);
         if decided.is_some_and(|(_, keep)| !keep) {
             self.ledger
                 .filtered(&self.name, budget::one_left_out(text.len()));
@@ -162,7 +183,12 @@ impl Taker {
             document.extend_from_slice(b",\"log.flags\":[\"truncated\"]");
         }
         document.push(b'}');
-        if let Some((share, _)) = decided {
+        let ruled = match verdict {
+            Verdict::Sampled(share, _) => Some(share),
+            _ => None,
+        };
+        let by_budget = decided.map(|(share, _)| share);
+        if let Some(share) = ruled.into_iter().chain(by_budget).min() {
             super::reader::take::mark(document, share);
         }
         record::append(&mut into.records, now, document);

@@ -206,7 +206,7 @@ fn units_matches_binary_messages_and_the_end() {
     maker.add(&journal, &entries(0..5, "KIND=old\n"));
     let from_end = format!(
         "    host:\n      journald: {{ directory: {}, units: [booking.service], matches: [KIND=wanted] }}\n      \
-         dataStream: logs-kai.host-test\n      start: end\n",
+         dataStream: logs-kai.host-test\n      start: end\n      drop: ['seq == 11']\n",
         agent.path("j").display()
     );
     agent.configure(std::slice::from_ref(&fake.url), "", &from_end);
@@ -228,6 +228,10 @@ fn units_matches_binary_messages_and_the_end() {
     assert_eq!(fake.messages(), ["two\nl\u{fffd}nes\u{1}!"]);
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(fake.count(), 3);
+    // One that a rule drops.
+    maker.add(&journal, &entries(11..13, "KIND=wanted\n"));
+    wait_for("what is kept", || (fake.count() == 4).then_some(()));
+    assert_eq!(fake.sequence(), [9, 10, 12]);
 }
 
 #[test]

@@ -192,3 +192,35 @@ fn only_named_services_have_a_data_stream_of_their_own() {
         ]
     );
 }
+
+#[test]
+fn records_are_dropped_and_sampled_by_rules() {
+    let source: LogSource = serde_yaml::from_str(
+        "{dataStream: 'logs-kai.{service}-test', otlp: {}, drop: ['message == \"2\"'], sample: \
+         {'service.name == \"quiet\"': 0.0, 'service.name == \"half\"': 0.5}}",
+    )
+    .unwrap();
+    let logs: Logs = serde_yaml::from_str("{maxLineBytes: 1000}").unwrap();
+    let ledger: Arc<Ledger> = Arc::default();
+    ledger.add_source(&"o".into(), &"".into(), &"".into());
+    let store = Arc::new(Store::open(None, 8 << 20, &["o"], &ledger).unwrap());
+    let taker = OtlpLogs::new("o", &source, &logs, None, &store, &ledger);
+    let many = ["x"; 1000];
+    let all = request(&[
+        of_service("a", &["1", "2"]),
+        of_service("quiet", &["3"]),
+        of_service("half", &many),
+    ]);
+    taker.take(&all).unwrap();
+    let held = held(&store);
+    let of = |name: &str| {
+        let found = held.iter().find(|(stream, _)| stream == name);
+        found.map_or(&[][..], |(_, all)| all)
+    };
+    assert_eq!(of("logs-kai.a-test").len(), 1);
+    assert_eq!(of("logs-kai.a-test")[0]["kai.sampled"], Value::Null);
+    assert_eq!(of("logs-kai.quiet-test").len(), 0);
+    let half = of("logs-kai.half-test");
+    assert!((300..700).contains(&half.len()), "{}", half.len());
+    assert!(half.iter().all(|one| one["kai.sampled"] == 0.5));
+}

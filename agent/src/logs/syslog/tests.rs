@@ -83,3 +83,25 @@ fn characters_are_not_cut_in_half() {
     }
     assert_eq!(whole_characters(b"\x80\x80\x80\x80"), b"\x80\x80\x80\x80");
 }
+
+#[test]
+fn messages_are_dropped_and_sampled_by_rules() {
+    let source = "{dataStream: d, syslog: {udp: '127.0.0.1:0'}, drop: ['process.name == \"dhcpd\"'], \
+                  sample: {debug: 0.0, 'host.hostname == \"h\"': 0.5}}";
+    let taker = taker(source, 1000);
+    let found = documents(
+        &taker,
+        &[
+            b"<13>Nov 24 09:06:29 edge-2 dhcpd[9]: lease",
+            b"<15>Nov 24 09:06:29 edge-2 su: of no interest",
+            b"<13>Nov 24 09:06:29 edge-2 su: kept",
+        ],
+    );
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0]["message"], "kept");
+    assert_eq!(found[0]["kai.sampled"], Value::Null);
+    let many = vec![&b"<13>Nov 24 09:06:29 h su: many"[..]; 1000];
+    let half = documents(&taker, &many);
+    assert!((300..700).contains(&half.len()), "{}", half.len());
+    assert!(half.iter().all(|one| one["kai.sampled"] == 0.5));
+}

@@ -150,14 +150,6 @@ fn check_source(name: &str, source: &LogSource, found: &mut Vec<Problem>) {
     }
     shape(name, source, found);
     super::super::sampling::problems(&at, &source.drop, &source.sample, found);
-    let of_files = !source.is_network() && source.journald.is_none();
-    let filters = !source.drop.is_empty() || !source.sample.is_empty();
-    if filters && !of_files {
-        found.push(Problem::new(
-            at("drop"),
-            "drop and sample are for lines of files; leave them out of other sources",
-        ));
-    }
     if source.fields.len() > MOST_FIELDS {
         found.push(Problem::new(
             at("fields"),
