@@ -302,8 +302,11 @@ impl Shaper {
             &mut once,
         );
         // A huge line must not keep its memory for ever.
-        parsed.shrink_to(KEPT);
-        clean.shrink_to(KEPT);
+        for kept in [&mut parsed, &mut clean] {
+            if kept.capacity() > KEPT {
+                kept.shrink_to(KEPT);
+            }
+        }
         (self.parsed, self.clean, self.marks) = (parsed, clean, marks);
         self.form.redactor = redactor;
         if self.severe && !taken.dropped {
@@ -577,6 +580,11 @@ impl Shaper {
         if let Some(value) = self.has(LEVEL) {
             if value.kind == Kind::String {
                 let given = &text[value.at.start + 1..value.at.end - 1];
+                // As most are, and spelt so.
+                if let b"info" | b"debug" | b"warn" | b"error" = given {
+                    self.severe = given == b"error";
+                    return None;
+                }
                 let at = value.at.start + 1..value.at.end - 1;
                 let name = level::text(given);
                 self.severe = name.is_some_and(level::is_error);

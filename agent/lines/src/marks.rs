@@ -93,7 +93,9 @@ const KEPT: usize = 1024;
 impl Marks {
     /// Looks at a text; `None` on a processor that has no fast way to do so.
     pub fn look(&mut self, text: &[u8]) -> Option<&Self> {
-        self.blocks.shrink_to(KEPT);
+        if self.blocks.capacity() > KEPT {
+            self.blocks.shrink_to(KEPT);
+        }
         self.any = kai_kernel::bytes::look(text, &TABLES, &mut self.blocks)?;
         Some(self)
     }

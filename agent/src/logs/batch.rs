@@ -137,7 +137,9 @@ impl Batch {
     }
 
     pub fn any_suspect(&self) -> bool {
-        (0..self.items.len()).any(|index| self.suspect(index))
+        // Asked of every batch; lines from before the start are in the first ones alone.
+        (self.ambiguous || self.runs.iter().any(|run| run.suspect_below > 0))
+            && (0..self.items.len()).any(|index| self.suspect(index))
     }
 
     /// Gives an item another epoch.

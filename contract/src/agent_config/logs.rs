@@ -364,7 +364,7 @@ impl From<HttpAuth> for AuthKeys {
 }
 
 fn default_memory_bytes() -> u64 {
-    8 << 20
+    6 << 20
 }
 
 fn default_dead_letter_bytes() -> u64 {

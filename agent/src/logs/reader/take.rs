@@ -63,14 +63,18 @@ impl Taking<'_> {
 
     /// Takes one line, which begins at `at`.
     pub fn line(&mut self, at: usize, text: &[u8], cut: bool) {
-        let nuls = text.iter().take_while(|byte| **byte == 0).count();
-        self.count.nul_bytes += nuls as u64;
-        let mut text = &text[nuls..];
+        let mut text = text;
+        // The first byte tells of most lines that they are neither.
+        if text.first().is_none_or(|first| *first <= b' ') {
+            let nuls = text.iter().take_while(|byte| **byte == 0).count();
+            self.count.nul_bytes += nuls as u64;
+            text = &text[nuls..];
+            if text.iter().all(u8::is_ascii_whitespace) {
+                return;
+            }
+        }
         if let [rest @ .., b'\r'] = text {
             text = rest;
-        }
-        if text.iter().all(u8::is_ascii_whitespace) {
-            return;
         }
         let cut = cut || text.len() > self.max_line;
         let line = Line {
