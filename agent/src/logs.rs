@@ -42,6 +42,7 @@ pub mod stream_name;
 pub mod syslog;
 pub mod wake;
 
+pub use kai_lines::field_budget::FieldBudget;
 pub use kai_lines::{document, json, level, parse, time};
 
 use batch::Pool;
@@ -53,7 +54,7 @@ use letters::Letters;
 use places::Places;
 use reader::{Carried, Reader};
 use send::{Nowhere, Sender, Stream};
-use source::Source;
+use source::{Shared, Source};
 use spool::Store;
 use stream_name::StreamName;
 use syslog::sockets::Sockets;
@@ -274,6 +275,7 @@ impl Lane {
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
         let mut streams = Vec::new();
         let mut sources = Vec::new();
+        let mut names: BTreeMap<usize, Arc<FieldBudget>> = BTreeMap::new();
         let files = config.sources.iter().filter(|(_, one)| !one.is_network());
         for (name, source) in files {
             let stream = *numbers.entry(&source.data_stream).or_insert_with(|| {
@@ -282,8 +284,15 @@ impl Lane {
                 streams.len() - 1
             });
             let rules = figures.rules().logs.get(name).cloned();
-            let budgets = &ledger.budgets;
-            let source = Source::new(name, source, stream, node, redactor.clone(), rules, budgets)
+            let most = usize::try_from(config.max_fields).unwrap_or(usize::MAX);
+            let names = names
+                .entry(stream)
+                .or_insert_with(|| Arc::new(FieldBudget::new(most)));
+            let shared = Shared {
+                budgets: &ledger.budgets,
+                names: Arc::clone(names),
+            };
+            let source = Source::new(name, source, stream, node, redactor.clone(), rules, shared)
                 .map_err(|error| format!("logs.sources.{name}: {error}"))?;
             ledger.add_source(&source.name, &source.service, &source.team);
             sources.push(source);

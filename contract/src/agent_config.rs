@@ -35,7 +35,7 @@ pub use intake::{OtlpLogs, Spool, Syslog, SyslogTls};
 pub use log_budget::{LogBudget, OverBudget};
 pub use logs::{
     Compress, Elasticsearch, HttpAuth, JournalProblem, Journald, LogContainer, LogFormat, LogPods,
-    LogSource, LogStart, Logs, Multiline, TraceLanguage,
+    LogSource, LogStart, Logs, MAX_FIELDS, Multiline, TraceLanguage,
 };
 pub use otlp_metrics::OtlpMetrics;
 pub use privacy::{Privacy, Pseudonymise, Redact, Redacted};

@@ -5,4 +5,5 @@ pub mod business;
 pub mod exit;
 pub mod expression;
 pub mod go_regex;
+pub mod log_fields;
 pub mod signals;

@@ -8,6 +8,7 @@ pub mod fake;
 mod faults;
 mod filebeat;
 mod files;
+mod hostile;
 mod intake;
 mod isolation;
 mod journald;

@@ -15,8 +15,10 @@ use serde_json::Value;
 /// Longest wait for something that should come; generous, because machines are busy.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The agent as it was built with the tests, or another build of it where a figure is wanted.
 pub fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kai-agent"));
+    let built = || env!("CARGO_BIN_EXE_kai-agent").into();
+    let mut command = Command::new(std::env::var_os("KAI_TEST_AGENT").unwrap_or_else(built));
     command.env_remove("KAI_AGENT_LOG");
     command
 }
@@ -326,4 +328,12 @@ impl Metrics {
             "node_scrape_collector_success{{collector=\"{collector}\"}}"
         ))
     }
+}
+
+/// Bytes of a process that are in memory.
+pub fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
+    kilobytes.parse::<u64>().unwrap() * 1024
 }

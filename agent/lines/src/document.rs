@@ -20,6 +20,7 @@ use regex::bytes::Regex;
 use super::about::{self, About};
 use super::json::{self, Kind};
 use super::{fingerprint, level, parse, time};
+use crate::field_budget::FieldBudget;
 use crate::marks::Marks;
 use crate::privacy::{Counts, Redactor};
 
@@ -29,7 +30,7 @@ mod plain;
 use names::{MOST, Names, Value};
 
 /// What is looked for in a line; the position in this list is the position of its bit.
-const KNOWN: [&str; 16] = [
+pub(crate) const KNOWN: [&str; 16] = [
     "@timestamp",
     "log.level",
     "trace.id",
@@ -73,6 +74,8 @@ pub struct Taken {
     pub repaired: bool,
     /// A timestamp was there and could not be understood; the time of reading stands for it.
     pub bad_timestamp: bool,
+    /// Members that are no fields, because there are as many as there may be or no index takes them.
+    pub beyond: u32,
     /// What was taken out of it.
     pub redacted: Counts,
     /// Whoever was told of it did not want it; nothing was written.
@@ -246,6 +249,11 @@ impl Shaper {
         self.found.resize(self.names.count(), none);
     }
 
+    /// From now on lines may have no fields beyond this.
+    pub fn keep_to(&mut self, budget: Arc<FieldBudget>) {
+        self.names.ask(budget);
+    }
+
     /// Appends the line's document, without an end of line.
     pub fn shape(&mut self, out: &mut Vec<u8>, line: &Line<'_>) -> Taken {
         self.shape_and_tell(out, line, |_| true)
@@ -377,6 +385,18 @@ impl Shaper {
                     if taken.dropped {
                         return;
                     }
+                }
+                if self.names.asker.is_beyond() {
+                    let mut within = Vec::with_capacity(object.len() + 64);
+                    taken.beyond = self.names.asker.cut(object, &mut within);
+                    match self.find(None, &within) {
+                        Some(place) => {
+                            taken.bad_timestamp = self.splice(out, &within, place, line);
+                        }
+                        // What is valid stays so; were it not, the line would go as a text.
+                        None => self.wrap(out, object, None, line),
+                    }
+                    return;
                 }
                 taken.bad_timestamp = self.splice(out, object, place, line);
                 return;

@@ -92,16 +92,21 @@ fn object_by(
 /// The elements of the array that begins at `at`, each by where it stands; none if it is not valid.
 pub fn elements_of(text: &[u8], at: usize) -> Vec<(Range<usize>, Kind)> {
     let mut found = Vec::new();
+    each_element(text, at, |element, kind| found.push((element, kind)));
+    found
+}
+
+/// The same, told as they pass.
+pub fn each_element(text: &[u8], at: usize, mut each: impl FnMut(Range<usize>, Kind)) {
     let mut at = space(text, at + 1);
     while let Some((end, kind)) = value(&mut Bytes, text, at, DEEPEST) {
-        found.push((at..end, kind));
+        each(at..end, kind);
         let next = space(text, end);
         if text.get(next) != Some(&b',') {
             break;
         }
         at = space(text, next + 1);
     }
-    found
 }
 
 /// Where white space that begins at `at` ends.

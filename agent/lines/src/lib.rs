@@ -7,6 +7,7 @@
 
 pub mod about;
 pub mod document;
+pub mod field_budget;
 pub mod fingerprint;
 pub mod json;
 pub mod level;

@@ -82,7 +82,10 @@ impl Intake {
         }
         let store = Store::open(folder, limit, &names, ledger).map_err(in_spool)?;
         let store = Arc::new(store);
-        let max_line = usize::try_from(wanted.max_line_bytes).unwrap_or(usize::MAX);
+        let limits = (
+            usize::try_from(wanted.max_line_bytes).unwrap_or(usize::MAX),
+            usize::try_from(wanted.max_fields).unwrap_or(usize::MAX),
+        );
         let mut takers = Vec::new();
         let mut records = None;
         for (name, config) in &wanted.sources {
@@ -99,7 +102,7 @@ impl Intake {
             }
             if config.syslog.is_some() {
                 let redactor = redactor.clone();
-                let taker = Taker::new(name, config, redactor, max_line, &store, ledger)
+                let taker = Taker::new(name, config, redactor, limits, &store, ledger)
                     .map_err(|reason| format!("logs.sources.{name}: {reason}"))?;
                 takers.push(Arc::new(taker));
             }

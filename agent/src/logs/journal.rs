@@ -248,6 +248,7 @@ impl Journal {
             last = Some(String::from_utf8_lossy(found).into_owned());
             note(&mut count, entry, composed);
             count.bad_timestamps += u64::from(shaped.bad_timestamp);
+            count.beyond(shaped.beyond);
             if shaped.redacted.any() {
                 count.redacted.merge(shaped.redacted);
             }

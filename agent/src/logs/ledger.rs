@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::budget::Budgets;
 use super::cluster::abilities::Abilities;
@@ -63,7 +64,11 @@ struct Source {
     /// What looks for files' pods came to.
     pods: BTreeMap<&'static str, u64>,
     latency: Histogram,
+    said_overflow: Option<Instant>,
 }
+
+/// What stays as it is, is said again this often.
+const SAY_AGAIN: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -103,6 +108,9 @@ pub struct ReadCount {
     /// Lines without the wrapper that their source has.
     pub unwrapped: u64,
     pub nul_bytes: u64,
+    /// Lines with members that are no fields, and how many those are.
+    pub overflowed: u64,
+    pub beyond: u64,
     pub redacted: Counts,
 }
 
@@ -115,6 +123,14 @@ pub struct Ledger {
     inner: Mutex<Inner>,
     /// Of sources that come over the network.
     pub intake: Meters,
+}
+
+impl ReadCount {
+    /// A line so many of whose members are no fields.
+    pub fn beyond(&mut self, members: u32) {
+        self.overflowed += u64::from(members > 0);
+        self.beyond += u64::from(members);
+    }
 }
 
 impl Ledger {
@@ -163,10 +179,21 @@ impl Ledger {
             ("unparsed", count.unparsed),
             ("unwrapped", count.unwrapped),
             ("nul_bytes", count.nul_bytes),
+            ("overflow", count.overflowed),
+            ("overflow_fields", count.beyond),
         ] {
             if lines > 0 {
                 *entry.flaws.entry(flaw).or_default() += lines;
             }
+        }
+        let due = |said: Instant| said.elapsed() >= SAY_AGAIN;
+        if count.overflowed > 0 && entry.said_overflow.is_none_or(due) {
+            entry.said_overflow = Some(Instant::now());
+            tracing::warn!(
+                %source,
+                "lines have more field names than logs.maxFields, or names that no index takes; \
+                 further ones go into the field kai.overflow, as text"
+            );
         }
         for (kind, findings) in count.redacted.by_kind() {
             if findings > 0 {

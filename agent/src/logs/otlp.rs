@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwapOption;
 use kai_contract::agent_config::{LogSource, Logs, Share};
 use kai_contract::expression::Scalar;
+use kai_lines::field_budget::{Asker, FieldBudget};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
@@ -47,6 +48,9 @@ pub struct OtlpLogs {
     /// Whose budget its records spend, and whether they may be left out when it is spent.
     spends: Option<Arc<Team>>,
     expendable: bool,
+    max_fields: usize,
+    /// Names of fields, of each service's data stream.
+    fields: Mutex<BTreeMap<String, Asker>>,
     /// Held while a data stream is added.
     adding: Mutex<()>,
     /// Bytes of requests that are being read.
@@ -78,6 +82,8 @@ impl OtlpLogs {
             config: config.clone(),
             redactor,
             longest: usize::try_from(logs.max_line_bytes).unwrap_or(usize::MAX),
+            max_fields: usize::try_from(logs.max_fields).unwrap_or(usize::MAX),
+            fields: Mutex::default(),
             store: Arc::clone(store),
             ledger: Arc::clone(ledger),
             filter: Filter::new(config, None).map(Mutex::new),
@@ -133,6 +139,7 @@ impl OtlpLogs {
                 ..ReadCount::default()
             };
             one.redacted = taken;
+            one.beyond(self.fit(&shaped.service, &shaped.environment, now, &mut body));
             if body.len() > self.longest * 2 + BESIDE_TEXT {
                 rejected.lines += 1;
                 rejected.bytes += one.bytes;
@@ -155,6 +162,8 @@ impl OtlpLogs {
             count.bytes += one.bytes;
             count.document_bytes += one.document_bytes;
             count.cut += one.cut;
+            count.overflowed += one.overflowed;
+            count.beyond += one.beyond;
             count.redacted.merge(one.redacted);
         })?;
         let parts = self.parts(groups).map_err(Refused::from)?;
@@ -262,6 +271,23 @@ impl OtlpLogs {
         counts
     }
 
+    /// Takes out of a document what is beyond its data stream's budget of names; services that are too
+    /// many to have a data stream each share one.
+    fn fit(&self, service: &str, environment: &str, now: i64, document: &mut Vec<u8>) -> u32 {
+        let mut stream = stream::name(&self.config.data_stream, service, environment);
+        let otlp = self.config.otlp.as_ref();
+        let most = otlp.map_or(1, |otlp| otlp.max_data_streams) as usize;
+        let mut all = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= most && !all.contains_key(&stream) {
+            OTHER.clone_into(&mut stream);
+        }
+        let asker = all
+            .entry(stream)
+            .or_insert_with(|| Asker::new(Some(Arc::new(FieldBudget::new(self.max_fields)))));
+        asker.tick(now);
+        asker.fit(document)
+    }
+
     fn parts(&self, groups: BTreeMap<(String, String), Group>) -> std::io::Result<Vec<Part>> {
         let mut by_stream: BTreeMap<Arc<str>, Part> = BTreeMap::new();
         for ((service, environment), group) in groups {
@@ -273,6 +299,8 @@ impl OtlpLogs {
                     part.count.bytes += group.count.bytes;
                     part.count.document_bytes += group.count.document_bytes;
                     part.count.cut += group.count.cut;
+                    part.count.overflowed += group.count.overflowed;
+                    part.count.beyond += group.count.beyond;
                     part.count.redacted.merge(group.count.redacted);
                 }
                 None => {

@@ -278,6 +278,9 @@ impl Reader {
 
     fn discover(&mut self, hints: &mut Hints, first: bool) {
         let now = SystemTime::now();
+        for source in &self.sources {
+            source.names.tick(now_millis());
+        }
         let mut known: HashMap<Key, usize> = HashMap::new();
         for (index, tail) in self.files.tails.iter().enumerate() {
             known.insert(tail.key, index);

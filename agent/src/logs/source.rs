@@ -12,7 +12,6 @@ use kai_contract::agent_config::{
 };
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::Node;
 use super::budget::{Budgets, Team};
 use super::document::{Form, Shaper};
 use super::filter::Filter;
@@ -21,6 +20,7 @@ use super::join::{self, Joiner, Rule, Wrapper};
 use super::journal::fields::Message;
 use super::pods::Pods;
 use super::reader::Globs;
+use super::{FieldBudget, Node};
 use crate::business::rules::RuleSet;
 use crate::privacy::{self, Redactor};
 
@@ -33,6 +33,8 @@ pub struct Source {
     pub stream: usize,
     pub globs: Globs,
     pub shaper: Shaper,
+    /// Of its data stream.
+    pub names: Arc<FieldBudget>,
     /// What its lines are counted by.
     pub rules: Option<Arc<RuleSet>>,
     /// In place of files.
@@ -55,6 +57,15 @@ pub struct Source {
     pub pods: Option<Pods>,
 }
 
+/// What a source has in common with others.
+#[derive(Debug)]
+pub struct Shared<'a> {
+    /// Of teams.
+    pub budgets: &'a Budgets,
+    /// Of field names, of its data stream.
+    pub names: Arc<FieldBudget>,
+}
+
 impl Source {
     pub fn new(
         name: &str,
@@ -63,7 +74,7 @@ impl Source {
         node: Node<'_>,
         redactor: Option<Arc<Redactor>>,
         rules: Option<Arc<RuleSet>>,
-        budgets: &Budgets,
+        shared: Shared<'_>,
     ) -> Result<Self, String> {
         let mut fields = config.fields.clone();
         if let Some(host) = node.host {
@@ -89,10 +100,10 @@ impl Source {
         };
         let joiner = joiner(config)?;
         let of = |field: &str| config.fields.get(field).map_or("", String::as_str);
-        let spends = budgets.team(of("kai.team"));
+        let spends = shared.budgets.team(of("kai.team"));
         let bounded = spends
             .clone()
-            .filter(|_| !config.never_sample && budgets.samples());
+            .filter(|_| !config.never_sample && shared.budgets.samples());
         let filter = Filter::new(config, bounded);
         let mut watched: Vec<String> = rules
             .as_ref()
@@ -106,6 +117,7 @@ impl Source {
         let multiline = config.multiline.as_ref();
         let pause = multiline.map_or(PART_PAUSE, |lines| Duration::from_millis(lines.pause_ms));
         let mut shaper = Shaper::new(form, &fields, &watched);
+        shaper.keep_to(Arc::clone(&shared.names));
         let pods = match (&config.pods, node.cluster) {
             (Some(pods), Some(cluster)) => {
                 shaper.look_for_about();
@@ -119,6 +131,7 @@ impl Source {
             stream,
             globs: Globs::new(config)?,
             shaper,
+            names: shared.names,
             pods,
             rules,
             filter,

@@ -17,7 +17,7 @@ use super::filter::{Filter, Verdict};
 use super::intake::meters::Meters;
 use super::ledger::{Ledger, Outcome, ReadCount};
 use super::spool::{Part, Queue, Refused, Store, record};
-use super::{json, source};
+use super::{FieldBudget, json, source};
 use crate::privacy::Redactor;
 
 pub mod frame;
@@ -37,6 +37,7 @@ pub struct Taker {
     pub name: Arc<str>,
     pub config: kai_contract::agent_config::Syslog,
     shaper: Mutex<(Shaper, Option<Filter>)>,
+    names: Arc<FieldBudget>,
     /// Where the filter's fields begin among the watched ones.
     first: usize,
     /// The source's fields have one; else it is the message's.
@@ -69,7 +70,7 @@ impl Taker {
         name: &str,
         config: &LogSource,
         redactor: Option<Arc<Redactor>>,
-        max_line: usize,
+        (max_line, max_fields): (usize, usize),
         store: &Arc<Store>,
         ledger: &Arc<Ledger>,
     ) -> Result<Self, String> {
@@ -92,10 +93,14 @@ impl Taker {
         watched.extend(filter.iter().flat_map(|it| it.fields().to_vec()));
         let team = config.fields.get("kai.team").map_or("", String::as_str);
         let queue = store.queue(name, &config.data_stream);
+        let names = Arc::new(FieldBudget::new(max_fields));
+        let mut shaper = Shaper::new(form, &config.fields, &watched);
+        shaper.keep_to(Arc::clone(&names));
         Ok(Self {
             name: name.into(),
             config: config.syslog.clone().unwrap_or_default(),
-            shaper: Mutex::new((Shaper::new(form, &config.fields, &watched), filter)),
+            shaper: Mutex::new((shaper, filter)),
+            names,
             first,
             own_host: config.fields.contains_key("host.name"),
             max_line,
@@ -126,6 +131,7 @@ impl Taker {
             text = whole_characters(text);
         }
         let now = super::reader::now_millis();
+        self.names.tick(now);
         let line = Line {
             text,
             // Marked below: a header is read of what was cut, too.
@@ -198,6 +204,7 @@ impl Taker {
         count.document_bytes += document.len() as u64;
         count.cut += u64::from(cut);
         count.unparsed += u64::from(taken.unparsed);
+        count.beyond(taken.beyond);
         count.repaired += u64::from(taken.repaired);
         count.bad_timestamps += u64::from(taken.bad_timestamp);
         count.redacted.merge(taken.redacted);

@@ -27,6 +27,13 @@ pub struct Logs {
     /// Bytes of one line that are kept; what is longer is cut and marked in `log.flags`.
     #[serde(default = "default_max_line_bytes")]
     pub max_line_bytes: u64,
+    /// Names that the fields of one data stream have at most, in a day; further ones go as a text into
+    /// `kai.overflow`.
+    #[serde(
+        default = "default_max_fields",
+        skip_serializing_if = "is_default_max_fields"
+    )]
+    pub max_fields: u64,
     /// How `compress: gzip` was written before there were others.
     #[serde(default)]
     pub gzip: bool,
@@ -369,6 +376,19 @@ fn default_memory_bytes() -> u64 {
 
 fn default_dead_letter_bytes() -> u64 {
     64 << 20
+}
+
+/// Half of what an index has room for: not all names come from here, and a name whose type is not
+/// mapped can be two fields.
+pub const MAX_FIELDS: u64 = 500;
+
+fn default_max_fields() -> u64 {
+    MAX_FIELDS
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_default_max_fields(given: &u64) -> bool {
+    *given == MAX_FIELDS
 }
 
 fn default_max_line_bytes() -> u64 {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kai_contract::agent_config::{
-    Elasticsearch, LogFormat, LogSource, Logs, Privacy, Pseudonymise, Spool,
+    Elasticsearch, LogFormat, LogSource, Logs, MAX_FIELDS, Privacy, Pseudonymise, Spool,
 };
 
 use super::elasticsearch::{canary_stream, log_stream, security_stream};
@@ -107,6 +107,7 @@ pub(super) fn lane(
         memory_bytes: MEMORY_BYTES,
         dead_letter_bytes: DEAD_LETTER_BYTES,
         max_line_bytes: MAX_LINE_BYTES,
+        max_fields: MAX_FIELDS,
         // The node is on this machine, or near: bytes on the wire cost less than their packing.
         gzip: false,
         spool,

@@ -28,6 +28,16 @@ pub struct Elastic {
 
 impl Elastic {
     pub fn start() -> Self {
+        // Compiling well takes longer than most tests do.
+        Self::with("-XX:TieredStopAtLevel=1\n")
+    }
+
+    /// One whose speed is asked for.
+    pub fn start_compiled() -> Self {
+        Self::with("")
+    }
+
+    fn with(options: &str) -> Self {
         let (home, java) = (home(), java());
         let folder = tempfile::Builder::new()
             .prefix("kai-es-")
@@ -61,8 +71,7 @@ impl Elastic {
         fs::create_dir_all(config.join("jvm.options.d")).unwrap();
         fs::write(
             config.join("jvm.options.d/heap.options"),
-            // Compiling well takes longer than most tests do.
-            "-Xms512m\n-Xmx512m\n-XX:TieredStopAtLevel=1\n",
+            format!("-Xms512m\n-Xmx512m\n{options}"),
         )
         .unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -157,6 +166,28 @@ impl Elastic {
             &json!({ "index_patterns": ["logs-kai.*"], "data_stream": {}, "priority": 500,
                 "template": { "settings": { "number_of_replicas": 0 },
                     "mappings": { "properties": { "seq": { "type": "long" } } } } }),
+        );
+    }
+
+    /// The template that `kai-observe` makes for lines, in what it makes of their fields.
+    pub fn template_of_lines(&self) {
+        use kai_contract::log_fields::{KEYWORDS, TYPED};
+        let keyword = || json!({ "type": "keyword", "ignore_above": 1024 });
+        let mut properties = serde_json::Map::new();
+        properties.extend(KEYWORDS.map(|name| (name.to_owned(), keyword())));
+        properties.extend(TYPED.map(|(name, kind)| (name.to_owned(), json!({ "type": kind }))));
+        self.request(
+            "PUT",
+            "/_index_template/kai-test",
+            &json!({ "index_patterns": ["logs-kai.*"], "data_stream": {}, "priority": 500,
+                "template": {
+                    "settings": { "index": { "mode": "logsdb", "number_of_replicas": 0, "mapping": {
+                        "total_fields": { "limit": 1000, "ignore_dynamic_beyond_limit": true },
+                        "ignore_malformed": true, "source": { "mode": "stored" } } } },
+                    "mappings": { "subobjects": false, "date_detection": false,
+                        "dynamic_templates": [{ "texts": {
+                            "match_mapping_type": "string", "mapping": keyword() } }],
+                        "properties": properties } } }),
         );
     }
 

@@ -190,11 +190,17 @@ impl Fake {
         inner.streams.get_mut(stream).unwrap().push(HashMap::new());
     }
 
-    /// All documents, whichever index they are in.
-    pub fn documents(&self) -> Vec<Value> {
+    /// All documents as they came, whichever index they are in.
+    pub fn texts(&self) -> Vec<String> {
         let inner = self.inner.lock().unwrap();
         let all = inner.streams.values().flatten().flat_map(HashMap::values);
-        all.map(|text| serde_json::from_str(text).unwrap())
+        all.cloned().collect()
+    }
+
+    pub fn documents(&self) -> Vec<Value> {
+        let all = self.texts();
+        all.iter()
+            .map(|text| serde_json::from_str(text).unwrap())
             .collect()
     }
 

@@ -3,8 +3,8 @@
 //! truncated. In the end: distinct sequence numbers = documents = lines written.
 //!
 //! `KAI_LOG_PROMISE=full` makes it the two minutes at 10,000 lines a second, `storm` more rollovers
-//! and kills than anybody will ever see, `soak` a thousand of them; without, it is short enough for
-//! every run of the suite.
+//! and kills than anybody will ever see, `soak` a thousand of them, `outage` the server away for ten
+//! minutes; without, it is short enough for every run of the suite.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,6 +18,7 @@ use super::proxy::Proxy;
 use super::runner::Runner;
 use super::writer::{Orders, write};
 
+mod outage;
 mod soak;
 
 const STREAM: &str = "logs-kai.app-test";
@@ -63,8 +64,10 @@ impl Plan {
 
 #[test]
 fn every_line_is_there_exactly_once() {
-    if std::env::var("KAI_LOG_PROMISE").is_ok_and(|wanted| wanted == "soak") {
-        return soak::run();
+    match std::env::var("KAI_LOG_PROMISE").as_deref() {
+        Ok("soak") => return soak::run(),
+        Ok("outage") => return outage::run(),
+        _ => {}
     }
     let plan = Plan::chosen();
     let mut elastic = Elastic::start();

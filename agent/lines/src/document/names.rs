@@ -2,7 +2,9 @@
 //! names that the line before had, so what a name is was found out before.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use crate::field_budget::{Asker, FieldBudget};
 use crate::json::{self, Kind};
 
 /// As many names as bits.
@@ -30,7 +32,7 @@ struct Meaning {
     below: u64,
 }
 
-/// A member's name that was met; zeros follow it.
+/// A member's name that was met, and is within the budget; zeros follow it.
 #[derive(Debug, Clone, Copy)]
 struct Met {
     length: u8,
@@ -78,6 +80,7 @@ pub struct Names {
     /// The slots of the members of the line before, in its order: mostly the next line's, too, and
     /// known before its key is.
     order: [u8; PLACES],
+    pub asker: Asker,
 }
 
 impl Names {
@@ -94,6 +97,7 @@ impl Names {
             meaning: Meaning::default(),
         };
         Self {
+            asker: Asker::new(None),
             known: names,
             by_first,
             met: Box::new([none; SLOTS]),
@@ -116,7 +120,9 @@ impl Names {
         }
         let mut known = std::mem::take(&mut self.known);
         known.push(name.into());
+        let asker = std::mem::replace(&mut self.asker, Asker::new(None));
         *self = Self::new(known);
+        self.asker = asker;
         self.known.len() - 1
     }
 
@@ -125,8 +131,18 @@ impl Names {
         self.known.get(bit).map(|name| &**name).unwrap_or_default()
     }
 
+    /// Members are asked for from now on.
+    pub fn ask(&mut self, budget: Arc<FieldBudget>) {
+        self.asker = Asker::new(Some(budget));
+    }
+
     /// Looks for the names in one line.
     pub fn search<'a>(&'a mut self, found: &'a mut [Value]) -> Search<'a> {
+        if self.asker.begin() {
+            for met in &mut *self.met {
+                met.length = u8::MAX;
+            }
+        }
         Search {
             names: self,
             found,
@@ -161,7 +177,8 @@ impl Names {
         meaning
     }
 
-    /// The same for the key at `at` of the line itself, which is its member number `place`.
+    /// The same for the key at `at` of the line itself, which is its member number `place`; it is asked
+    /// for, if it was not yet.
     #[inline]
     fn meaning_of(&mut self, text: &[u8], at: &Range<usize>, place: usize) -> Meaning {
         let place = place % PLACES;
@@ -175,6 +192,7 @@ impl Names {
     fn meaning_by_key(&mut self, text: &[u8], at: &Range<usize>, place: usize) -> Meaning {
         let key = &text[at.clone()];
         let (Some(first), Some(last)) = (key.first(), key.last()) else {
+            self.asker.member(key);
             return self.meaning(key, 0, u64::MAX);
         };
         // First, middle and last letter and the length tell most keys of a line from each other.
@@ -186,9 +204,15 @@ impl Names {
         if met.is(text, at) {
             return met.meaning;
         }
-        let meaning = self.meaning(key, 0, self.by_first[usize::from(*first)]);
+        self.meet(key, slot)
+    }
+
+    fn meet(&mut self, key: &[u8], slot: usize) -> Meaning {
+        let first = key.first().copied().unwrap_or_default();
+        let meaning = self.meaning(key, 0, self.by_first[usize::from(first)]);
+        let within = self.asker.member(key);
         let met = &mut self.met[slot];
-        if key.len() <= LONGEST {
+        if within && key.len() <= LONGEST {
             met.key = [0; LONGEST];
             met.key[..key.len()].copy_from_slice(key);
             (met.length, met.meaning) = (key.len() as u8, meaning);
@@ -217,12 +241,23 @@ impl Search<'_> {
     #[inline]
     pub fn member(&mut self, text: &[u8], member: &json::Member) {
         if member.escaped {
+            let quoted = &text[member.key.start - 1..=member.key.end];
+            let key = serde_json::from_slice::<String>(quoted).unwrap_or_default();
+            self.names.asker.member(key.as_bytes());
+            self.names
+                .asker
+                .inside(text, key.as_bytes(), &member.value, member.kind);
             return self.escaped(text, member, 0, u64::MAX);
         }
         let meaning = self.names.meaning_of(text, &member.key, self.members);
         self.members += 1;
         if usize::from(meaning.is) < MOST || meaning.below != 0 {
             self.note(text, member, meaning, member.key.len() + 1);
+        }
+        if matches!(member.kind, Kind::Object | Kind::Array) && self.names.asker.has_budget() {
+            let asker = &mut self.names.asker;
+            let key = &text[member.key.clone()];
+            asker.inside(text, key, &member.value, member.kind);
         }
     }
 

@@ -171,6 +171,7 @@ impl Taking<'_> {
         count.split += u64::from(line.split);
         count.invalid_json += u64::from(taken.invalid_json);
         count.unparsed += u64::from(taken.unparsed);
+        count.beyond(taken.beyond);
         count.repaired += u64::from(taken.repaired);
         count.bad_timestamps += u64::from(taken.bad_timestamp);
         if taken.redacted.any() {

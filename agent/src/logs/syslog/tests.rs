@@ -9,7 +9,7 @@ fn taker(config: &str, max_line: usize) -> Taker {
     let config: LogSource = serde_yaml::from_str(config).unwrap();
     let ledger = Arc::default();
     let store = Arc::new(Store::open(None, 1 << 20, &["s"], &ledger).unwrap());
-    Taker::new("s", &config, None, max_line, &store, &ledger).unwrap()
+    Taker::new("s", &config, None, (max_line, 500), &store, &ledger).unwrap()
 }
 
 fn documents(taker: &Taker, messages: &[&[u8]]) -> Vec<Value> {

@@ -375,6 +375,16 @@ fn sizes(logs: &Logs, found: &mut Vec<Problem>) {
             ),
         ));
     }
+    if !(10..=10_000).contains(&logs.max_fields) {
+        found.push(Problem::new(
+            "logs.maxFields",
+            format!(
+                "{} is out of range; give names from 10 to 10000, fewer than the 1000 fields that an \
+                 index has unless its template says otherwise",
+                logs.max_fields
+            ),
+        ));
+    }
 }
 
 #[cfg(test)]
@@ -427,7 +437,8 @@ mod tests {
     fn everything_wrong_with_the_lane_is_reported_at_once() {
         assert_eq!(
             paths_of(
-                "version: 2\nlisten: 127.0.0.1:0\nlogs:\n  memoryBytes: 5\n  maxLineBytes: 1\n  \
+                "version: 2\nlisten: 127.0.0.1:0\nlogs:\n  memoryBytes: 5\n  maxLineBytes: 1\n  maxFields: \
+                 0\n  \
                  elasticsearch: {endpoints: ['h:9200', 'http://u:p@h', 'http://h/?x'], auth: \
                  {apiKeyFile: key}, caFile: ca}\n  sources: {a: {paths: ['l/*.log'], dataStream: \
                  Logs, fields: {'a..b': x}}, b: {paths: [], dataStream: '', format: pattern, \
@@ -456,6 +467,7 @@ mod tests {
                 "logs.privacy.pseudonymise.fields.0",
                 "logs.memoryBytes",
                 "logs.maxLineBytes",
+                "logs.maxFields",
             ]
         );
     }

@@ -5,6 +5,7 @@
 //! is kept and not indexed, and `error` may be a text in one line and have fields in the next
 //! (`subobjects: false`). The document itself is stored as it came.
 
+use kai_contract::log_fields;
 use serde_json::{Value, json};
 
 use crate::model::Lifecycle;
@@ -67,88 +68,8 @@ fn keywords(names: &[&str]) -> serde_json::Map<String, Value> {
 }
 
 pub fn logs() -> Value {
-    let mut out = keywords(&[
-        "client.ip",
-        "container.id",
-        "container.name",
-        "db.collection.name",
-        "db.operation.name",
-        "db.query.summary",
-        "db.system.name",
-        "data_stream.dataset",
-        "data_stream.namespace",
-        "data_stream.type",
-        "ecs.version",
-        "error.code",
-        "error.type",
-        "event.action",
-        "event.category",
-        "event.dataset",
-        "event.id",
-        "event.kind",
-        "event.outcome",
-        "host.hostname",
-        "event.reason",
-        "event.type",
-        "file.path",
-        "group.name",
-        "host.name",
-        "http.request.id",
-        "http.request.method",
-        "http.request.referrer",
-        "http.route",
-        "http.version",
-        "kai.fingerprint",
-        "kai.pattern",
-        "kai.team",
-        "kubernetes.container.name",
-        "kubernetes.namespace",
-        "kubernetes.node.name",
-        "kubernetes.pod.name",
-        "kubernetes.pod.uid",
-        "log.file.path",
-        "log.flags",
-        "log.iostream",
-        "log.level",
-        "log.logger",
-        "process.name",
-        "service.environment",
-        "service.name",
-        "service.node.name",
-        "service.version",
-        "source.address",
-        "source.ip",
-        "span.id",
-        "tags",
-        "trace.id",
-        "transaction.id",
-        "url.domain",
-        "url.original",
-        "url.path",
-        "user.effective.name",
-        "user.id",
-        "user.name",
-        "user_agent.original",
-    ]);
-    for (name, kind) in [
-        ("@timestamp", "date"),
-        ("event.ingested", "date"),
-        ("event.duration", "long"),
-        // A service's own number of its events, which shows what is missing.
-        ("event.sequence", "long"),
-        ("http.response.body.bytes", "long"),
-        ("http.response.status_code", "long"),
-        // Of how many lines this one is: 1 divided by it.
-        ("kai.sampled", "float"),
-        ("log.offset", "long"),
-        ("process.pid", "long"),
-        // A statement is read, not counted; `db.query.summary` is.
-        ("db.query.text", "text"),
-        ("source.ip", "ip"),
-        ("message", "text"),
-        ("error.message", "text"),
-        ("error.stack_trace", "text"),
-    ] {
+    let mut out = keywords(&log_fields::KEYWORDS);
+    for (name, kind) in log_fields::TYPED {
         out.insert(name.to_owned(), json!({ "type": kind }));
     }
     Value::Object(out)

@@ -357,6 +357,7 @@ mod tests {
             memory_bytes: 1,
             dead_letter_bytes: 1,
             max_line_bytes: 1,
+            max_fields: 10,
             gzip: false,
             compress: None,
             spool: None,
