@@ -11,6 +11,7 @@ pub mod cgroup;
 pub mod cgroups;
 pub mod clocksource;
 pub mod conntrack;
+pub mod cpufreq;
 pub mod cpulist;
 pub mod diskstats;
 pub mod filenr;

@@ -194,7 +194,8 @@ def differences(ours, theirs):
     ours, theirs = read(ours), read(theirs)
     failed = lambda pages, name: pages.get(f'node_scrape_collector_success{{collector="{name}"}}') == "0"
     partly = [f"node_{PREFIX.get(name, name)}" for name in COLLECTORS if failed(ours, name) and failed(theirs, name)]
-    for key in sorted({*ours, *theirs}):
+    # First which collectors fail on one side only.
+    for key in sorted({*ours, *theirs}, key=lambda key: (not key.startswith("node_scrape_collector_success"), key)):
         name = key.split(" ")[-1] if key.startswith(("HELP", "TYPE")) else key
         if ours.get(key) != theirs.get(key) and not (key not in ours and name.startswith(tuple(partly))):
             yield f"{key}: ours {ours.get(key)}, theirs {theirs.get(key)}"

@@ -5,7 +5,7 @@ use super::{CollectError, Collector, parsed};
 use crate::exposition::{Kind, Page};
 use crate::node::{Node, Tree};
 use crate::procfs::bcache;
-use crate::procfs::text::trim;
+use crate::procfs::text::quote;
 use crate::settings::Settings;
 
 const FOLDER: &str = "fs/bcache";
@@ -166,6 +166,24 @@ const OF_CACHE: [Figure; 3] = [
     ),
 ];
 
+/// What node_exporter reads of a set besides, and shows nothing if one is no number.
+const READ_OF_SET: [&str; 14] = [
+    "stats_five_minute/bypassed",
+    "stats_five_minute/cache_hits",
+    "stats_five_minute/cache_bypass_hits",
+    "stats_five_minute/cache_bypass_misses",
+    "stats_five_minute/cache_miss_collisions",
+    "stats_five_minute/cache_misses",
+    "stats_five_minute/cache_readaheads",
+    "stats_total/bypassed",
+    "stats_total/cache_hits",
+    "stats_total/cache_bypass_hits",
+    "stats_total/cache_bypass_misses",
+    "stats_total/cache_miss_collisions",
+    "stats_total/cache_misses",
+    READAHEADS,
+];
+
 pub struct Bcache {
     priority_stats: bool,
 }
@@ -198,10 +216,17 @@ impl Bcache {
         let folder = format!("{FOLDER}/{uuid}");
         let set: (&str, &[u8]) = ("uuid", uuid.as_bytes());
         figures(files, &folder, &OF_SET, &[set], rows)?;
+        for file in READ_OF_SET {
+            figure(files, &format!("{folder}/{file}"))?;
+        }
         for device in files.numbered(&folder, "bdev") {
             let folder = format!("{folder}/{device}");
             let labels = [("backing_device", device.as_bytes()), set];
             figures(files, &folder, &OF_BACKING, &labels, rows)?;
+            // The first half: what is read of a backing device besides.
+            for file in &READ_OF_SET[..7] {
+                figure(files, &format!("{folder}/{file}"))?;
+            }
             let readaheads = figure(files, &format!("{folder}/{READAHEADS}"))?;
             if readaheads > 0 {
                 rows.counter(
@@ -239,10 +264,20 @@ fn figures(
     Ok(())
 }
 
-/// The figure in a file; 0 if the kernel does not have it.
+/// The figure in a file; 0 if the kernel does not have it. The last byte is the kernel's line end,
+/// which node_exporter takes away unseen; what is before it has to be the number and nothing else.
 fn figure(files: &mut Files<'_>, path: &str) -> Result<u64, CollectError> {
-    let value = if_there(files.value(path, "a number of bcache's", bcache::human))?;
-    Ok(value.unwrap_or(0))
+    let Some(text) = if_there(files.whole(path))? else {
+        return Ok(0);
+    };
+    let number = text.split_last().map_or(text, |(_, number)| number);
+    match bcache::human(number) {
+        Some(value) => Ok(value),
+        None => {
+            let message = format!("{} is not a number of bcache's", quote(number));
+            Err(files.misread(path, 1, message))
+        }
+    }
 }
 
 fn writeback(
@@ -293,7 +328,7 @@ fn priorities(
     rows: &mut Rows,
 ) -> Result<(), CollectError> {
     let path = format!("{folder}/priority_stats");
-    let found = bcache::priorities(trim(files.whole(&path)?));
+    let found = bcache::priorities(files.whole(&path)?);
     let (unused, metadata) = parsed(files.node, Tree::Sys, &path, found)?;
     rows.gauge(
         "node_bcache_priority_stats_unused_percent",

@@ -5,7 +5,7 @@ use super::rapl::sanitized;
 use super::{CollectError, Collector, parsed};
 use crate::exposition::Page;
 use crate::node::{EntryKind, Node, Tree};
-use crate::procfs::bcachefs;
+use crate::procfs::bcachefs::{self, Heading};
 use crate::procfs::text::{self, trim};
 
 const FOLDER: &str = "fs/bcachefs";
@@ -191,10 +191,10 @@ fn device(
         };
         rows.gauge(family, help, &[device, own], value.unwrap_or(0) as f64);
     }
-    let heading = |line: &[u8]| match line {
-        b"read:" => Some(Some("read".to_owned())),
-        b"write:" => Some(Some("write".to_owned())),
-        _ => None,
+    let heading = |line: &[u8]| match trim(line) {
+        b"read:" => Heading::Of("read".to_owned()),
+        b"write:" => Heading::Of("write".to_owned()),
+        _ => Heading::No,
     };
     let path = format!("{folder}/io_done");
     let done = read_as(files, &path, |text| bcachefs::sections(text, heading))?;
@@ -211,9 +211,10 @@ fn device(
             bytes as f64,
         );
     }
-    let heading = |line: &[u8]| {
-        line.strip_prefix(b"IO errors since ")
-            .map(|since| since.starts_with(b"filesystem creation").then(String::new))
+    let heading = |line: &[u8]| match line.strip_prefix(b"IO errors since ") {
+        Some(since) if since.starts_with(b"filesystem creation") => Heading::Of(String::new()),
+        Some(_) => Heading::End,
+        None => Heading::No,
     };
     let path = format!("{folder}/io_errors");
     for (_, kind, count) in read_as(files, &path, |text| bcachefs::sections(text, heading))? {

@@ -66,6 +66,8 @@ fn read(files: &mut Files<'_>, name: &str, rows: &mut Rows) -> Result<(), Collec
     let mut label = |file: &str| -> Result<String, CollectError> {
         Ok(if_there(files.label(&format!("{folder}/{file}")))?.unwrap_or_default())
     };
+    // node_exporter forgets an error once it has read an allocation: what is not there is shown as 0.
+    let mut is_whole = true;
     let title = label("label")?;
     let uuid = Some(label("metadata_uuid")?)
         .filter(|uuid| !uuid.is_empty())
@@ -77,7 +79,13 @@ fn read(files: &mut Files<'_>, name: &str, rows: &mut Rows) -> Result<(), Collec
         &[("label", title.as_bytes()), uuid],
         1.0,
     );
-    let devices = files.entries(&format!("{folder}/devices"))?;
+    let mut names = |kind: &str| {
+        let names = files.entries(&format!("{folder}/{kind}"));
+        is_whole &= names.is_ok();
+        names.unwrap_or_default()
+    };
+    let devices = names("devices");
+    names("features");
     for device in &devices {
         let sectors = figure(files, &format!("{folder}/devices/{}/size", device.name))?;
         rows.gauge(
@@ -91,19 +99,26 @@ fn read(files: &mut Files<'_>, name: &str, rows: &mut Rows) -> Result<(), Collec
         "node_btrfs_global_rsv_size_bytes",
         "Size of global reserve.",
         &[uuid],
-        figure(files, &format!("{folder}/allocation/global_rsv_size"))? as f64,
+        match figure(files, &format!("{folder}/allocation/global_rsv_size"))? {
+            size if is_whole => size as f64,
+            _ => 0.0,
+        },
     );
     commits(files, &format!("{folder}/commit_stats"), uuid, rows)?;
     for kind in ["data", "metadata", "system"] {
         let folder = format!("{folder}/allocation/{kind}");
-        allocation(files, &folder, kind, devices.len(), uuid, rows)?;
+        let result = allocation(files, &folder, kind, devices.len(), uuid, rows);
+        if kind == "system" {
+            result?;
+        }
     }
     Ok(())
 }
 
-/// A number; 0 if the kernel does not have it or says something else.
+/// A number; 0 if the kernel does not have it or says something else; what does not fit is the most
+/// that does.
 fn figure(files: &mut Files<'_>, path: &str) -> Result<u64, CollectError> {
-    let text = if_there(files.attribute(path).map(text::number))?;
+    let text = if_there(files.attribute(path).map(text::number_or_most))?;
     Ok(text.flatten().unwrap_or(0))
 }
 

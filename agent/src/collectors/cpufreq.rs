@@ -5,8 +5,8 @@ use super::gather::{Files, if_there};
 use super::{CollectError, Collector, parsed};
 use crate::exposition::{Kind, Page};
 use crate::node::{Node, Tree};
-use crate::procfs::cpulist;
 use crate::procfs::text::trim;
+use crate::procfs::{cpufreq, cpulist};
 
 const FOLDER: &str = "devices/system/cpu";
 
@@ -44,6 +44,9 @@ const FREQUENCIES: [(&str, &str, &str); 6] = [
     ),
 ];
 
+/// sysfs (`include/uapi/linux/magic.h`).
+const SYSFS_MAGIC: u64 = 0x6265_6572;
+
 #[derive(Default)]
 pub struct Cpufreq;
 
@@ -64,6 +67,10 @@ impl Collector for Cpufreq {
         if names.is_empty() {
             return Err(files.misread(FOLDER, 0, "there is no CPU in it"));
         }
+        // A running kernel writes what it always writes: only of a copy is it looked at.
+        let checked = node
+            .mounted(Tree::Sys, FOLDER)
+            .is_ok_and(|mounted| mounted.kind != SYSFS_MAGIC);
         let mut cpus = Vec::new();
         for name in names {
             let number = name.trim_start_matches("cpu");
@@ -72,7 +79,7 @@ impl Collector for Cpufreq {
                 .is_ok_and(|number: u32| offline.contains(&number));
             let folder = format!("{FOLDER}/{name}/cpufreq");
             if !is_offline && files.exists(&folder) {
-                cpus.push(cpu(&mut files, number, &folder)?);
+                cpus.push(cpu(&mut files, number, &folder, checked)?);
             }
         }
         for (at, (_, name, help)) in FREQUENCIES.iter().enumerate() {
@@ -104,17 +111,46 @@ impl Collector for Cpufreq {
     }
 }
 
-fn cpu(files: &mut Files<'_>, number: &str, folder: &str) -> Result<Cpu, CollectError> {
+/// What may not be there, or not for us.
+fn if_told<T>(result: Result<T, CollectError>) -> Result<Option<T>, CollectError> {
+    match if_there(result) {
+        Err(error) if error.is_denied() => Ok(None),
+        told => told,
+    }
+}
+
+/// What node_exporter reads besides, and shows nothing if it is not what the kernel writes.
+fn unshown(files: &mut Files<'_>, folder: &str) -> Result<(), CollectError> {
+    for file in ["cpuinfo_transition_latency", "stats/total_trans"] {
+        if_told(files.number(&format!("{folder}/{file}")))?;
+    }
+    for (file, parse) in [
+        ("time_in_state", cpufreq::durations as fn(&[u8]) -> _),
+        ("trans_table", cpufreq::transitions),
+    ] {
+        let path = format!("{folder}/stats/{file}");
+        let found = if_told(files.whole(&path).map(parse))?;
+        files.parsed(&path, found.unwrap_or(Ok(())))?;
+    }
+    Ok(())
+}
+
+fn cpu(
+    files: &mut Files<'_>,
+    number: &str,
+    folder: &str,
+    checked: bool,
+) -> Result<Cpu, CollectError> {
     let mut kilohertz = [None; FREQUENCIES.len()];
     for (slot, (file, ..)) in kilohertz.iter_mut().zip(FREQUENCIES) {
-        *slot = match if_there(files.number(&format!("{folder}/{file}"))) {
-            Err(error) if error.is_denied() => None,
-            found => found?,
-        };
+        *slot = if_told(files.number(&format!("{folder}/{file}")))?;
     }
     // node_exporter shows nothing if one of these is missing.
     for file in ["scaling_driver", "related_cpus", "scaling_setspeed"] {
         files.attribute(&format!("{folder}/{file}"))?;
+    }
+    if checked {
+        unshown(files, folder)?;
     }
     Ok(Cpu {
         number: number.to_owned(),

@@ -48,7 +48,7 @@ fn read(files: &mut Files<'_>, device: &str, rows: &mut Rows) -> Result<(), Coll
     );
     let ports = format!("{folder}/ports");
     for entry in files.entries(&ports)? {
-        let Some(number) = text::number(entry.name.as_bytes()) else {
+        let Some(number) = short(entry.name.as_bytes()) else {
             return Err(files.misread(&ports, 0, format!("{} is not a port", entry.name)));
         };
         let number = number.to_string();
@@ -72,7 +72,10 @@ fn port(
         "a number and a name",
         self::state,
     )?;
-    let rate = files.value(&format!("{folder}/rate"), "a number of gigabits", rate)?;
+    let path = format!("{folder}/rate");
+    let Some(rate) = rate(files.whole(&path)?) else {
+        return Err(files.misread(&path, 1, "there is no number of gigabits"));
+    };
     for (name, help, value) in [
         (
             "node_infiniband_state_id",
@@ -103,6 +106,8 @@ fn port(
             (milliseconds / 1000) as f64,
         );
     }
+    // Without `counters` node_exporter does not look for their extension either.
+    let has_counters = files.exists(&format!("{folder}/counters"));
     for Counter {
         folder: kind,
         file,
@@ -111,6 +116,9 @@ fn port(
         unit,
     } in &COUNTERS
     {
+        if !has_counters && *kind == "counters_ext" {
+            continue;
+        }
         if let Some(count) = count(files, folder, kind, file)? {
             rows.counter(*family, *help, labels, count.wrapping_mul(*unit) as f64);
         }
@@ -144,19 +152,26 @@ fn count(
     }
 }
 
+/// A whole number of 32 bits.
+fn short(text: &[u8]) -> Option<u64> {
+    text::number(text).filter(|number| u32::try_from(*number).is_ok())
+}
+
 /// The number of `4: ACTIVE`.
 fn state(text: &[u8]) -> Option<u64> {
     let mut parts = text.split(|byte| *byte == b':');
-    let number = text::number(trim(parts.next()?))?;
+    let number = short(trim(parts.next()?))?;
     (parts.count() == 1).then_some(number)
 }
 
 /// Bytes per second of `40 Gb/sec (4X QDR)`.
 fn rate(text: &[u8]) -> Option<u64> {
     let blank = text.iter().position(|byte| *byte == b' ')?;
-    let gigabits = text::float(&text[..blank])?;
+    let gigabits = text::float(trim(&text[..blank]))?;
     // As precise as node_exporter reads it.
-    Some((f64::from(gigabits as f32) * 125_000_000.0) as u64)
+    let short = gigabits as f32;
+    (short.is_finite() || !gigabits.is_finite())
+        .then(|| text::whole(f64::from(short) * 125_000_000.0))
 }
 
 #[cfg(test)]
@@ -170,5 +185,8 @@ mod tests {
         assert_eq!(state(b"1: a: b"), None);
         assert_eq!(rate(b"2.5 Gb/sec (1X SDR)"), Some(312_500_000));
         assert_eq!(rate(b"fast"), None);
+        assert_eq!(rate(b" 40 Gb/sec"), None);
+        assert_eq!(rate(b"1e39 Gb/sec"), None);
+        assert_eq!(state(b"4294967296: LINK"), None);
     }
 }

@@ -5,6 +5,7 @@ use super::{CollectError, Collector, Source, parsed};
 use crate::exposition::Page;
 use crate::node::{Node, Tree};
 use crate::procfs::mdstat::{self, Array};
+use crate::procfs::text;
 
 const FILE: &str = "mdstat";
 
@@ -87,6 +88,25 @@ fn show(array: &Array, rows: &mut Rows) {
     );
 }
 
+/// Whether it is like `8 / 1024`, as Go's `Sscanf` reads that: blanks around the line, and anything
+/// after it.
+fn is_part(text: &[u8]) -> bool {
+    let number = |text: &[u8]| {
+        let text = text.trim_ascii_start();
+        let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        text::number(&text[..digits]).map(|_| text[digits..].to_vec())
+    };
+    let blanks = |rest: Vec<u8>| {
+        let count = rest.iter().take_while(|byte| **byte == b' ').count();
+        (count > 0).then(|| rest[count..].to_vec())
+    };
+    number(text)
+        .and_then(blanks)
+        .and_then(|rest| rest.strip_prefix(b"/").map(<[u8]>::to_vec))
+        .and_then(blanks)
+        .is_some_and(|rest| number(&rest).is_some())
+}
+
 /// All arrays or none, as in node_exporter, which reads more of each than it shows.
 fn degraded(files: &mut Files<'_>, rows: &mut Rows) -> Result<(), CollectError> {
     let names = files.node.list(Tree::Sys, "block").unwrap_or_default();
@@ -101,13 +121,22 @@ fn degraded(files: &mut Files<'_>, rows: &mut Rows) -> Result<(), CollectError> 
         files.attribute(&format!("{folder}/metadata_version"))?;
         let disks = files.number(&format!("{folder}/raid_disks"))?;
         files.attribute(&format!("{folder}/uuid"))?;
+        for device in files.node.list(Tree::Sys, &folder).unwrap_or_default() {
+            if device.starts_with("dev-") {
+                files.attribute(&format!("{folder}/{device}/state"))?;
+            }
+        }
         if ["raid0", "raid4", "raid5", "raid6", "raid10"].contains(&level.as_str()) {
             files.number(&format!("{folder}/chunk_size"))?;
         }
         let degraded = if ["raid1", "raid4", "raid5", "raid6", "raid10"].contains(&level.as_str()) {
             let degraded = files.number(&format!("{folder}/degraded"))?;
             files.attribute(&format!("{folder}/sync_action"))?;
-            files.attribute(&format!("{folder}/sync_completed"))?;
+            files.attribute_as(
+                &format!("{folder}/sync_completed"),
+                "none or how much of how much",
+                |text| (text == b"none" || is_part(text)).then_some(()),
+            )?;
             degraded
         } else {
             0
@@ -130,4 +159,27 @@ fn degraded(files: &mut Files<'_>, rows: &mut Rows) -> Result<(), CollectError> 
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_much_is_synchronized() {
+        for good in ["8 / 1024", "8  /  1024 x", "0 / 0"] {
+            assert!(is_part(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "",
+            "8",
+            "8/1024",
+            "8 /1024",
+            "x / 1",
+            "8 / ",
+            "99999999999999999999 / 1",
+        ] {
+            assert!(!is_part(bad.as_bytes()), "{bad}");
+        }
+    }
 }

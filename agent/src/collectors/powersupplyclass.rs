@@ -74,6 +74,17 @@ const NUMBERS: [(&str, &str, f64); 49] = [
     ("temp_min", "temp_min_celsius", TENTH),
 ];
 
+/// What node_exporter reads besides, and shows nothing if one is no number.
+const UNSHOWN: [&str; 7] = [
+    "charge_avg",
+    "current_avg",
+    "energy_avg",
+    "power_avg",
+    "time_to_empty_avg",
+    "time_to_full_avg",
+    "voltage_avg",
+];
+
 const MICRO: f64 = 1e6;
 const TENTH: f64 = 10.0;
 
@@ -127,10 +138,16 @@ fn read(files: &mut Files<'_>, supply: &str, rows: &mut Rows) -> Result<(), Coll
     for entry in files.entries(&folder)? {
         let number = NUMBERS.iter().find(|(file, ..)| *file == entry.name);
         let label = TEXTS.iter().find(|file| **file == entry.name);
+        let path = format!("{folder}/{}", entry.name);
+        if entry.kind == EntryKind::File && UNSHOWN.contains(&entry.name.as_str()) {
+            match files.attribute_as(&path, "a whole number", any_base) {
+                Err(error) if !is_absent(&error) => return Err(error),
+                _ => continue,
+            }
+        }
         if entry.kind != EntryKind::File || (number.is_none() && label.is_none()) {
             continue;
         }
-        let path = format!("{folder}/{}", entry.name);
         if let Some(label) = label {
             match files.attribute(&path) {
                 Ok(b"") => {}

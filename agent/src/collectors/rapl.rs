@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::gather::{Files, Rows, if_there};
+use super::gather::{Files, Rows};
 use super::{CollectError, Collector};
 use crate::exposition::Page;
 use crate::node::{Node, Tree};
@@ -72,7 +72,9 @@ fn zones(files: &mut Files<'_>) -> Result<Vec<Zone>, CollectError> {
                 (name, index)
             }
         };
-        if_there(files.number(&format!("{folder}/max_energy_range_uj")))?;
+        files
+            .number(&format!("{folder}/max_energy_range_uj"))
+            .map_err(CollectError::missing_is_no_data)?;
         used.insert(name.clone(), index + 1);
         zones.push(Zone {
             name,

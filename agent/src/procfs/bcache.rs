@@ -1,22 +1,22 @@
 //! bcache's files in sysfs, which print numbers for people: `1.5k`, `-4.0M/sec`.
 
-use super::text::{ParseError, fields, float, lines, number, quote};
+use super::text::{ParseError, fields, float, lines, number, quote, signed as whole_number, whole};
 
 /// A number as bcache prints it. Its digit after the point counts 1024ths of the unit.
 pub fn human(text: &[u8]) -> Option<u64> {
     let (last, rest) = text.split_last()?;
     if *last <= b'9' {
-        return Some(float(text)? as u64);
+        return Some(whole(float(text)?));
     }
     let power = b"kMGTPEZY".iter().position(|unit| unit == last);
     let unit = power.map_or(0.0, |power| 1024_f64.powi(power as i32 + 1));
     let mut parts = rest.split(|byte| *byte == b'.');
-    let whole = float(parts.next()?)?;
+    let units = float(parts.next()?)?;
     let fraction = match parts.next() {
         Some(digits) => float(digits)? / 10.24,
         None => 0.0,
     };
-    Some(((whole + fraction) * unit) as u64)
+    Some(whole((units + fraction) * unit))
 }
 
 /// The same with a sign.
@@ -37,6 +37,7 @@ pub struct Writeback {
     pub change: i64,
 }
 
+/// Its lines that are not shown have to be right all the same, as node_exporter has it.
 pub fn writeback(text: &[u8]) -> Result<Writeback, ParseError> {
     let mut found = Writeback::default();
     for (line, content) in lines(text) {
@@ -47,10 +48,12 @@ pub fn writeback(text: &[u8]) -> Result<Writeback, ParseError> {
         let label = content.split(|byte| *byte == b':').next();
         let read = match label.unwrap_or_default() {
             b"rate" => unsigned(&mut found.rate, bare),
+            b"dirty" => human(value).map(drop),
             b"target" => unsigned(&mut found.target, value),
             b"proportional" => signed(&mut found.proportional, value),
             b"integral" => signed(&mut found.integral, value),
             b"change" => signed(&mut found.change, bare),
+            b"next io" => whole_number(value.strip_suffix(b"ms").unwrap_or(value)).map(drop),
             _ => Some(()),
         };
         read.ok_or_else(|| ParseError::new(line, format!("{} has no number", quote(content))))?;
@@ -90,6 +93,9 @@ mod tests {
             ("1.9k", Some(1924)),
             ("0", Some(0)),
             ("17", Some(17)),
+            ("-1", Some(u64::MAX)),
+            ("1_0", Some(10)),
+            ("12kB", None),
             ("", None),
             ("k", None),
             ("x1k", None),
@@ -107,6 +113,8 @@ mod tests {
         assert_eq!(found.rate, 1_150_976);
         assert_eq!(found.change, 329_204);
         assert_eq!(writeback(b"rate: 1k\ntarget: x\n").unwrap_err().line, 2);
+        assert_eq!(writeback(b"dirty: x\n").unwrap_err().line, 1);
+        assert_eq!(writeback(b"next io: xms\n").unwrap_err().line, 1);
         assert_eq!(
             priorities(b"Unused:\t\t99%\nMetadata:\t0%\nAverage:\t10473\n").unwrap(),
             (99, 0)

@@ -1,6 +1,6 @@
 //! bcachefs' files in sysfs: tables and sections with numbers for people.
 
-use super::text::{ParseError, fields, float, lines, number, quote, trim};
+use super::text::{ParseError, fields, float, lines, number, quote, trim, whole};
 
 /// A number with a unit of 1024 behind it, perhaps.
 pub fn human(text: &[u8]) -> Option<u64> {
@@ -13,7 +13,7 @@ pub fn human(text: &[u8]) -> Option<u64> {
         Some(power) => (rest, 1024_f64.powi(power as i32 + 1)),
         None => (text, 1.0),
     };
-    Some((float(trim(digits))? * unit) as u64)
+    Some(whole(float(trim(digits))? * unit))
 }
 
 fn bad(line: usize, content: &[u8]) -> ParseError {
@@ -59,9 +59,17 @@ fn table(
         if let (true, Some(average)) = (with_average, words.next()) {
             value(human, average)?;
         }
-        rows.push(row);
+        put(&mut rows, row, |old, new| old.0 == new.0);
     }
     Ok(rows)
+}
+
+/// Adds a row, or puts it in the place of one of the same name: the last one counts.
+fn put<T>(rows: &mut Vec<T>, row: T, is_same: impl Fn(&T, &T) -> bool) {
+    match rows.iter_mut().find(|old| is_same(old, &row)) {
+        Some(old) => *old = row,
+        None => rows.push(row),
+    }
 }
 
 /// A kind of error and its number per line; when it was last seen is not shown.
@@ -73,7 +81,8 @@ pub fn errors(text: &[u8]) -> Result<Vec<(String, u64)>, ParseError> {
             let value = |word| number(word).ok_or_else(|| bad(line, content));
             let count = value(count)?;
             words.next().map(value).transpose()?;
-            rows.push((String::from_utf8_lossy(name).into_owned(), count));
+            let row = (String::from_utf8_lossy(name).into_owned(), count);
+            put(&mut rows, row, |old, new| old.0 == new.0);
         }
     }
     Ok(rows)
@@ -93,24 +102,41 @@ pub fn counter(text: &[u8]) -> Result<u64, ParseError> {
     found.ok_or_else(|| ParseError::new(0, "no line \"since filesystem creation:\" is in the file"))
 }
 
+/// What a line is to the sections of a file.
+pub enum Heading {
+    /// One begins here.
+    Of(String),
+    /// What is wanted ends here.
+    End,
+    No,
+}
+
 /// `name: number` lines below each section's heading, with the section.
 pub fn sections(
     text: &[u8],
-    heading: impl Fn(&[u8]) -> Option<Option<String>>,
+    heading: impl Fn(&[u8]) -> Heading,
 ) -> Result<Vec<(String, String, u64)>, ParseError> {
     let mut current = None;
     let mut rows = Vec::new();
     for (line, content) in lines(text) {
-        let content = trim(content);
-        if let Some(section) = heading(content) {
-            current = section;
-            continue;
+        match heading(content) {
+            Heading::Of(section) => {
+                current = Some(section);
+                continue;
+            }
+            Heading::End => break,
+            Heading::No => {}
         }
+        let content = trim(content);
         let colon = content.iter().position(|byte| *byte == b':');
         if let (Some(section), Some(colon)) = (&current, colon) {
             let value = number(trim(&content[colon + 1..])).ok_or_else(|| bad(line, content))?;
             let name = String::from_utf8_lossy(trim(&content[..colon])).into_owned();
-            rows.push((section.clone(), name, value));
+            let is_same = |old: &(String, String, u64), new: &_| {
+                let (section, name, _): &(String, String, u64) = new;
+                old.0 == *section && old.1 == *name
+            };
+            put(&mut rows, (section.clone(), name, value), is_same);
         }
     }
     Ok(rows)
@@ -132,6 +158,7 @@ mod tests {
         assert_eq!(compression(b"h\nlz4: 1 2k x\n").unwrap_err().line, 2);
         assert_eq!(writes(b"h\nlz4: 1k 2k\n").unwrap_err().line, 2);
         assert_eq!(writes(b"h\nlz4: 1 2k x\n").unwrap()[0].2, 2048);
+        assert_eq!(errors(b"a 5\nb 6\na 7\n").unwrap().len(), 2);
         assert_eq!(errors(b"a 5 x\n").unwrap_err().line, 1);
         assert_eq!(errors(b"btree_node_read_err 5 1234\n").unwrap()[0].1, 5);
         assert_eq!(
@@ -139,8 +166,12 @@ mod tests {
             2048
         );
         assert_eq!(counter(b"nonsense\n").unwrap_err().line, 0);
-        let heading = |line: &[u8]| (line == b"read:").then(|| Some("read".to_owned()));
-        let rows = sections(b"read:\n  sb : 5\n", heading).unwrap();
+        let heading = |line: &[u8]| match line {
+            b"read:" => Heading::Of("read".to_owned()),
+            b"end" => Heading::End,
+            _ => Heading::No,
+        };
+        let rows = sections(b"sb: x\nread:\n  sb : 5\nend\nsb: x\n", heading).unwrap();
         assert_eq!(rows, [("read".to_owned(), "sb".to_owned(), 5)]);
     }
 }

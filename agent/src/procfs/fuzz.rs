@@ -4,10 +4,10 @@
 
 use super::nfs::Side;
 use super::{
-    arp, bcache, bcachefs, cgroup, cgroups, clocksource, conntrack, cpulist, diskstats, filenr,
-    inet_diag, ip_socket, ipvs, kstat, loadavg, mdstat, meminfo, mountinfo, net_dev, netlink,
-    netstat, nfs, os_release, own_stat, pid_stat, pressure, prom_text, schedstat, sockstat,
-    softnet, stat, udev, vmstat, xfs,
+    arp, bcache, bcachefs, cgroup, cgroups, clocksource, conntrack, cpufreq, cpulist, diskstats,
+    filenr, inet_diag, ip_socket, ipvs, kstat, loadavg, mdstat, meminfo, mountinfo, net_dev,
+    netlink, netstat, nfs, os_release, own_stat, pid_stat, pressure, prom_text, schedstat,
+    sockstat, softnet, stat, udev, vmstat, xfs,
 };
 use crate::dbus::wire;
 use crate::discovery::file_sd::{self, Form};
@@ -56,6 +56,9 @@ pub const ENTRIES: &[Entry] = &[
     }),
     ("conntrack", |text| {
         drop(conntrack::parse(text));
+    }),
+    ("cpufreq", |text| {
+        drop((cpufreq::durations(text), cpufreq::transitions(text)));
     }),
     ("cpulist", |text| {
         drop(cpulist::parse(text));

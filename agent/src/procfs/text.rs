@@ -41,9 +41,14 @@ pub fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
         .map(|(index, line)| (index + 1, line))
 }
 
+/// What Go takes for a blank, among ASCII.
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b'\t'..=b'\r' | b' ')
+}
+
 /// The fields of a line, separated by blanks.
 pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(u8::is_ascii_whitespace)
+    line.split(|byte| is_blank(*byte))
         .filter(|field| !field.is_empty())
 }
 
@@ -94,7 +99,8 @@ pub fn any_base_unsigned(field: &[u8]) -> Option<u64> {
     }
 }
 
-/// In base 0 Go takes an underscore between two digits, or between the base's sign and a digit.
+/// Where Go takes underscores (whole numbers in base 0, and floats), it takes one between two
+/// digits, or between the base's sign and a digit. The field is without `+` and `-`.
 fn without_underscores(field: &[u8]) -> Option<Vec<u8>> {
     let signs = match field {
         [b'0', b'x' | b'X' | b'b' | b'B' | b'o' | b'O', ..] => 2,
@@ -109,6 +115,15 @@ fn without_underscores(field: &[u8]) -> Option<Vec<u8>> {
     let all = (0..field.len()).filter(|at| field[*at] == b'_');
     (signs < field.len() && all.into_iter().all(|at| at > 0 && good(at)))
         .then(|| field.iter().copied().filter(|byte| *byte != b'_').collect())
+}
+
+/// Like [`number`], but what does not fit counts as the most that does: Go's `ParseUint` returns that
+/// beside its error, and not all who call it look at the error.
+pub fn number_or_most(field: &[u8]) -> Option<u64> {
+    match number(field) {
+        None if !field.is_empty() && field.iter().all(u8::is_ascii_digit) => Some(u64::MAX),
+        number => number,
+    }
 }
 
 /// A number of hexadecimal digits, without `0x`, that fits 64 bits.
@@ -128,12 +143,70 @@ fn in_base(field: &[u8], base: u32) -> Option<u64> {
     })
 }
 
-/// A decimal number with or without a fraction.
+/// A number with or without a fraction, as Go's `ParseFloat` reads it: also infinite, none
+/// (`NaN`, without a sign), with underscores, or hexadecimal with a power of two. One that is too
+/// large is none.
 pub fn float(field: &[u8]) -> Option<f64> {
     if let Some(number) = number(field) {
         return Some(number as f64);
     }
-    std::str::from_utf8(field).ok()?.parse().ok()
+    let (sign, digits) = match field {
+        [b'-', digits @ ..] => (-1.0, digits),
+        [b'+', digits @ ..] => (1.0, digits),
+        digits => (1.0, digits),
+    };
+    let is = |word: &[u8]| digits.eq_ignore_ascii_case(word);
+    if is(b"inf") || is(b"infinity") {
+        return Some(sign * f64::INFINITY);
+    }
+    if is(b"nan") {
+        return (digits.len() == field.len()).then_some(f64::NAN);
+    }
+    if digits.contains(&b'_') {
+        return Some(sign * unsigned_float(&without_underscores(digits)?)?);
+    }
+    Some(sign * unsigned_float(digits)?)
+}
+
+fn unsigned_float(digits: &[u8]) -> Option<f64> {
+    let value = match digits {
+        [b'0', b'x' | b'X', rest @ ..] => hex_float(rest)?,
+        [b'0'..=b'9' | b'.', ..] => std::str::from_utf8(digits).ok()?.parse().ok()?,
+        _ => return None,
+    };
+    value.is_finite().then_some(value)
+}
+
+/// `1.8p-3`: hexadecimal digits, and the power of two that they are times of.
+fn hex_float(digits: &[u8]) -> Option<f64> {
+    let p = digits.iter().position(|byte| matches!(byte, b'p' | b'P'))?;
+    let (mantissa, power) = (&digits[..p], signed(&digits[p + 1..])?);
+    let point = mantissa.iter().position(|byte| *byte == b'.');
+    let after = point.map_or(0, |at| mantissa.len() - at - 1);
+    let mut value = 0.0;
+    let mut is_number = false;
+    for (at, byte) in mantissa.iter().enumerate() {
+        if Some(at) != point {
+            value = value * 16.0 + f64::from(char::from(*byte).to_digit(16)?);
+            is_number = true;
+        }
+    }
+    let power = power.checked_sub(4 * i64::try_from(after).ok()?)?;
+    let power = i32::try_from(power.clamp(-5000, 5000)).ok()?;
+    is_number.then(|| value * 2_f64.powi(power))
+}
+
+/// A float as the whole number that Go makes of it on the machines that node_exporter is built for
+/// most: of one below 0 the same bits, of one that does not fit the highest bit.
+pub fn whole(value: f64) -> u64 {
+    const HIGHEST: u64 = 1 << 63;
+    if (-(HIGHEST as f64)..HIGHEST as f64).contains(&value) {
+        (value as i64).cast_unsigned()
+    } else if (HIGHEST as f64..2.0 * HIGHEST as f64).contains(&value) {
+        value as u64
+    } else {
+        HIGHEST
+    }
 }
 
 /// Like [`number`], for a named field of a line.
@@ -185,7 +258,11 @@ pub fn valid(text: &[u8]) -> String {
 
 /// The text without blanks at its ends, as sysfs attributes are read.
 pub fn trim(text: &[u8]) -> &[u8] {
-    text.trim_ascii()
+    let Some(first) = text.iter().position(|byte| !is_blank(*byte)) else {
+        return &[];
+    };
+    let last = text.iter().rposition(|byte| !is_blank(*byte));
+    &text[first..=last.unwrap_or(first)]
 }
 
 #[cfg(test)]
@@ -248,6 +325,52 @@ mod tests {
         assert_eq!(signed(b"0x5"), None);
         assert_eq!(hex(b"ffffffff"), Some(0xffff_ffff));
         assert_eq!(hex(b"0x1"), None);
+    }
+
+    /// What Go 1.26 prints for each.
+    #[test]
+    fn floats_as_go_reads_them() {
+        for (text, value) in [
+            ("1_000", Some(1000.0)),
+            ("1_0.5_0", Some(10.5)),
+            ("1e1_0", Some(1e10)),
+            ("0x1p4", Some(16.0)),
+            ("0x.8p1", Some(1.0)),
+            ("-0x1_0p2", Some(-64.0)),
+            ("+inf", Some(f64::INFINITY)),
+            ("-Infinity", Some(f64::NEG_INFINITY)),
+            ("1.", Some(1.0)),
+            ("1e-400", Some(0.0)),
+            ("1e400", None),
+            ("0x10", None),
+            ("0b11", None),
+            ("infin", None),
+            ("-nan", None),
+            ("+nan", None),
+            ("--1", None),
+            ("_1", None),
+            ("1__0", None),
+            ("0xp1", None),
+            (".", None),
+            ("", None),
+        ] {
+            assert_eq!(float(text.as_bytes()), value, "{text}");
+        }
+        assert!(float(b"NaN").is_some_and(f64::is_nan));
+        for (value, made) in [
+            (-1.0, u64::MAX),
+            (-0.5, 0),
+            (9.3e18, 9_300_000_000_000_000_000),
+            (1.9e19, 1 << 63),
+            (-1e30, 1 << 63),
+            (f64::NAN, 1 << 63),
+        ] {
+            assert_eq!(whole(value), made, "{value}");
+        }
+        assert_eq!(number_or_most(b"18446744073709551616"), Some(u64::MAX));
+        assert_eq!(number_or_most(b"-1"), None);
+        assert_eq!(trim(b"\x0b a b\r\n"), b"a b");
+        assert_eq!(trim(b" \n"), b"");
     }
 
     #[test]
