@@ -5,9 +5,9 @@
 //! names without end, objects in objects without end.
 //!
 //! Names are counted in each form in which an index would count them: dotted, and each object on the
-//! way to a value. What the index template maps anyway, and what is looked for in a line, is not counted. What is remembered of a name is
-//! a hash, and only of as many as there may be. They are forgotten when a day (UTC) begins, as a data
-//! stream's index does not stay the same one for long.
+//! way to a value. What the index template maps anyway, and what is looked for in a line, is not
+//! counted. What is remembered of a name is a hash, and only of as many as there may be. They are
+//! forgotten when a day (UTC) begins, as a data stream's index does not stay the same one for long.
 //!
 //! A line that alone would bring more new names than half of the budget brings none: one such line must
 //! not take from all others what they need.
@@ -21,6 +21,10 @@ use kai_contract::log_fields;
 
 use crate::document;
 use crate::json::{self, Kind, Member};
+
+mod inner;
+
+use inner::{Inner, Recent};
 
 /// Where names beyond the budget go, with what they hold: the text of a JSON object.
 pub const OVERFLOW: &str = "kai.overflow";
@@ -102,15 +106,18 @@ impl FieldBudget {
     }
 }
 
-/// Names that are known to be within the budget, by their hash.
-const KNOWN: usize = 1024;
+/// Names that are known to be within the budget, in sets of four.
+const KNOWN: usize = 256;
 
 /// Asks a budget for the names of one line after the other.
 #[derive(Debug)]
 pub struct Asker {
     budget: Option<Arc<FieldBudget>>,
     generation: u64,
-    known: Box<[u64]>,
+    /// Names that are known to be within the budget, by their hash.
+    known: Recent,
+    /// The same for names inside members, by the keys on the way to them.
+    inner: Inner,
     /// The line's names that are not among them.
     open: Vec<u64>,
     /// The line has a name that may not be a field at all, or more than any budget has.
@@ -121,11 +128,12 @@ pub struct Asker {
 
 impl Asker {
     pub fn new(budget: Option<Arc<FieldBudget>>) -> Self {
-        let slots = if budget.is_some() { KNOWN } else { 0 };
+        let sets = if budget.is_some() { KNOWN } else { 0 };
         Self {
             budget,
             generation: 0,
-            known: vec![0; slots].into(),
+            known: Recent::new(sets),
+            inner: Inner::new(sets),
             open: Vec::new(),
             wrong: false,
             path: Vec::new(),
@@ -154,7 +162,8 @@ impl Asker {
         let generation = budget.generation.load(Ordering::Relaxed);
         let forget = std::mem::replace(&mut self.generation, generation) != generation;
         if forget {
-            self.known.fill(0);
+            self.known.forget();
+            self.inner.forget();
         }
         forget
     }
@@ -172,35 +181,46 @@ impl Asker {
         if kind == Kind::Array && memchr::memchr(b'{', &text[value.clone()]).is_none() {
             return;
         }
+        let way = self.inner.step(0, name);
+        if self.inner.has_all(text, value.start, way).is_some() {
+            return;
+        }
         self.path.clear();
         self.path.extend_from_slice(name);
-        self.value(text, value.start, kind);
+        self.value(text, value.start, kind, way);
     }
 
     /// All names of a line.
     pub fn all(&mut self, text: &[u8]) {
+        let start = json::space(text, 0);
+        if self.inner.has_all(text, start, 0).is_some() {
+            return;
+        }
         self.path.clear();
-        self.object(text, json::space(text, 0));
+        self.object(text, start, 0);
     }
 
-    fn object(&mut self, text: &[u8], at: usize) {
+    fn object(&mut self, text: &[u8], at: usize, way: u64) {
         json::object(text, at, |member| {
             let before = self.path.len();
             descend(&mut self.path, text, &member);
-            self.ask();
+            let way = self.inner.step(way, &text[member.key.clone()]);
+            if self.ask() && !member.escaped {
+                self.inner.add(way);
+            }
             // What is deeper is cut as a whole.
             if parts(&self.path) <= MOST_PARTS {
-                self.value(text, member.value.start, member.kind);
+                self.value(text, member.value.start, member.kind, way);
             }
             self.path.truncate(before);
         });
     }
 
-    fn value(&mut self, text: &[u8], at: usize, kind: Kind) {
+    fn value(&mut self, text: &[u8], at: usize, kind: Kind, way: u64) {
         match kind {
-            Kind::Object => self.object(text, at),
+            Kind::Object => self.object(text, at, way),
             Kind::Array => json::each_element(text, at, |element, kind| {
-                self.value(text, element.start, kind);
+                self.value(text, element.start, kind, way);
             }),
             _ => {}
         }
@@ -216,11 +236,11 @@ impl Asker {
             return false;
         }
         let hash = budget.hasher.hash_one(&self.path[..]);
-        if self.known[hash as usize % KNOWN] == hash {
+        if self.known.has(hash) {
             return true;
         }
         if budget.free.contains(&hash) {
-            self.known[hash as usize % KNOWN] = hash;
+            self.known.add(hash);
             return true;
         }
         if self.open.len() <= 2 * budget.most {
@@ -248,7 +268,7 @@ impl Asker {
         self.open.retain(|hash| {
             let there = names.contains(hash);
             if there {
-                self.known[*hash as usize % KNOWN] = *hash;
+                self.known.add(*hash);
             }
             !there && new.insert(*hash)
         });
@@ -260,7 +280,7 @@ impl Asker {
         };
         for hash in self.open.drain(..self.open.len().min(room)) {
             names.insert(hash);
-            self.known[hash as usize % KNOWN] = hash;
+            self.known.add(hash);
         }
         self.wrong || !self.open.is_empty()
     }

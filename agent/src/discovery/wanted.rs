@@ -226,10 +226,12 @@ pub fn url(
         .filter(|part| !part.is_empty())
         .collect();
     let mark = if all.is_empty() { "" } else { "?" };
-    Ok(format!(
-        "{scheme}://{host}:{port}/{path}{mark}{}",
-        all.join("&")
-    ))
+    let url = format!("{scheme}://{host}:{port}/{path}{mark}{}", all.join("&"));
+    // What looks like a name may be a number that is no address: `.0`, `1.2.3.4.5`.
+    match reqwest::Url::parse(&url) {
+        Ok(_) => Ok(url),
+        Err(reason) => Err(format!("`{host}` is no host: {reason}")),
+    }
 }
 
 /// Percent-encoding of all but what is unreserved (RFC 3986) and what is in `kept`.
@@ -358,6 +360,14 @@ mod tests {
                 .timeout_ms,
             Some(90_000)
         );
+    }
+
+    #[test]
+    fn hosts_that_are_none_are_refused() {
+        for target in [".0:80", "1.2.3.4.5:80", "300.1.1.1:80"] {
+            let refused = wanted(target, &[]).unwrap_err();
+            assert!(refused.contains("is no host"), "{refused}");
+        }
     }
 
     #[test]

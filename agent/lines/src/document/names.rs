@@ -11,7 +11,7 @@ use crate::json::{self, Kind};
 pub const MOST: usize = 64;
 
 /// Names of members that are remembered, and how long they may be.
-const SLOTS: usize = 64;
+const SLOTS: usize = 256;
 const LONGEST: usize = 40;
 
 /// Members of a line of which it is remembered in which slot they were.
@@ -196,15 +196,23 @@ impl Names {
             return self.meaning(key, 0, u64::MAX);
         };
         // First, middle and last letter and the length tell most keys of a line from each other.
-        let middle = usize::from(key[key.len() / 2]);
-        let mixed = usize::from(*first) + usize::from(*last) * 3 + middle * 5 + key.len() * 7;
-        let slot = mixed % SLOTS;
-        self.order[place] = slot as u8;
-        let met = &self.met[slot];
-        if met.is(text, at) {
-            return met.meaning;
+        let parts = [*first, key[key.len() / 2], *last, key.len() as u8];
+        let slot = u32::from_le_bytes(parts).wrapping_mul(0x9e37_79b1) as usize >> 24;
+        // Of two that have one place the later one has the place beside it.
+        for slot in [slot % SLOTS, (slot ^ 1) % SLOTS] {
+            let met = &self.met[slot];
+            if met.is(text, at) {
+                self.order[place] = slot as u8;
+                return met.meaning;
+            }
         }
-        self.meet(key, slot)
+        let slot = if self.met[slot % SLOTS].length == u8::MAX {
+            slot
+        } else {
+            slot ^ 1
+        };
+        self.order[place] = (slot % SLOTS) as u8;
+        self.meet(key, slot % SLOTS)
     }
 
     fn meet(&mut self, key: &[u8], slot: usize) -> Meaning {
