@@ -118,6 +118,13 @@ fn asleep(stack: &Stack) -> Vec<(&'static str, &'static str)> {
         let why = "this stack takes no spans";
         out.extend([("kai_agent_spans", why), ("kai_agent_trace_", why)]);
     }
+    if stack.log_budget.is_none() {
+        let why = "no team has a budget of log lines";
+        out.extend([
+            ("kai_agent_log_budget_", why),
+            ("team:kai_agent_log_budget_", why),
+        ]);
+    }
     out
 }
 
