@@ -191,6 +191,8 @@ pub fn jobs(stack: &Stack, names: &Names) -> Vec<Value> {
         state_job(stack, names, settings),
         node_job(stack, "kubelet", "/metrics", &[]),
         node_job(stack, "cadvisor", "/metrics/cadvisor", &CADVISOR_DROPPED),
+        // How containers' liveness, readiness and startup probes end.
+        node_job(stack, "kubelet-probes", "/metrics/probes", &[]),
     ]
 }
 

@@ -379,7 +379,8 @@ static KIBANA: Object = Object {
 static KUBE_STATE: Object = Object {
     name: "kubeState",
     doc: "kube-state-metrics, with `runsOn: kubernetes`. Where there is one, Prometheus reads it, every \
-          node's kubelet and cAdvisor; without one, rules on `kube_*` and `kubelet_*` are left out.",
+          node's kubelet with its probes and cAdvisor; without one, rules on `kube_*` and `kubelet_*` \
+          are left out.",
     fields: &[
         Field::new(
             "mode",
