@@ -3,7 +3,7 @@
 //! changed or cut off. Those of the kernel's formats are in [`crate::procfs::fuzz`].
 
 use crate::samples::{Format, read};
-use crate::{otlp_metrics, postgres, probes, procfs, remote_write, security, traces};
+use crate::{logs, otlp_metrics, postgres, probes, procfs, remote_write, security, traces};
 
 pub use crate::procfs::fuzz::Entry;
 
@@ -20,7 +20,7 @@ const PAGES: &[Entry] = &[
 ];
 
 /// All of them, by where they are.
-pub const LISTS: [&[Entry]; 8] = [
+pub const LISTS: [&[Entry]; 9] = [
     procfs::fuzz::ENTRIES,
     security::fuzz::ENTRIES,
     probes::fuzz::ENTRIES,
@@ -28,6 +28,7 @@ pub const LISTS: [&[Entry]; 8] = [
     otlp_metrics::fuzz::ENTRIES,
     traces::fuzz::ENTRIES,
     remote_write::fuzz::ENTRIES,
+    logs::fuzz::ENTRIES,
     PAGES,
 ];
 
@@ -61,6 +62,10 @@ mod tests {
             b"message repeated 2 times: [ Disconnected from authenticating user root 192.0.2.1 port 22 [preauth]]",
             b"new user: name=bob, UID=1001, GID=1001, home=/home/bob",
             b"{\"__CURSOR\":\"s\",\"SYSLOG_IDENTIFIER\":\"su\",\"MESSAGE\":[40,116,111,255]}",
+            b"{\"@timestamp\":\"2026-11-24T02:06:29.123Z\",\"log.level\":\"ERROR\",\"message\":\"a@b.id 4111 1111 1111 1111\",\"kai\":{\"a\":[{\"b\":1e9}]},\"kai\":null}",
+            b"ts=2026-11-24T02:06:29+07:00 level=warn msg=\"hold \\\"x\\\" expired\" token=abc a.b=1",
+            b"192.0.2.1 - bob [24/Nov/2026:08:16:43 +0700] \"GET /a?b=c HTTP/1.1\" 200 17 \"-\" \"curl\"",
+            b"<34>1 2026-11-24T02:06:29.003Z web1 su 7 ID47 [a@1 b=\"c\\]\"] failed",
             b"root:x:0:0:root:/root:/bin/sh\n+::::::\nbob:!$6$x:19000:0:99999:7:::\nsudo:x:27:a,b\n",
             b"  sl  local_address\n 0: 0100007F:1538 00000000:0000 0A 0:0 00:0 0 999 0 19012 1\n",
             b"nf_tables 200 3 a,b, Live 0x0 (OE)\n",

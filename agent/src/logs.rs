@@ -1,5 +1,5 @@
-//! The log lane: files are read by one thread ([`reader`]), lines become documents ([`document`], a crate of its own),
-//! batches of them go to Elasticsearch ([`send`]), and acknowledgements move each file's place
+//! The log lane: files are read by one thread ([`reader`]), lines become documents ([`document`], a
+//! crate of its own), batches of them go to Elasticsearch ([`send`]), and acknowledgements move each file's place
 //! ([`places`]). Nothing is done per line but copying it: no task, no channel, no allocation.
 //!
 //! The lane has threads and memory of its own, so that a flood of lines does not delay a scrape.
@@ -24,6 +24,7 @@ pub mod budget;
 pub mod cluster;
 pub mod feed;
 pub mod filter;
+pub(crate) mod fuzz;
 pub mod id;
 pub mod intake;
 pub mod join;
