@@ -6,6 +6,7 @@ mod dashboards;
 mod databases;
 mod intake;
 mod logs;
+mod otlp;
 mod panels;
 mod processes;
 mod request;

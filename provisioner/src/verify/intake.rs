@@ -15,12 +15,10 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UdpSocket};
 
 use super::logs::AREA;
-use super::{Proof, Subject, eventually, prove as timed};
+use super::{Proof, Subject, eventually, otlp, prove as timed};
 use crate::clock;
-use crate::http;
 use crate::model::intake::{LogIntake, SyslogIntake, SyslogTls};
 use crate::render::elasticsearch::intake_stream;
-use crate::render::local;
 use crate::systems::elasticsearch::Elasticsearch;
 
 /// How long a listener may take for a connection.
@@ -247,23 +245,7 @@ async fn record(subject: &Subject<'_>, client: &Elasticsearch) -> Result<String,
             }],
         }],
     }] });
-    let url = local(subject.stack.ports.otlp_http(), "/v1/logs");
-    let sender = http::client(Duration::from_secs(10));
-    let sent = eventually(subject.patience, || async {
-        let reply = sender
-            .post(&url)
-            .json(&body)
-            .send()
-            .await
-            .map_err(|_| format!("{url} does not answer"))?;
-        let status = reply.status();
-        if status.is_success() {
-            return Ok(Instant::now());
-        }
-        let why = reply.text().await.unwrap_or_default();
-        Err(format!("{url} answered {status}: {why}"))
-    });
-    let sent = sent.await?;
+    let sent = otlp::post(subject, "/v1/logs", &body).await?;
     let stream = intake_stream(subject.stack, "otlp");
     let query = json!({ "size": 1, "query": { "term": { "event.id": id } } });
     found(subject, client, &stream, &query, sent).await

@@ -2,11 +2,11 @@
 //! balances and shows no recent loss.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use super::{Proof, Status, Subject, eventually, prove as timed};
+use super::{Proof, Status, Subject, eventually, otlp, prove as timed};
 use crate::http;
 use crate::render::{jaeger, local};
 use crate::systems::jaeger::Jaeger;
@@ -94,24 +94,8 @@ async fn span(subject: &Subject<'_>) -> Result<String, String> {
             }],
         }],
     }] });
-    let url = local(subject.stack.ports.otlp_http(), "/v1/traces");
-    let client = http::client(Duration::from_secs(10));
-    let sent = eventually(subject.patience, || async {
-        let reply = client
-            .post(&url)
-            .json(&body)
-            .send()
-            .await
-            .map_err(|_| format!("{url} does not answer"))?;
-        let status = reply.status();
-        if status.is_success() {
-            return Ok(Instant::now());
-        }
-        let why = reply.text().await.unwrap_or_default();
-        Err(format!("{url} answered {status}: {why}"))
-    });
-    let sent = sent.await?;
-    let jaeger = self::client(subject)?;
+    let sent = otlp::post(subject, "/v1/traces", &body).await?;
+    let jaeger = client(subject)?;
     let found = eventually(subject.patience, || async {
         let trace = jaeger.trace(&trace_id).await.map_err(|e| e.to_string())?;
         let trace = trace.ok_or_else(|| {

@@ -11,18 +11,10 @@ use super::{Any, Block, Ready, WORDS};
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 pub fn look(text: &[u8], tables: &Ready, out: &mut Vec<Block>) -> Any {
-    let [
-        classes,
-        print,
-        second_print,
-        third_print,
-        end,
-        second_end,
-        third_end,
-    ] = &tables.whole;
+    let [classes, prints @ .., end, second_end, third_end] = &tables.whole;
     let tables = Loaded {
         classes: table(classes),
-        prints: [table(print), table(second_print), table(third_print)],
+        prints: [table(&prints[0]), table(&prints[1]), table(&prints[2])],
         ends: [table(end), table(second_end), table(third_end)],
     };
     let mut seen = Seen::default();

@@ -1,3 +1,5 @@
+//! Budgets: what counts, what is kept, days, restarts, and the file that remembers.
+
 use proptest::prelude::*;
 
 use super::*;
