@@ -132,10 +132,10 @@ fn every_dashboard_shows_something(stack: &Stack) {
         let ran = stack.run(&["verify", "--patience", "10s", "--output", "json"]);
         let all = ["logs", "errors", "performance", "security"];
         all.iter()
-            .all(|slug| proof(&ran, "log dashboards", slug)["status"] == "pass")
+            .all(|slug| proof(&ran, "log panels", slug)["status"] == "pass")
             .then_some(ran)
     });
-    let said = |slug: &str| proof(&ran, "log dashboards", slug)["detail"].to_string();
+    let said = |slug: &str| proof(&ran, "log panels", slug)["detail"].to_string();
     // No deploy was told.
     assert!(
         said("errors").contains("9 panels answered, 2 of them empty"),

@@ -13,7 +13,7 @@ use crate::object::System;
 use crate::render::accesses;
 use crate::systems::rest::Rest;
 
-const AREA: &str = "log dashboards";
+const AREA: &str = "log panels";
 
 pub async fn prove(subject: &Subject<'_>) -> Vec<Proof> {
     let stack = subject.stack;
